@@ -1,0 +1,75 @@
+//! Help about settings, read off their documented structs: the keys, the defaults, the nearest name.
+
+use serde_json::Value;
+
+use crate::config::Section;
+
+/// The candidate most like `name`, if one is alike at all.
+pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
+    let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.7).then(|| best.1.to_owned())
+}
+
+/// The setting nearest to the dotted path `key`, among its siblings.
+pub(crate) fn nearest_setting<T: Section>(key: &str) -> Option<String> {
+    let schema = schema::<T>();
+    let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut at = &schema;
+    for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
+        at = resolve(&schema, at.get("properties")?.get(parent)?);
+    }
+    nearest(last, at.get("properties")?.as_object()?.keys().map(String::as_str))
+}
+
+/// One line a setting: `key = default`, then what it means.
+pub(crate) fn describe<T: Section>(section: &str) -> String {
+    let defaults = serde_json::to_value(T::default()).unwrap_or_default();
+    let schema = schema::<T>();
+    let mut lines = vec![format!("Settings of [{section}] with their defaults:")];
+    describe_table("", &schema, &schema, &defaults, &mut lines);
+    lines.join("\n")
+}
+
+fn describe_table(prefix: &str, root: &Value, table: &Value, defaults: &Value, lines: &mut Vec<String>) {
+    let Some(properties) = table.get("properties").and_then(Value::as_object) else { return };
+    for (key, property) in properties {
+        let default = defaults.get(key).unwrap_or(&Value::Null);
+        let path = format!("{prefix}{key}");
+        let resolved = resolve(root, property);
+        if resolved.get("properties").is_some() {
+            describe_table(&format!("{path}."), root, resolved, default, lines);
+            continue;
+        }
+        let value = if default.is_null() { "(none)".to_owned() } else { default.to_string() };
+        lines.push(format!("  {path} = {value}"));
+        for source in
+            [Some(property), Some(resolved).filter(|resolved| *resolved != property)].into_iter().flatten()
+        {
+            for line in description(source) {
+                lines.push(format!("      {line}"));
+            }
+        }
+    }
+}
+
+/// The doc comment of a setting, then its choices when it is an enum.
+fn description(property: &Value) -> Vec<String> {
+    let text = |value: &Value| value.get("description").and_then(Value::as_str).map(str::to_owned);
+    let own = text(property).unwrap_or_default().replace('\n', " ");
+    let choices = property.get("oneOf").and_then(Value::as_array).into_iter().flatten();
+    let choices = choices
+        .filter_map(|choice| Some(format!("{}: {}", choice.get("const")?, text(choice)?.replace('\n', " "))));
+    std::iter::once(own).filter(|line| !line.is_empty()).chain(choices).collect()
+}
+
+fn schema<T: Section>() -> Value {
+    schemars::schema_for!(T).to_value()
+}
+
+/// Follows `$ref`, also where it stands inside `anyOf` (an optional setting).
+fn resolve<'a>(root: &'a Value, property: &'a Value) -> &'a Value {
+    let reference = property.get("$ref").and_then(Value::as_str);
+    let target = reference.and_then(|path| root.pointer(path.trim_start_matches('#')));
+    target.unwrap_or(property)
+}

@@ -1,0 +1,79 @@
+//! Progress for people: a bar on a terminal, a plain line now and then elsewhere.
+
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+const LINE_EVERY: Duration = Duration::from_secs(15);
+
+/// Counts finished pieces of known total; can be shared by worker threads.
+pub struct Progress {
+    label: String,
+    total: u64,
+    done: AtomicU64,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    last_line: Option<Mutex<Instant>>,
+}
+
+impl Progress {
+    /// Starts at 0 of `total` pieces; `quiet` shows nothing.
+    pub fn new(label: &str, unit: &str, total: usize, quiet: bool) -> Progress {
+        let terminal = std::io::stderr().is_terminal();
+        let bar = (!quiet && terminal).then(|| {
+            let template = format!(
+                "{{prefix}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}, {{per_sec}}, {{eta}} left {{msg}}"
+            );
+            let style =
+                ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(total as u64).with_style(style).with_prefix(label.to_owned())
+        });
+        Progress {
+            label: format!("{label}: {unit}"),
+            total: total as u64,
+            done: AtomicU64::new(0),
+            bar,
+            started: Instant::now(),
+            last_line: (!quiet && !terminal).then(|| Mutex::new(Instant::now())),
+        }
+    }
+
+    /// Counts `pieces` more as finished.
+    pub fn add(&self, pieces: usize) {
+        let done = self.done.fetch_add(pieces as u64, Ordering::Relaxed) + pieces as u64;
+        if let Some(bar) = &self.bar {
+            bar.inc(pieces as u64);
+        }
+        let Some(last_line) = &self.last_line else { return };
+        let Ok(mut last_line) = last_line.lock() else { return };
+        if last_line.elapsed() >= LINE_EVERY {
+            *last_line = Instant::now();
+            let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
+            let left = self.total.saturating_sub(done) as f64 / rate;
+            note(&format!("{} {done}/{}, {rate:.1}/s, {left:.0} s left", self.label, self.total));
+        }
+    }
+
+    /// Shows a short text beside the bar (a running loss, say).
+    pub fn message(&self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Writes one line to stderr; a closed stderr is nobody's error.
+pub fn note(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}

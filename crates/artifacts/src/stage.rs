@@ -1,0 +1,188 @@
+//! The guard around a stage's work: is it done already, and if not, why not.
+//!
+//! A folder with a manifest of the same fingerprint is up to date. Otherwise the manifest is removed first and
+//! written last, so that a killed stage never looks finished. A lock file keeps a second process out meanwhile.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::manifest::{self, Manifest, Output, Warning};
+use crate::recipe::{Recipe, digest_file};
+use crate::{atomic, table};
+
+/// Why a stage cannot begin or finish.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// Another process works in the folder.
+    #[error("another process is writing {}: wait for it to end", .0.display())]
+    Busy(PathBuf),
+    /// The system refused.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// An output of the stage could not be read back.
+    #[error(transparent)]
+    Output(#[from] table::TableError),
+}
+
+/// Whether there is something to do.
+pub enum Begin {
+    /// The artifact is complete and its recipe unchanged.
+    UpToDate(Manifest),
+    /// The artifact is to be made.
+    Work(Work),
+}
+
+/// The right to write one artifact folder, held until [`Work::finish`].
+pub struct Work {
+    folder: PathBuf,
+    recipe: Recipe,
+    reason: String,
+    warnings: Vec<Warning>,
+    started: Instant,
+    _lock: File,
+}
+
+/// Opens `folder` for the work that `recipe` describes.
+pub fn begin(folder: &Path, recipe: Recipe, force: bool) -> Result<Begin, StageError> {
+    let io = |path: &Path, source| StageError::Io { path: path.to_owned(), source };
+    let reason = match Manifest::read(folder) {
+        _ if force => "--force".to_owned(),
+        Ok(old) => match recipe.difference(&old.recipe) {
+            Some(difference) => difference,
+            None => match old.damaged_output(folder) {
+                None => return Ok(Begin::UpToDate(old)),
+                Some(output) => format!("{} is missing or was changed", output.file),
+            },
+        },
+        Err(manifest::ManifestError::Missing(_)) => "not made yet".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    std::fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
+    let lock_path = folder.join(".lock");
+    let lock = File::create(&lock_path).map_err(|source| io(&lock_path, source))?;
+    match lock.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Err(StageError::Busy(folder.to_owned())),
+        Err(TryLockError::Error(source)) => return Err(io(&lock_path, source)),
+    }
+    let manifest = folder.join(manifest::FILE);
+    match std::fs::remove_file(&manifest) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(io(&manifest, source)),
+        _ => {}
+    }
+    Ok(Begin::Work(Work {
+        folder: folder.to_owned(),
+        recipe,
+        reason,
+        warnings: Vec::new(),
+        started: Instant::now(),
+        _lock: lock,
+    }))
+}
+
+impl Work {
+    /// Why the stage runs: what changed, in words.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// The recipe of this work.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The path of a file in the artifact folder.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// Notes that something was skipped or cut.
+    pub fn warn(&mut self, subject: impl Into<String>, reason: impl Into<String>) {
+        self.warnings.push(Warning { subject: subject.into(), reason: reason.into() });
+    }
+
+    /// Writes the manifest, which declares the artifact complete.
+    pub fn finish(
+        self,
+        files: &[impl AsRef<str>],
+        summary: serde_json::Map<String, Value>,
+    ) -> Result<Manifest, StageError> {
+        let mut outputs = Vec::new();
+        for file in files {
+            let file = file.as_ref();
+            let path = self.folder.join(file);
+            let io = |source| StageError::Io { path: path.clone(), source };
+            let rows = if file.ends_with(".parquet") { Some(table::row_count(&path)?) } else { None };
+            outputs.push(Output {
+                file: file.to_owned(),
+                bytes: std::fs::metadata(&path).map_err(io)?.len(),
+                rows,
+                hash: digest_file(&path).map_err(io)?,
+            });
+        }
+        outputs.sort_by(|a, b| a.file.cmp(&b.file));
+        let manifest = Manifest {
+            fingerprint: self.recipe.fingerprint(),
+            recipe: self.recipe,
+            outputs,
+            warnings: self.warnings,
+            summary,
+            seconds: self.started.elapsed().as_secs_f64(),
+        };
+        let path = self.folder.join(manifest::FILE);
+        atomic::write_json(&path, &manifest).map_err(|source| StageError::Io { path, source })?;
+        Ok(manifest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(setting: u32) -> Recipe {
+        Recipe::new("text", 1, &serde_json::json!({ "setting": setting })).unwrap()
+    }
+
+    fn work(folder: &Path, setting: u32) -> Work {
+        match begin(folder, recipe(setting), false).unwrap() {
+            Begin::Work(work) => work,
+            Begin::UpToDate(_) => panic!("expected work"),
+        }
+    }
+
+    #[test]
+    fn finished_work_is_up_to_date_until_a_setting_or_an_output_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = work(folder.path(), 1);
+        assert_eq!(first.reason(), "not made yet");
+        std::fs::write(first.path("a.txt"), "content").unwrap();
+        first.finish(&["a.txt"], Default::default()).unwrap();
+        assert!(matches!(begin(folder.path(), recipe(1), false).unwrap(), Begin::UpToDate(_)));
+
+        std::fs::write(folder.path().join("a.txt"), "cut").unwrap();
+        assert_eq!(work(folder.path(), 1).reason(), "a.txt is missing or was changed");
+    }
+
+    #[test]
+    fn unfinished_work_is_not_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        work(folder.path(), 1).finish(&[] as &[&str], Default::default()).unwrap();
+        assert_eq!(work(folder.path(), 2).reason(), "setting setting: 1 → 2");
+        assert_eq!(work(folder.path(), 1).reason(), "not made yet");
+    }
+
+    #[test]
+    fn a_second_process_is_kept_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = work(folder.path(), 1);
+        assert!(matches!(begin(folder.path(), recipe(1), false), Err(StageError::Busy(_))));
+    }
+}

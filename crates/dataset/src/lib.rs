@@ -1,0 +1,7 @@
+//! Raw images and captions → one table of images and one of captions.
+//!
+//! [`layout`] reads what people have on disk; [`scenes`] draws a demo dataset when they have nothing yet. Both end in
+//! plain rows in memory.
+
+pub mod layout;
+pub mod scenes;

@@ -1,0 +1,84 @@
+//! Captions of a whole split from cached features.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use artifacts::cli::Context;
+use artifacts::features::FeatureSet;
+use artifacts::progress::Progress;
+use model::checkpoint::Model;
+use model::search::beam_search;
+use tch::{Kind, Tensor};
+
+use crate::Settings;
+use crate::references::References;
+
+const IMAGES_AT_ONCE: usize = 25;
+
+/// A captioned image.
+pub(crate) struct Captioned {
+    pub(crate) image_id: String,
+    pub(crate) caption: String,
+    pub(crate) log_probability: f64,
+    pub(crate) finished: bool,
+    /// Share of attention on each region, one entry a word, for decoders that attend.
+    pub(crate) attention: Vec<Arc<[f32]>>,
+}
+
+/// The best caption of every reference image, in the order of the references.
+pub(crate) fn captions(
+    model: &Model,
+    features: &Path,
+    backbone: &str,
+    settings: &Settings,
+    references: &References,
+    context: &Context,
+) -> anyhow::Result<Vec<Captioned>> {
+    let set = FeatureSet::load(features, backbone, settings.split)?;
+    let wanted = &model.header.features;
+    anyhow::ensure!(
+        set.spec == *wanted,
+        "the checkpoint was trained on features of {} (weights {}), these are of {} (weights {}): run the train stage again",
+        wanted.backbone,
+        wanted.weights_sha256,
+        set.spec.backbone,
+        set.spec.weights_sha256
+    );
+    let index: HashMap<&str, usize> =
+        set.image_ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+    let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
+    let device = model.device();
+    let mut captions = Vec::with_capacity(references.0.len());
+    for images in references.0.chunks(IMAGES_AT_ONCE) {
+        let mut grids = Vec::with_capacity(images.len());
+        for image in images {
+            let index = index.get(image.image_id.as_str()).ok_or_else(|| {
+                anyhow::anyhow!(
+                    "image {} has captions but no features (was it skipped? see {}/manifest.json): a score without it would not be comparable",
+                    image.image_id,
+                    features.display()
+                )
+            })?;
+            grids.push(set.grid(*index));
+        }
+        let shape = [images.len() as i64, set.spec.regions() as i64, set.spec.channels as i64];
+        let grid =
+            Tensor::f_from_slice(&grids.concat())?.f_view(shape)?.to_device(device).to_kind(Kind::Float);
+        let memory = tch::no_grad(|| model.decoder.encode(&grid, false));
+        let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
+        for (image, beams) in images.iter().zip(beams) {
+            let best = beams.into_iter().next();
+            let best = best.ok_or_else(|| anyhow::anyhow!("no caption for image {}", image.image_id))?;
+            captions.push(Captioned {
+                image_id: image.image_id.clone(),
+                caption: model.header.vocabulary.decode(&best.ids).join(" "),
+                log_probability: best.log_probability,
+                finished: best.finished,
+                attention: best.attention,
+            });
+        }
+        progress.add(images.len());
+    }
+    Ok(captions)
+}

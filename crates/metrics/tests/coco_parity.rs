@@ -1,0 +1,262 @@
+//! Tokens and scores equal those of pycocoevalcap 1.2 (see `fixtures/make_fixture.py`), and behave on any input.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test utilities")]
+
+use std::path::{Path, PathBuf};
+
+use metrics::tokenize::{caption_tokens, ptb_tokens};
+use metrics::{DocumentFrequency, Evaluation, ScoreError, Scores, Tokens, cider_d, score};
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::Value;
+
+const TOLERANCE: f64 = 1e-9;
+
+#[derive(Deserialize)]
+struct Image {
+    references: Vec<String>,
+    hypothesis: String,
+}
+
+#[derive(Deserialize)]
+struct Expected {
+    references: Vec<Vec<String>>,
+    hypotheses: Vec<String>,
+    corpus: Scores,
+    images: Vec<Scores>,
+}
+
+fn fixture(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// A file of the reference material beside the repository; `None`, and a word about it, where there is none.
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(name);
+    if path.exists() {
+        return Some(path);
+    }
+    println!("skipped: {name} is not beside the repository");
+    None
+}
+
+/// Words of captions that are tokenised already.
+fn words(captions: &[&str]) -> Vec<Tokens> {
+    captions.iter().map(|caption| caption.split_whitespace().map(str::to_owned).collect()).collect()
+}
+
+fn assert_close(ours: &Scores, theirs: &Scores, what: &str) {
+    let flat = |scores: &Scores| [&scores.bleu[..], &[scores.rouge_l, scores.cider_d]].concat();
+    for (our, their) in flat(ours).into_iter().zip(flat(theirs)) {
+        assert!((our - their).abs() <= TOLERANCE, "{what}: {ours:?} is not {theirs:?}");
+    }
+}
+
+#[test]
+fn captions_score_as_pycocoevalcap_scores_them() {
+    let captions: Vec<Image> = serde_json::from_str(&fixture("captions.json")).unwrap();
+    let expected: Expected = serde_json::from_str(&fixture("expected.json")).unwrap();
+    let tokens = |caption: &String| caption_tokens(caption);
+    let references: Vec<Vec<Tokens>> =
+        captions.iter().map(|image| image.references.iter().map(tokens).collect()).collect();
+    let hypotheses: Vec<Tokens> = captions.iter().map(|image| tokens(&image.hypothesis)).collect();
+
+    let joined = |tokens: &Tokens| tokens.join(" ");
+    assert_eq!(hypotheses.iter().map(joined).collect::<Vec<_>>(), expected.hypotheses);
+    for (ours, theirs) in references.iter().zip(&expected.references) {
+        assert_eq!(&ours.iter().map(joined).collect::<Vec<_>>(), theirs);
+    }
+
+    let evaluation = score(&references, &hypotheses).unwrap();
+    assert_close(&evaluation.corpus, &expected.corpus, "corpus");
+    assert_eq!(evaluation.images.len(), expected.images.len());
+    for (index, (ours, theirs)) in evaluation.images.iter().zip(&expected.images).enumerate() {
+        assert_close(ours, theirs, &format!("image {index}"));
+    }
+
+    // The reward form: document frequency made once, images scored a few at a time.
+    let frequency = DocumentFrequency::new(&references).unwrap();
+    let rewards = cider_d(&references[3..5], &hypotheses[3..5], &frequency).unwrap();
+    for (reward, image) in rewards.iter().zip(&expected.images[3..5]) {
+        assert!((reward - image.cider_d).abs() <= TOLERANCE);
+    }
+}
+
+#[test]
+fn hard_captions_tokenise_as_the_java_tool_does() {
+    let pairs: Vec<(String, Tokens)> = serde_json::from_str(&fixture("tokenizer.json")).unwrap();
+    assert!(pairs.len() > 40);
+    for (text, tokens) in pairs {
+        assert_eq!(ptb_tokens(&text), tokens, "{text}");
+    }
+}
+
+#[test]
+fn shared_hard_captions_tokenise_as_the_java_tool_does() {
+    let (Some(text), Some(tokens)) =
+        (shared("metrics-oracle/tricky.txt"), shared("metrics-oracle/tricky.out"))
+    else {
+        return;
+    };
+    let text = std::fs::read_to_string(text).unwrap();
+    let tokens = std::fs::read_to_string(tokens).unwrap();
+    for (text, tokens) in text.lines().zip(tokens.lines()) {
+        let mut ours = ptb_tokens(text).join(" ");
+        // That run saw the next line too: its small letter says that the sentence goes on.
+        if text.ends_with(" etc.") {
+            ours = ours.trim_end_matches(" .").to_owned();
+        }
+        assert_eq!(ours, tokens, "{text}");
+    }
+}
+
+#[test]
+fn shared_small_cases_score_as_pycocoevalcap_scores_them() {
+    let Some(path) = shared("metrics-oracle/small_cases.json") else {
+        return;
+    };
+    let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for (name, case) in cases.as_object().unwrap() {
+        let captions = |key: &str| -> Vec<Vec<Tokens>> {
+            let images = case[key].as_object().unwrap().values();
+            let texts = |image: &Value| {
+                image
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|text| text.as_str().unwrap().to_owned())
+                    .collect::<Vec<_>>()
+            };
+            images.map(|image| words(&texts(image).iter().map(String::as_str).collect::<Vec<_>>())).collect()
+        };
+        let evaluation = score(&captions("refs"), &captions("hyps").concat()).unwrap();
+        let number = |value: &Value| value.as_f64().unwrap();
+        let bleu = |suffix: &str| [1, 2, 3, 4].map(|n| &case["scores"][format!("Bleu_{n}{suffix}")]);
+        let corpus = Scores {
+            bleu: bleu("").map(number),
+            rouge_l: number(&case["scores"]["ROUGE_L"]),
+            cider_d: number(&case["scores"]["CIDEr"]),
+        };
+        assert_close(&evaluation.corpus, &corpus, name);
+        for (index, image) in evaluation.images.iter().enumerate() {
+            let expected = Scores {
+                bleu: bleu("_per").map(|values| number(&values[index])),
+                rouge_l: number(&case["scores"]["ROUGE_L_per"][index]),
+                cider_d: number(&case["scores"]["CIDEr_per"][index]),
+            };
+            assert_close(image, &expected, &format!("{name}, image {index}"));
+        }
+    }
+}
+
+#[test]
+fn line_breaks_are_blanks_and_punctuation_goes() {
+    let words = ["a", "dog", "runs", "fast"];
+    for line_break in ["\n", "\r\n", "\r", "\u{85}", "\u{2028}", "\u{2029}", "\u{b}", "\u{c}"] {
+        assert_eq!(caption_tokens(&format!("A dog{line_break}runs, \"fast\"!{line_break}")), words);
+    }
+    assert_eq!(caption_tokens("  \n "), Tokens::new());
+    assert_eq!(caption_tokens("1 1/2 cups (full)"), ["1", "1/2", "cups", "-lrb-", "full", "-rrb-"]);
+}
+
+#[test]
+fn an_empty_hypothesis_scores_nothing() {
+    let references = vec![words(&["a dog runs on the grass", ""]), words(&["a cat sits on a red mat"])];
+    let evaluation = score(&references, &words(&["", "a cat sits on a red mat"])).unwrap();
+    assert_eq!(evaluation.images[0], Scores { bleu: [0.0; 4], rouge_l: 0.0, cider_d: 0.0 });
+    assert!(evaluation.images[1].cider_d > 1.0);
+    let nothing = score(&[words(&[""])], &words(&[""])).unwrap();
+    assert_eq!(nothing.corpus, Scores { bleu: [0.0; 4], rouge_l: 0.0, cider_d: 0.0 });
+}
+
+#[test]
+fn lists_that_do_not_fit_are_refused() {
+    let one = words(&["a dog"]);
+    assert_eq!(score(&[], &[]), Err(ScoreError::NoImages));
+    assert_eq!(
+        score(&[one.clone(), vec![]], &words(&["a", "b"])),
+        Err(ScoreError::NoReferences { image: 1 })
+    );
+    assert_eq!(
+        score(std::slice::from_ref(&one), &words(&["a", "b"])),
+        Err(ScoreError::CountMismatch { references: 1, hypotheses: 2 })
+    );
+    assert!(matches!(DocumentFrequency::new(&[]), Err(ScoreError::NoImages)));
+}
+
+fn caption(words: std::ops::Range<usize>) -> impl Strategy<Value = Tokens> {
+    let word = prop::sample::select(vec!["a", "dog", "cat", "runs", "on", "the", "red", "mat"]);
+    prop::collection::vec(word.prop_map(str::to_owned), words)
+}
+
+/// Some images: each its references and its hypothesis.
+fn run() -> impl Strategy<Value = Vec<(Vec<Tokens>, Tokens)>> {
+    prop::collection::vec((prop::collection::vec(caption(0..12), 1..4), caption(0..12)), 1..6)
+}
+
+fn score_run(run: Vec<(Vec<Tokens>, Tokens)>) -> Evaluation {
+    let (references, hypotheses): (Vec<_>, Vec<_>) = run.into_iter().unzip();
+    score(&references, &hypotheses).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn a_hypothesis_equal_to_a_reference_is_perfect(
+        same in caption(4..15),
+        others in prop::collection::vec(caption(0..15), 0..3),
+    ) {
+        let references = [vec![same.clone()], others].concat();
+        let scores = score(&[references], &[same]).unwrap().corpus;
+        prop_assert!(scores.bleu.iter().all(|bleu| (bleu - 1.0).abs() < 1e-8));
+        prop_assert!((scores.rouge_l - 1.0).abs() < TOLERANCE);
+    }
+
+    #[test]
+    fn order_does_not_matter(run in run()) {
+        let mut reversed = run.clone();
+        reversed.reverse();
+        for (references, _) in &mut reversed {
+            references.reverse();
+        }
+        let (forward, mut backward) = (score_run(run), score_run(reversed));
+        backward.images.reverse();
+        assert_close(&forward.corpus, &backward.corpus, "corpus");
+        for (a, b) in forward.images.iter().zip(&backward.images) {
+            assert_close(a, b, "image");
+        }
+    }
+
+    #[test]
+    fn scores_stay_in_range(run in run()) {
+        let evaluation = score_run(run);
+        for scores in evaluation.images.iter().chain([&evaluation.corpus]) {
+            prop_assert!(scores.bleu.iter().chain([&scores.rouge_l]).all(|value| (0.0..=1.0 + TOLERANCE).contains(value)));
+            prop_assert!((0.0..=10.0 + TOLERANCE).contains(&scores.cider_d));
+        }
+    }
+
+    #[test]
+    fn any_text_gives_clean_tokens(text in any::<String>()) {
+        for token in ptb_tokens(&text) {
+            prop_assert!(!token.is_empty() && !token.contains([' ', '\n', '\r', '\t']));
+        }
+        for token in caption_tokens(&text) {
+            prop_assert!(!token.is_empty() && !token.contains(char::is_whitespace));
+        }
+    }
+
+    #[test]
+    fn punctuation_heavy_text_gives_clean_tokens(text in "[a-zA-Z0-9 .,'\"’&@#<>/:;=()!?*_+é$-]{0,40}") {
+        for token in ptb_tokens(&text) {
+            prop_assert!(!token.is_empty() && !token.contains(' '));
+        }
+    }
+
+    #[test]
+    fn captions_of_plain_words_stay_as_they_are(words in prop::collection::vec("[a-z]{1,8}", 0..12)) {
+        let text = words.join(" ");
+        let tokens = caption_tokens(&text);
+        prop_assert_eq!(caption_tokens(&tokens.join(" ")), tokens);
+    }
+}

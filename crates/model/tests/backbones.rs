@@ -1,0 +1,142 @@
+//! Backbones against independent implementations: torchvision and efficientnet-lite-pytorch.
+//!
+//! `fixtures/make_fixtures.py` made the grids from weights of the same formula as here.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, which clippy does not count as tests")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use model::backbone::{Backbone, BackboneSpec};
+use model::weights::{self, NamedTensors};
+use tch::{Device, Kind, Tensor};
+
+const SIDE: i64 = 40;
+
+/// `count` numbers in [-1, 1) from the name: FNV-1a of the name, then SplitMix64 of seed + index.
+///
+/// Tensor operations on 64-bit integers that wrap: a loop in an unoptimised test takes ten times as long.
+fn uniform(name: &str, count: i64) -> Tensor {
+    let seed = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let shifted = |x: &Tensor, bits: i64| {
+        let ones = (u64::MAX >> bits) as i64;
+        x.bitwise_right_shift_tensor_scalar(bits).bitwise_and(ones)
+    };
+    let indices = Tensor::arange_start(1, count + 1, (Kind::Int64, Device::Cpu));
+    let mut x = indices * 0x9e37_79b9_7f4a_7c15_u64 as i64 + seed as i64;
+    x = x.bitwise_xor_tensor(&shifted(&x, 30)) * 0xbf58_476d_1ce4_e5b9_u64 as i64;
+    x = x.bitwise_xor_tensor(&shifted(&x, 27)) * 0x94d0_49bb_1331_11eb_u64 as i64;
+    x = x.bitwise_xor_tensor(&shifted(&x, 31));
+    shifted(&x, 40).to_kind(Kind::Double) / f64::from(1 << 23) - 1.0
+}
+
+/// A tensor whose size keeps activations in a sane range, by what its name and shape say it is.
+fn formula(name: &str, shape: &[i64]) -> Tensor {
+    let values = uniform(name, shape.iter().product());
+    let values = if shape.len() == 4 {
+        values * (6.0 / shape[1..].iter().product::<i64>() as f64).sqrt()
+    } else if name.ends_with("running_var") {
+        values * 0.5 + 1.0
+    } else if name.ends_with("weight") {
+        values * 0.25 + 0.75
+    } else {
+        values * 0.2
+    };
+    values.to_kind(Kind::Float).view(shape)
+}
+
+fn ones(_: &str, shape: &[i64]) -> Tensor {
+    Tensor::ones(shape, (Kind::Float, Device::Cpu))
+}
+
+fn fixture(backbone: &str) -> (Tensor, BTreeMap<String, Vec<i64>>) {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
+        .join(format!("{backbone}.safetensors"));
+    let fixture = weights::read(&path).unwrap();
+    let shapes = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
+    (fixture.tensors()["grid"].shallow_clone(), shapes)
+}
+
+fn backbone(name: &str, shapes: &BTreeMap<String, Vec<i64>>, tensor: fn(&str, &[i64]) -> Tensor) -> Backbone {
+    // Tests run side by side already; more threads would only spin for each other.
+    tch::set_num_threads(1);
+    let tensors = shapes.iter().map(|(name, shape)| (name.clone(), tensor(name, shape))).collect();
+    Backbone::build(BackboneSpec::named(name).unwrap(), &NamedTensors::new("formula", tensors), Device::Cpu)
+        .unwrap()
+}
+
+fn equals_the_reference(name: &str) {
+    let (wanted, shapes) = fixture(name);
+    let backbone = backbone(name, &shapes, formula);
+    let images = formula("images", &[1, 3, SIDE, SIDE]) * 10;
+    let worker = std::thread::spawn({
+        let (backbone, images) = (backbone.clone(), images.shallow_clone());
+        move || backbone.grid(&images).unwrap()
+    });
+    for found in [backbone.grid(&images).unwrap(), worker.join().unwrap()] {
+        assert_eq!(found.size(), wanted.size());
+        let error = f64::try_from((found - &wanted).abs().max() / wanted.abs().max()).unwrap();
+        assert!(error < 1e-4, "{name}: relative error {error}");
+    }
+}
+
+#[test]
+fn resnets_equal_torchvision() {
+    for name in ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] {
+        equals_the_reference(name);
+    }
+}
+
+#[test]
+fn efficientnets_lite_equal_pytorch() {
+    for name in ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"] {
+        equals_the_reference(name);
+    }
+}
+
+#[test]
+fn grids_are_as_the_registry_says() {
+    for spec in BackboneSpec::all() {
+        let (_, shapes) = fixture(spec.name);
+        let backbone = backbone(spec.name, &shapes, ones);
+        let side = i64::from(spec.transform.crop);
+        let grid = backbone.grid(&ones("images", &[1, 3, side, side])).unwrap();
+        assert_eq!(grid.size(), [1, i64::from(spec.regions()), i64::from(spec.channels)], "{}", spec.name);
+        assert!(grid.is_contiguous());
+    }
+}
+
+#[test]
+fn images_of_another_shape_or_type_are_an_error() {
+    let (_, shapes) = fixture("resnet18");
+    let backbone = backbone("resnet18", &shapes, ones);
+    for (shape, kind) in [
+        (vec![3, 64, 64], Kind::Float),
+        (vec![1, 1, 64, 64], Kind::Float),
+        (vec![1, 3, 64, 32], Kind::Float),
+        (vec![1, 3, 64, 64], Kind::Uint8),
+    ] {
+        assert!(backbone.grid(&Tensor::zeros(shape, (kind, Device::Cpu))).is_err());
+    }
+}
+
+#[test]
+fn weights_of_another_network_are_refused_by_name_and_shape() {
+    let (_, mut shapes) = fixture("resnet18");
+    let build = |shapes: &BTreeMap<String, Vec<i64>>| {
+        let tensors = shapes.iter().map(|(name, shape)| (name.clone(), ones(name, shape))).collect();
+        let spec = BackboneSpec::named("resnet18").unwrap();
+        Backbone::build(spec, &NamedTensors::new("r18.pth", tensors), Device::Cpu).unwrap_err().to_string()
+    };
+    shapes.insert("layer1.0.conv1.weight".into(), vec![64, 64, 1, 1]);
+    let message = build(&shapes);
+    assert!(
+        message.contains("r18.pth: tensor `layer1.0.conv1.weight` is [64, 64, 1, 1], not [64, 64, 3, 3]"),
+        "{message}"
+    );
+    shapes.remove("layer1.0.conv1.weight");
+    let message = build(&shapes);
+    assert!(message.contains("no tensor `layer1.0.conv1.weight` [64, 64, 3, 3]"), "{message}");
+}

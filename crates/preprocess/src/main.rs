@@ -1,0 +1,74 @@
+//! The `preprocess` stage on the command line, and what goes with it: the list of backbones and their weights.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use artifacts::cli::{self, StageArgs};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use model::backbone::BackboneSpec;
+use model::weights;
+use preprocess::Preprocess;
+
+/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Lists the backbones: grid, channels, and where their weights come from.
+    Backbones,
+    /// Fetches or converts the weights of a backbone, and checks them.
+    Weights {
+        /// A backbone of the list.
+        backbone: String,
+        /// Folder of the weights.
+        #[arg(long, default_value = "data/weights")]
+        folder: PathBuf,
+    },
+}
+
+fn main() -> ExitCode {
+    let matches = cli::command::<Preprocess>(Args::command()).get_matches();
+    let args = match Args::from_arg_matches(&matches) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let result = match args.command {
+        None => return cli::run::<Preprocess>(&args.stage),
+        Some(Command::Backbones) => list_backbones(),
+        Some(Command::Weights { backbone, folder }) => fetch(&backbone, &folder),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::fail(&error),
+    }
+}
+
+fn list_backbones() -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    for spec in BackboneSpec::all() {
+        let crop = spec.transform.crop;
+        let side = spec.grid(crop);
+        let sources: Vec<String> = spec.sources.iter().map(ToString::to_string).collect();
+        let shape = format!("{side}×{side}×{}", spec.channels);
+        writeln!(out, "{:<20} {crop} px → {shape:<12} {}", spec.name, sources.join(", or "))?;
+    }
+    Ok(())
+}
+
+fn fetch(backbone: &str, folder: &std::path::Path) -> anyhow::Result<()> {
+    let spec = BackboneSpec::named(backbone)?;
+    let path = weights::ensure(spec, folder)?;
+    writeln!(std::io::stdout(), "{}", path.display())?;
+    Ok(())
+}

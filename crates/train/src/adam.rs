@@ -1,0 +1,113 @@
+//! Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>), with moments that can be saved.
+//!
+//! libtorch has one, but its binding keeps the moments to itself, and without them a resumed run is not the same run.
+
+use std::collections::BTreeMap;
+
+use tch::nn::VarStore;
+use tch::{Kind, Tensor};
+
+const BETA_1: f64 = 0.9;
+const BETA_2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// The optimiser of all trainable variables of a [`VarStore`].
+pub(crate) struct Adam {
+    parameters: BTreeMap<String, Parameter>,
+    steps: i32,
+}
+
+struct Parameter {
+    value: Tensor,
+    mean: Tensor,
+    square: Tensor,
+}
+
+impl Adam {
+    /// Zero moments for every variable.
+    pub(crate) fn new(store: &VarStore) -> Adam {
+        let variables = store.variables().into_iter().filter(|(_, value)| value.requires_grad());
+        let parameter =
+            |value: Tensor| Parameter { mean: value.zeros_like(), square: value.zeros_like(), value };
+        Adam { parameters: variables.map(|(name, value)| (name, parameter(value))).collect(), steps: 0 }
+    }
+
+    /// Forgets the gradients, runs `loss.backward()`, scales the gradients to norm `clip` at most, and takes a step.
+    pub(crate) fn minimize(&mut self, loss: &Tensor, learning_rate: f64, clip: f64) {
+        for parameter in self.parameters.values_mut() {
+            parameter.value.zero_grad();
+        }
+        loss.backward();
+        tch::no_grad(|| self.step(learning_rate, clip));
+    }
+
+    fn step(&mut self, learning_rate: f64, clip: f64) {
+        self.steps += 1;
+        let squares: Vec<Tensor> = self
+            .parameters
+            .values()
+            .map(|parameter| parameter.value.grad())
+            .filter(Tensor::defined)
+            .map(|gradient| gradient.square().sum(Kind::Float))
+            .collect();
+        let norm = Tensor::stack(&squares, 0).sum(Kind::Float).sqrt().double_value(&[]);
+        let scale = (clip / (norm + 1e-6)).min(1.0);
+        let correction_1 = 1.0 - BETA_1.powi(self.steps);
+        let correction_2 = 1.0 - BETA_2.powi(self.steps);
+        for Parameter { value, mean, square } in self.parameters.values_mut() {
+            let gradient = value.grad();
+            if !gradient.defined() {
+                continue;
+            }
+            let gradient = gradient * scale;
+            let _ = mean.g_mul_scalar_(BETA_1).g_add_(&(&gradient * (1.0 - BETA_1)));
+            let _ = square.g_mul_scalar_(BETA_2).g_add_(&(gradient.square() * (1.0 - BETA_2)));
+            let denominator = (&*square / correction_2).sqrt() + EPSILON;
+            let _ = value.g_add_(&(&*mean / denominator * (-learning_rate / correction_1)));
+        }
+    }
+
+    /// The moments by name, to be saved.
+    pub(crate) fn moments(&self) -> impl Iterator<Item = (String, Tensor)> {
+        self.parameters.iter().flat_map(|(name, parameter)| {
+            [("mean", &parameter.mean), ("square", &parameter.square)]
+                .map(|(moment, tensor)| (format!("adam.{moment}.{name}"), tensor.shallow_clone()))
+        })
+    }
+
+    /// Goes on from `steps` with the moments as they were saved (written into the tensors of [`Adam::moments`]).
+    pub(crate) fn set_steps(&mut self, steps: i32) {
+        self.steps = steps;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::Device;
+    use tch::nn::{self, OptimizerConfig};
+
+    use super::*;
+
+    fn store() -> (VarStore, Tensor) {
+        let store = VarStore::new(Device::Cpu);
+        let weights = store.root().var_copy("w", &Tensor::from_slice(&[1.0f32, -2.0, 3.0]));
+        (store, weights)
+    }
+
+    fn loss(weights: &Tensor) -> Tensor {
+        (weights * Tensor::from_slice(&[1.0f32, 2.0, 0.5]) - 0.3).pow_tensor_scalar(4).sum(Kind::Float)
+    }
+
+    #[test]
+    fn steps_are_those_of_libtorch() {
+        let (ours, a) = store();
+        let (theirs, b) = store();
+        let mut adam = Adam::new(&ours);
+        let mut reference = nn::Adam::default().build(&theirs, 0.05).unwrap();
+        for _ in 0..20 {
+            adam.minimize(&loss(&a), 0.05, 10.0);
+            reference.backward_step_clip_norm(&loss(&b), 10.0);
+        }
+        assert!((a - b).abs().max().double_value(&[]) < 1e-5);
+    }
+}

@@ -1,0 +1,1 @@
+//! Drives whole stages in temporary folders.
