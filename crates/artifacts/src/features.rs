@@ -215,6 +215,12 @@ pub struct FeatureSet {
 }
 
 impl FeatureSet {
+    /// A set of images in memory; `grids` holds `[images × regions × channels]` values, row-major.
+    pub fn new(spec: FeatureSpec, image_ids: Vec<String>, grids: Vec<f16>) -> FeatureSet {
+        debug_assert_eq!(grids.len(), image_ids.len() * spec.regions() * spec.channels);
+        FeatureSet { spec, image_ids, grids }
+    }
+
     /// Loads one split of a finished feature folder made by `backbone`.
     pub fn load(folder: &Path, backbone: &str, split: Split) -> Result<FeatureSet, FeatureError> {
         let manifest = Manifest::read(folder)?;
@@ -232,11 +238,7 @@ impl FeatureSet {
             if spec.backbone != backbone {
                 return Err(other_backbone(&spec, backbone.to_owned()));
             }
-            let set = set.get_or_insert_with(|| FeatureSet {
-                spec: spec.clone(),
-                image_ids: Vec::new(),
-                grids: Vec::new(),
-            });
+            let set = set.get_or_insert_with(|| FeatureSet::new(spec.clone(), Vec::new(), Vec::new()));
             if set.spec != spec {
                 return Err(other_backbone(&spec, format!("one set of {backbone} weights for all parts")));
             }

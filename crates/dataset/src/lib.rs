@@ -1,7 +1,11 @@
 //! Raw images and captions → one table of images and one of captions.
 //!
 //! [`layout`] reads what people have on disk; [`scenes`] draws a demo dataset when they have nothing yet. Both end in
-//! plain rows in memory.
+//! plain rows in memory, which the stage checks, hashes and writes.
 
+pub mod demo;
 pub mod layout;
 pub mod scenes;
+mod stage;
+
+pub use stage::{Dataset, Layout, Settings};

@@ -26,6 +26,18 @@ pub(crate) struct Captioned {
     pub(crate) attention: Vec<Arc<[f32]>>,
 }
 
+impl Captioned {
+    fn empty(image_id: &str) -> Captioned {
+        Captioned {
+            image_id: image_id.to_owned(),
+            caption: String::new(),
+            log_probability: 0.0,
+            finished: false,
+            attention: vec![],
+        }
+    }
+}
+
 /// The best caption of every reference image, in the order of the references.
 pub(crate) fn captions(
     model: &Model,
@@ -49,36 +61,36 @@ pub(crate) fn captions(
         set.image_ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
     let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
     let device = model.device();
-    let mut captions = Vec::with_capacity(references.0.len());
+    let mut by_id: HashMap<&str, Captioned> = HashMap::new();
     for images in references.0.chunks(IMAGES_AT_ONCE) {
-        let mut grids = Vec::with_capacity(images.len());
-        for image in images {
-            let index = index.get(image.image_id.as_str()).ok_or_else(|| {
-                anyhow::anyhow!(
-                    "image {} has captions but no features (was it skipped? see {}/manifest.json): a score without it would not be comparable",
-                    image.image_id,
-                    features.display()
-                )
-            })?;
-            grids.push(set.grid(*index));
+        let (seen, unseen): (Vec<_>, Vec<_>) =
+            images.iter().map(|image| image.image_id.as_str()).partition(|id| index.contains_key(id));
+        // Without features there is no caption, and no caption scores 0: leaving the image out would flatter.
+        by_id.extend(unseen.into_iter().map(|id| (id, Captioned::empty(id))));
+        if seen.is_empty() {
+            continue;
         }
-        let shape = [images.len() as i64, set.spec.regions() as i64, set.spec.channels as i64];
+        let grids: Vec<_> = seen.iter().map(|id| set.grid(index[id])).collect();
+        let shape = [seen.len() as i64, set.spec.regions() as i64, set.spec.channels as i64];
         let grid =
             Tensor::f_from_slice(&grids.concat())?.f_view(shape)?.to_device(device).to_kind(Kind::Float);
         let memory = tch::no_grad(|| model.decoder.encode(&grid, false));
         let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
-        for (image, beams) in images.iter().zip(beams) {
+        for (id, beams) in seen.into_iter().zip(beams) {
             let best = beams.into_iter().next();
-            let best = best.ok_or_else(|| anyhow::anyhow!("no caption for image {}", image.image_id))?;
-            captions.push(Captioned {
-                image_id: image.image_id.clone(),
-                caption: model.header.vocabulary.decode(&best.ids).join(" "),
-                log_probability: best.log_probability,
-                finished: best.finished,
-                attention: best.attention,
-            });
+            let best = best.ok_or_else(|| anyhow::anyhow!("no caption for image {id}"))?;
+            by_id.insert(
+                id,
+                Captioned {
+                    image_id: id.to_owned(),
+                    caption: model.header.vocabulary.decode(&best.ids).join(" "),
+                    log_probability: best.log_probability,
+                    finished: best.finished,
+                    attention: best.attention,
+                },
+            );
         }
         progress.add(images.len());
     }
-    Ok(captions)
+    Ok(references.0.iter().filter_map(|image| by_id.remove(image.image_id.as_str())).collect())
 }

@@ -85,7 +85,7 @@ pub(crate) fn write(
     };
     for (captioned, words) in captions.iter().zip(&hypotheses) {
         if words.is_empty() {
-            work.warn(&captioned.image_id, "the caption is empty and scores 0");
+            work.warn(&captioned.image_id, "has no caption (were its features skipped?) and scores 0");
         }
     }
     let results: Vec<CaptionResult> = captions

@@ -158,7 +158,7 @@ mod tests {
         let loaded = load(&path, Device::Cpu).unwrap();
         assert_eq!(loaded.header, header());
         let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
-        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 3]);
+        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
         let score =
             |decoder: &dyn Decoder| decoder.forward(&decoder.encode(&grid, false), &words, false).logits;
         assert_eq!(score(decoder.as_ref()), score(loaded.decoder.as_ref()));

@@ -1,7 +1,7 @@
 //! Caption search, written once for every decoder: beam search, batched over images.
 //!
 //! A caption always comes out: when no hypothesis reaches `<eos>` in time, the best unfinished one is returned and
-//! marked so. `<pad>`, `<bos>` and `<unk>` are never written.
+//! marked so. `<pad>`, `<bos>` and `<unk>` are never written, and no caption is empty.
 
 use std::sync::Arc;
 
@@ -145,6 +145,9 @@ impl Beam {
                 break;
             }
             let mut next = Hypothesis { log_probability, ..parent.clone() };
+            if word == EOS && next.ids.is_empty() {
+                continue;
+            }
             if word == EOS {
                 next.finished = true;
                 self.finished.push(next);

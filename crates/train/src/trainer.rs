@@ -147,7 +147,7 @@ impl Trainer<'_> {
 
     /// The loss to minimise, and its cross-entropy a token.
     fn loss(&self, batch: &Batch) -> (Tensor, f64) {
-        let memory = self.decoder.encode(&batch.grid, true).select(&batch.image_of_caption);
+        let memory = self.decoder.encode(&batch.grid, true);
         let forced = self.decoder.forward(&memory, &batch.input, true);
         let logits = forced.logits.flatten(0, 1);
         let target = batch.target.flatten(0, 1);
@@ -166,4 +166,106 @@ fn step_seed(seed: u64, step: usize) -> i64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     (z ^ (z >> 31)) as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use artifacts::Split;
+    use artifacts::captions::CaptionRow;
+    use artifacts::features::{FeatureSet, FeatureSpec};
+    use artifacts::tokens::TokenRow;
+    use artifacts::vocabulary::Vocabulary;
+    use half::f16;
+    use model::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
+
+    use super::*;
+
+    fn spec() -> FeatureSpec {
+        FeatureSpec {
+            backbone: "tiny".to_owned(),
+            weights_sha256: String::new(),
+            transform: serde_json::Value::Null,
+            grid: [1, 2],
+            channels: 3,
+        }
+    }
+
+    fn features() -> FeatureSet {
+        let ids = (0..6).map(|number| number.to_string()).collect();
+        FeatureSet::new(spec(), ids, (0..36).map(|value| f16::from_f32((value % 7) as f32)).collect())
+    }
+
+    fn examples() -> Examples {
+        let row = |number: u32| TokenRow {
+            image_id: number.to_string(),
+            caption_id: number,
+            split: Split::Train,
+            ids: vec![1, 4 + number % 3, 4 + number / 2, 2],
+            length: 4,
+        };
+        Examples::new(features(), &(0..6).map(row).collect::<Vec<_>>())
+    }
+
+    fn validation() -> Validation {
+        let row = |number: u32| CaptionRow {
+            image_id: number.to_string(),
+            caption_id: number,
+            caption: "one two".to_owned(),
+        };
+        Validation::new(features(), &(0..6).map(row).collect::<Vec<_>>(), 6)
+    }
+
+    /// Trains four epochs; `note` hears of each. Returns the kept checkpoint and the last logged line.
+    fn train(folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
+        let settings = Settings { epochs: 4, batch_images: 2, patience: 9, ..Settings::default() };
+        let sizes = SoftAttentionConfig {
+            embedding_size: 4,
+            feature_size: 4,
+            hidden_size: 4,
+            attention_size: 4,
+            ..Default::default()
+        };
+        let decoder = DecoderConfig::SoftAttention(sizes);
+        let vocabulary = Vocabulary::new(["one", "two", "three"].map(str::to_owned)).unwrap();
+        tch::manual_seed(1);
+        let store = VarStore::new(Device::Cpu);
+        let header = Header {
+            decoder: decoder.clone(),
+            vocabulary,
+            features: spec(),
+            provenance: serde_json::Value::Null,
+        };
+        let checkpoint = folder.join(checkpoint::FILE);
+        let trainer = Trainer {
+            settings: &settings,
+            seed: 1,
+            device: Device::Cpu,
+            quiet: true,
+            folder,
+            checkpoint: &checkpoint,
+            header,
+            decoder: decoder.build(&store.root(), Dimensions { channels: 3, vocabulary: 7 }),
+            store,
+        };
+        let trained = trainer.run(&examples(), &validation(), "recipe", note).unwrap();
+        assert_eq!((trained.epochs, trained.steps), (4, 12));
+        assert!(!folder.join("state").exists());
+        let log = std::fs::read_to_string(folder.join(crate::log::FILE)).unwrap();
+        let without_seconds = log.lines().last().unwrap().split("seconds").next().unwrap().to_owned();
+        (std::fs::read(&checkpoint).unwrap(), without_seconds)
+    }
+
+    #[test]
+    fn an_interrupted_run_ends_like_an_undisturbed_one() {
+        let [undisturbed, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let wanted = train(undisturbed.path(), |_| ());
+        let stopped = catch_unwind(AssertUnwindSafe(|| {
+            train(interrupted.path(), |line| assert!(!line.contains("epoch  2"), "killed"));
+        }));
+        assert!(stopped.is_err() && interrupted.path().join("state").exists());
+        let resumed = train(interrupted.path(), |line| assert!(!line.contains("epoch  2")));
+        assert!(wanted == resumed, "resuming changed the result: {} / {}", wanted.1, resumed.1);
+    }
 }

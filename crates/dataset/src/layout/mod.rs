@@ -1,1 +1,67 @@
+//! Raw datasets as people have them on disk, one file a layout.
+//!
+//! Every layout ends in the same [`RawDataset`] under the same rules: what cannot be used is left out and counted in
+//! [`RawDataset::skipped`]; what contradicts itself is refused with the file and line that does.
+//!
+//! Invariant: in a `RawDataset` every image exists, has an id of its own and at least one caption; either all images
+//! have a split or none has.
 
+mod collect;
+mod csv_rows;
+mod error;
+pub mod flickr8k;
+pub mod split;
+pub mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+
+use std::path::PathBuf;
+
+use artifacts::Split;
+
+pub use error::{LayoutError, Location};
+
+/// What a layout holds, in memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RawDataset {
+    /// The folder that image paths start from.
+    pub root: PathBuf,
+    /// In the order in which the captions first name them.
+    pub images: Vec<RawImage>,
+    /// In file order; a sentence that the dataset repeats is repeated here.
+    pub captions: Vec<RawCaption>,
+    /// What was left out, and why.
+    pub skipped: Vec<Skip>,
+    /// The text files that were read.
+    pub sources: Vec<PathBuf>,
+}
+
+/// An image that exists and is captioned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawImage {
+    /// The file name without its extension or, where two images share that, the path below the root.
+    pub image_id: String,
+    /// Below [`RawDataset::root`], without `.` and `..`.
+    pub path: PathBuf,
+    /// Where the dataset puts it; `None` for all images of a dataset without splits.
+    pub split: Option<Split>,
+}
+
+/// One reference caption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawCaption {
+    /// The [`RawImage`] it describes.
+    pub image_id: String,
+    /// The sentence, white space around it trimmed, never empty.
+    pub caption: String,
+}
+
+/// Something that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skip {
+    /// An image's path below the root, or the file and line of a row.
+    pub what: String,
+    /// Why, in words for the user.
+    pub reason: String,
+}

@@ -61,9 +61,11 @@ impl Decoder for Lstm {
     }
 
     fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
-        let steps = words.size()[1];
-        let state = self.start(memory);
+        let (captions, steps) = (words.size()[1], words.size()[2]);
+        let memory = Rows(vec![memory.0[0].repeat_interleave_self_int(captions, 0, None)]);
+        let state = self.start(&memory);
         let feature = memory.0[0].unsqueeze(1).expand([-1, steps, -1], false);
+        let words = words.flatten(0, 1);
         let words = words.apply(&self.embedding).dropout(self.dropout, train);
         let hidden = self.lstm.sequence(&Tensor::cat(&[words, feature], 2), &state.0[0], &state.0[1]);
         Forced { logits: hidden.dropout(self.dropout, train).apply(&self.output), attention: None }

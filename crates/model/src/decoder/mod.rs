@@ -31,8 +31,8 @@ pub trait Decoder: Send {
     /// one row an image. `train` turns dropout on.
     fn encode(&self, grid: &Tensor, train: bool) -> Rows;
 
-    /// Teacher forcing: the scores of the word after each word of `words [captions, steps]`, given one row of
-    /// `memory` a caption. `train` turns dropout on.
+    /// Teacher forcing: the scores of the word after each word of `words [images, captions, steps]`, where all
+    /// captions of an image share its row of `memory`. `train` turns dropout on.
     fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced;
 
     /// The state before the first word: one row a row of `memory`.
@@ -41,7 +41,8 @@ pub trait Decoder: Send {
     /// Reads one word a row (`words [rows]`, first `<bos>`) and scores the next one.
     fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step;
 
-    /// The loss that the decoder adds to cross-entropy for the attention of a batch; a scalar.
+    /// The loss that the decoder adds to cross-entropy for the attention of a batch, a scalar; `mask` is 1 on the
+    /// steps `[images × captions, steps]` that are not padding.
     fn attention_loss(&self, _attention: &Tensor, _mask: &Tensor) -> Option<Tensor> {
         None
     }
@@ -49,9 +50,10 @@ pub trait Decoder: Send {
 
 /// Result of a teacher-forced pass.
 pub struct Forced {
-    /// Scores before softmax: `[captions, steps, vocabulary]`.
+    /// Scores before softmax: `[images × captions, steps, vocabulary]`.
     pub logits: Tensor,
-    /// Share of attention on each region at each step, `[captions, steps, regions]`, for decoders that attend.
+    /// Share of attention on each region at each step, `[images × captions, steps, regions]`, for decoders that
+    /// attend.
     pub attention: Option<Tensor>,
 }
 

@@ -59,7 +59,7 @@ pub(super) struct SoftAttention {
     penalty: f64,
 }
 
-/// One look at the image.
+/// One look at each image for each of its rows (captions or beams).
 struct Look {
     /// Share on each region: `[rows, regions]`.
     attention: Tensor,
@@ -88,14 +88,18 @@ impl SoftAttention {
         }
     }
 
-    /// Where to look before the next word, from the state `hidden [rows, hidden]`.
-    fn look(&self, regions: &Tensor, keys: &Tensor, hidden: &Tensor) -> Look {
-        let query = hidden.apply(&self.query).unsqueeze(1);
-        let energy = (keys + query).tanh().apply(&self.energy).squeeze_dim(-1);
+    /// Where to look before the next word, from the states `hidden [rows, hidden]`; `memory` has one row an image, and
+    /// the rows of an image follow one another. Regions are read once an image, not once a row: at these sizes,
+    /// memory traffic is what a look costs.
+    fn look(&self, memory: &Rows, hidden: &Tensor) -> Look {
+        let [regions, keys] = [&memory.0[0], &memory.0[1]];
+        let images = regions.size()[0];
+        let query = hidden.apply(&self.query).view([images, -1, 1, keys.size()[2]]);
+        let energy = (keys.unsqueeze(1) + query).tanh_().apply(&self.energy).squeeze_dim(-1);
         let attention = energy.softmax(-1, Kind::Float);
-        let mean = attention.unsqueeze(1).bmm(regions).squeeze_dim(1);
+        let mean = attention.bmm(regions).flatten(0, 1);
         let context = mean * hidden.apply(&self.gate).sigmoid();
-        Look { attention, context }
+        Look { attention: attention.flatten(0, 1), context }
     }
 
     /// The deep output layer (equation 7 of the paper, with the tanh of its code): any leading dimensions.
@@ -115,12 +119,14 @@ impl Decoder for SoftAttention {
     }
 
     fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
-        let [regions, keys] = [&memory.0[0], &memory.0[1]];
-        let words = words.apply(&self.embedding).dropout(self.dropout, train);
-        let mut state = self.start(memory);
+        let captions = words.size()[1];
+        let words = words.flatten(0, 1).apply(&self.embedding).dropout(self.dropout, train);
+        let start = self.start(memory).0.into_iter();
+        let mut state =
+            Rows(start.map(|state| state.repeat_interleave_self_int(captions, 0, None)).collect());
         let (mut hiddens, mut contexts, mut attentions) = (vec![], vec![], vec![]);
         for word in words.unbind(1) {
-            let look = self.look(regions, keys, &state.0[0]);
+            let look = self.look(memory, &state.0[0]);
             let input = Tensor::cat(&[&word, &look.context], 1);
             let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1]);
             hiddens.push(hidden.shallow_clone());
@@ -140,7 +146,7 @@ impl Decoder for SoftAttention {
 
     fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
         let word = words.apply(&self.embedding);
-        let look = self.look(&memory.0[0], &memory.0[1], &state.0[0]);
+        let look = self.look(memory, &state.0[0]);
         let input = Tensor::cat(&[&word, &look.context], 1);
         let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1]);
         let logits = self.score(&word, &hidden, &look.context, false);
@@ -148,9 +154,11 @@ impl Decoder for SoftAttention {
     }
 
     /// λ · mean over captions and regions of (1 − Σₜ αₜ)² (equation 14 of the paper, as a mean so that λ does not
-    /// depend on the grid); `mask [captions, steps]` is 1 on steps that are not padding.
+    /// depend on the grid). Captions without any word are padding and do not count.
     fn attention_loss(&self, attention: &Tensor, mask: &Tensor) -> Option<Tensor> {
         let looked = (attention * mask.unsqueeze(-1)).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-        Some((looked - 1.0).square().mean(Kind::Float) * self.penalty)
+        let miss = (looked - 1.0).square().mean_dim([1i64].as_slice(), false, Kind::Float);
+        let is_caption = mask.amax([1i64].as_slice(), false);
+        Some((miss * &is_caption).sum(Kind::Float) / is_caption.sum(Kind::Float) * self.penalty)
     }
 }

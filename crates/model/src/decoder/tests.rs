@@ -8,12 +8,12 @@ use super::*;
 const DIMENSIONS: Dimensions = Dimensions { channels: 6, vocabulary: 11 };
 
 fn every_config() -> Vec<DecoderConfig> {
-    let lstm = LstmConfig { embedding_size: 5, feature_size: 8, hidden_size: 7, dropout: 0.3 };
+    let lstm = LstmConfig { embedding_size: 10, feature_size: 12, hidden_size: 16, dropout: 0.3 };
     let soft = SoftAttentionConfig {
-        embedding_size: 5,
-        feature_size: 8,
-        hidden_size: 7,
-        attention_size: 4,
+        embedding_size: 10,
+        feature_size: 12,
+        hidden_size: 16,
+        attention_size: 8,
         dropout: 0.3,
         attention_penalty: 1.0,
     };
@@ -39,12 +39,12 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 fn stepping_gives_the_scores_of_teacher_forcing() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
-        let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 9]).view([2, 4]);
+        let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 9]).view([2, 1, 4]);
         let memory = decoder.encode(&grid(2), false);
         let forced = decoder.forward(&memory, &words, false);
         let mut state = decoder.start(&memory);
         for position in 0..4 {
-            let step = decoder.step(&memory, &state, &words.select(1, position));
+            let step = decoder.step(&memory, &state, &words.select(2, position).flatten(0, 1));
             assert!(difference(&step.logits, &forced.logits.select(1, position)) < 1e-5, "{config:?}");
             if let (Some(one), Some(all)) = (&step.attention, &forced.attention) {
                 assert!(difference(one, &all.select(1, position)) < 1e-5);
@@ -61,12 +61,27 @@ fn stepping_gives_the_scores_of_teacher_forcing() {
 }
 
 #[test]
+fn captions_of_an_image_share_its_memory_and_nothing_else() {
+    for config in every_config() {
+        let (_store, decoder) = build(&config);
+        let memory = decoder.encode(&grid(2), false);
+        let words = Tensor::from_slice(&[1i64, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9]).view([2, 3, 2]);
+        let together = decoder.forward(&memory, &words, false).logits;
+        for caption in 0..3 {
+            let alone = decoder.forward(&memory, &words.narrow(1, caption, 1), false).logits;
+            let rows = Tensor::from_slice(&[caption, caption + 3]);
+            assert!(difference(&together.index_select(0, &rows), &alone) < 1e-5, "{config:?}");
+        }
+    }
+}
+
+#[test]
 fn later_words_and_other_rows_change_nothing() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
         let memory = decoder.encode(&grid(2), false);
-        let short = Tensor::from_slice(&[1i64, 4, 0, 0, 1, 7, 8, 9]).view([2, 4]);
-        let other = Tensor::from_slice(&[1i64, 4, 9, 9, 1, 2, 3, 4]).view([2, 4]);
+        let short = Tensor::from_slice(&[1i64, 4, 0, 0, 1, 7, 8, 9]).view([2, 1, 4]);
+        let other = Tensor::from_slice(&[1i64, 4, 9, 9, 1, 2, 3, 4]).view([2, 1, 4]);
         let a = decoder.forward(&memory, &short, false).logits;
         let b = decoder.forward(&memory, &other, false).logits;
         assert!(
@@ -80,7 +95,7 @@ fn later_words_and_other_rows_change_nothing() {
 fn different_images_get_different_scores() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
-        let words = Tensor::from_slice(&[1i64, 4, 1, 4]).view([2, 2]);
+        let words = Tensor::from_slice(&[1i64, 4, 1, 4]).view([2, 1, 2]);
         let logits = decoder.forward(&decoder.encode(&grid(2), false), &words, false).logits;
         assert!(difference(&logits.get(0), &logits.get(1)) > 1e-4, "{config:?}");
     }
@@ -92,13 +107,14 @@ fn four_captions_can_be_learnt_by_heart() {
         let (store, decoder) = build(&config);
         let grid = grid(4);
         let words = Tensor::from_slice(&[1i64, 4, 5, 2, 1, 6, 7, 2, 1, 8, 9, 2, 1, 10, 4, 2]).view([4, 4]);
-        let (input, target) = (words.narrow(1, 0, 3), words.narrow(1, 1, 3).reshape([-1]));
+        let input = words.narrow(1, 0, 3).unsqueeze(1);
+        let target = words.narrow(1, 1, 3).reshape([-1]);
         let mut adam = nn::Adam::default().build(&store, 0.02).unwrap();
         let loss = || {
             let forced = decoder.forward(&decoder.encode(&grid, false), &input, false);
             forced.logits.view([-1, DIMENSIONS.vocabulary]).cross_entropy_for_logits(&target)
         };
-        for _ in 0..150 {
+        for _ in 0..300 {
             adam.backward_step(&loss());
         }
         assert!(loss().double_value(&[]) < 0.1, "{config:?}");
@@ -115,4 +131,8 @@ fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
     // Without the last step, one region of four is never looked at.
     let _ = mask.get(0).get(3).fill_(0.0);
     assert!((loss(&mask) - 0.25).abs() < 1e-6);
+    // A caption that is all padding changes nothing.
+    let attention = Tensor::cat(&[&attention, &attention], 0);
+    let mask = Tensor::cat(&[&mask, &mask.zeros_like()], 0);
+    assert!((decoder.attention_loss(&attention, &mask).unwrap().double_value(&[]) - 0.25).abs() < 1e-6);
 }

@@ -46,7 +46,7 @@ fn settings(beam_size: usize, max_length: usize, length_penalty: f64) -> SearchS
     SearchSettings { beam_size, max_length, length_penalty }
 }
 
-/// Every caption up to `max_length` words, with its log-probability.
+/// Every caption from one up to `max_length` words, with its log-probability.
 fn all_captions(table: &Table, image: i64, max_length: usize) -> Vec<(Vec<u32>, f64)> {
     let score = |from: u32, to: u32| table.scores.double_value(&[image, i64::from(from), i64::from(to)]);
     let (mut open, mut ended) = (vec![(vec![], 0.0)], vec![]);
@@ -54,7 +54,9 @@ fn all_captions(table: &Table, image: i64, max_length: usize) -> Vec<(Vec<u32>, 
         let mut longer = vec![];
         for (ids, probability) in open {
             let last = *ids.last().unwrap_or(&BOS);
-            ended.push((ids.clone(), probability + score(last, EOS)));
+            if !ids.is_empty() {
+                ended.push((ids.clone(), probability + score(last, EOS)));
+            }
             for word in 4..WORDS as u32 {
                 longer.push(([ids.as_slice(), &[word]].concat(), probability + score(last, word)));
             }
@@ -97,7 +99,7 @@ fn a_beam_of_one_takes_the_best_word_each_time() {
     let mut word = i64::from(BOS);
     for position in 0..6 {
         let scores = table.scores.get(0).get(word);
-        let allowed = [2i64, 4, 5, 6];
+        let allowed: &[i64] = if position == 0 { &[4, 5, 6] } else { &[2, 4, 5, 6] };
         word = *allowed
             .iter()
             .max_by(|a, b| scores.double_value(&[**a]).total_cmp(&scores.double_value(&[**b])))

@@ -1,0 +1,218 @@
+//! The rules that all layouts share.
+//!
+//! A layout feeds rows in file order; [`Collector::finish`] decides for every image whether it can be used, so the
+//! verdict never depends on the order in which a layout reads its files.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::{Component, Path, PathBuf};
+
+use artifacts::Split;
+
+use super::{LayoutError, Location, RawCaption, RawDataset, RawImage, Skip, text};
+
+/// An image that some row, split file or folder names; its place in [`Collector`].
+pub(super) type ImageIndex = usize;
+
+/// Gathers a dataset row by row.
+pub(super) struct Collector {
+    root: PathBuf,
+    images: Vec<Image>,
+    by_path: HashMap<PathBuf, ImageIndex>,
+    captions: Vec<(ImageIndex, String)>,
+    skipped: Vec<Skip>,
+    sources: Vec<PathBuf>,
+    splits_given: bool,
+}
+
+struct Image {
+    path: PathBuf,
+    captions: usize,
+    split: Option<(Split, Location)>,
+}
+
+impl Collector {
+    /// A collector of images below `root`, which must be a folder.
+    pub(super) fn new(root: &Path) -> Result<Self, LayoutError> {
+        std::fs::read_dir(root).map_err(|source| LayoutError::Io { path: root.to_owned(), source })?;
+        Ok(Collector {
+            root: root.to_owned(),
+            images: Vec::new(),
+            by_path: HashMap::new(),
+            captions: Vec::new(),
+            skipped: Vec::new(),
+            sources: Vec::new(),
+            splits_given: false,
+        })
+    }
+
+    /// Notes a text file that was read.
+    pub(super) fn source(&mut self, file: &Path) {
+        self.sources.push(file.to_owned());
+    }
+
+    /// From now on an image without a split is left out.
+    pub(super) fn expect_splits(&mut self) {
+        self.splits_given = true;
+    }
+
+    /// The image that a row at `at` names, `name` being relative to `folder`, itself below the root.
+    pub(super) fn image(
+        &mut self,
+        at: &Location,
+        folder: &Path,
+        name: &str,
+    ) -> Result<ImageIndex, LayoutError> {
+        if name.trim().is_empty() {
+            return Err(LayoutError::NoImage { at: at.clone() });
+        }
+        let Some(path) = below(Path::new(name.trim())) else {
+            return Err(LayoutError::OutsideRoot { at: at.clone(), image: name.to_owned() });
+        };
+        Ok(self.found(folder.join(path)))
+    }
+
+    /// The image at a path below the root.
+    pub(super) fn found(&mut self, path: PathBuf) -> ImageIndex {
+        match self.by_path.entry(path) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => {
+                self.images.push(Image { path: new.key().clone(), captions: 0, split: None });
+                *new.insert(self.images.len() - 1)
+            }
+        }
+    }
+
+    /// Adds a caption; an empty one is left out and counted.
+    pub(super) fn caption(&mut self, at: &Location, image: ImageIndex, caption: &str) {
+        let caption = caption.trim();
+        if caption.is_empty() {
+            let name = self.images[image].path.display();
+            self.skipped.push(Skip { what: format!("{at} ({name})"), reason: "empty caption".to_owned() });
+            return;
+        }
+        self.images[image].captions += 1;
+        self.captions.push((image, caption.to_owned()));
+    }
+
+    /// Puts an image into a split; refuses a second, different one.
+    pub(super) fn split(
+        &mut self,
+        at: &Location,
+        image: ImageIndex,
+        split: Split,
+    ) -> Result<(), LayoutError> {
+        let image = &mut self.images[image];
+        match &image.split {
+            Some((first, first_at)) if *first != split => Err(LayoutError::TwoSplits {
+                image: image.path.display().to_string(),
+                first: *first,
+                first_at: first_at.clone(),
+                second: split,
+                second_at: at.clone(),
+            }),
+            Some(_) => Ok(()),
+            None => {
+                image.split = Some((split, at.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    /// Reads a split file: one image a line, relative to `folder`.
+    pub(super) fn split_file(&mut self, file: &Path, folder: &Path, split: Split) -> Result<(), LayoutError> {
+        let text = text::read(file)?;
+        for (line, name) in text::lines(&text) {
+            let at = Location::new(file, line);
+            let image = self.image(&at, folder, name)?;
+            self.split(&at, image, split)?;
+        }
+        self.source(file);
+        Ok(())
+    }
+
+    /// Leaves out the images that cannot be used, each with its reason, and names the rest.
+    pub(super) fn finish(mut self) -> Result<RawDataset, LayoutError> {
+        let mut usable = Vec::new();
+        for (index, image) in self.images.iter().enumerate() {
+            match image.refusal(&self.root, self.splits_given) {
+                None => usable.push(index),
+                Some(reason) => self.skipped.push(Skip { what: image.path.display().to_string(), reason }),
+            }
+        }
+        if usable.is_empty() {
+            let first = self.skipped.first();
+            let example = first.map(|skip| format!(", the first {}: {}", skip.what, skip.reason));
+            let (root, skipped) = (self.root, self.skipped.len());
+            return Err(LayoutError::Empty { root, skipped, example: example.unwrap_or_default() });
+        }
+        let paths: Vec<&Path> = usable.iter().map(|&index| self.images[index].path.as_path()).collect();
+        let ids: HashMap<ImageIndex, String> = usable.iter().copied().zip(image_ids(&paths)?).collect();
+
+        let image = |index: &ImageIndex| RawImage {
+            image_id: ids[index].clone(),
+            path: self.images[*index].path.clone(),
+            split: self.images[*index].split.as_ref().map(|(split, _)| *split),
+        };
+        let caption = |(index, caption)| Some(RawCaption { image_id: ids.get(&index)?.clone(), caption });
+        Ok(RawDataset {
+            images: usable.iter().map(image).collect(),
+            captions: self.captions.into_iter().filter_map(caption).collect(),
+            root: self.root,
+            skipped: self.skipped,
+            sources: self.sources,
+        })
+    }
+}
+
+impl Image {
+    /// Why this image cannot be used, if so.
+    fn refusal(&self, root: &Path, splits_given: bool) -> Option<String> {
+        if !root.join(&self.path).is_file() {
+            let named_by = match (&self.split, self.captions) {
+                (Some((_, at)), 0) => format!("named at {at}"),
+                (_, 1) => "its caption is left out".to_owned(),
+                (_, captions) => format!("its {captions} captions are left out"),
+            };
+            return Some(format!("file not found; {named_by}"));
+        }
+        if self.captions == 0 {
+            return Some("no caption".to_owned());
+        }
+        (splits_given && self.split.is_none()).then(|| "in none of the splits".to_owned())
+    }
+}
+
+/// `path` without `.` and `..`, or `None` where it is absolute or climbs above its start.
+fn below(path: &Path) -> Option<PathBuf> {
+    let mut below = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => below.push(name),
+            Component::CurDir => {}
+            Component::ParentDir if below.pop() => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    (below != Path::new("")).then_some(below)
+}
+
+/// The id of each path: its file stem, or the whole path where the stem names several files.
+fn image_ids(paths: &[&Path]) -> Result<Vec<String>, LayoutError> {
+    let stem = |path: &Path| path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let mut files_of_stem = HashMap::<String, usize>::new();
+    for path in paths {
+        *files_of_stem.entry(stem(path)).or_default() += 1;
+    }
+    let mut path_of_id = HashMap::<String, &Path>::new();
+    let mut ids = Vec::with_capacity(paths.len());
+    for path in paths {
+        let stem = stem(path);
+        let id = if files_of_stem[&stem] == 1 { stem } else { path.to_string_lossy().into_owned() };
+        if let Some(first) = path_of_id.insert(id.clone(), path) {
+            return Err(LayoutError::SameId { id, first: first.to_owned(), second: (*path).to_owned() });
+        }
+        ids.push(id);
+    }
+    Ok(ids)
+}

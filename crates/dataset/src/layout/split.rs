@@ -1,0 +1,103 @@
+//! A seeded split for datasets that bring none.
+//!
+//! Images are ranked by a hash of the seed and their id: the split does not depend on the order of the rows, and all
+//! captions of an image go where the image goes.
+
+use std::collections::{BTreeSet, HashMap};
+
+use artifacts::Split;
+
+use super::LayoutError;
+
+/// The split of each of `image_ids`, in their order; equal ids get equal splits.
+///
+/// Of *n* different images, `val_fraction · n` and `test_fraction · n`, rounded, go to val and test and the rest to
+/// train, which always keeps at least one.
+///
+/// # Errors
+/// Fractions below 0 or with a sum of 1 or more.
+pub fn assign<I: AsRef<str>>(
+    image_ids: &[I],
+    seed: u64,
+    val_fraction: f64,
+    test_fraction: f64,
+) -> Result<Vec<Split>, LayoutError> {
+    let valid = val_fraction >= 0.0 && test_fraction >= 0.0 && val_fraction + test_fraction < 1.0;
+    if !valid {
+        return Err(LayoutError::Fractions { val: val_fraction, test: test_fraction });
+    }
+    let key = |id: &str| {
+        *blake3::Hasher::new().update(&seed.to_le_bytes()).update(id.as_bytes()).finalize().as_bytes()
+    };
+    let ranked: BTreeSet<([u8; 32], &str)> =
+        image_ids.iter().map(|id| (key(id.as_ref()), id.as_ref())).collect();
+
+    let share = |fraction: f64| (fraction * ranked.len() as f64).round() as usize;
+    let held_out = ranked.len().saturating_sub(1);
+    let val = share(val_fraction).min(held_out);
+    let test = share(test_fraction).min(held_out - val);
+    let split_at = |rank| match rank {
+        rank if rank < val => Split::Val,
+        rank if rank < val + test => Split::Test,
+        _ => Split::Train,
+    };
+    let splits: HashMap<&str, Split> =
+        ranked.iter().enumerate().map(|(rank, &(_, id))| (id, split_at(rank))).collect();
+    Ok(image_ids.iter().map(|id| splits[id.as_ref()]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ids(count: usize) -> Vec<String> {
+        (0..count).map(|i| format!("image-{i}")).collect()
+    }
+
+    #[test]
+    fn shares_are_exact_and_the_seed_decides() {
+        let ids = ids(1000);
+        let splits = assign(&ids, 1, 0.1, 0.2).unwrap();
+        let count = |split| splits.iter().filter(|&&other| other == split).count();
+        assert_eq!([Split::Train, Split::Val, Split::Test].map(count), [700, 100, 200]);
+        assert_eq!(splits, assign(&ids, 1, 0.1, 0.2).unwrap());
+        assert_ne!(splits, assign(&ids, 2, 0.1, 0.2).unwrap());
+    }
+
+    #[test]
+    fn train_keeps_an_image() {
+        assert_eq!(assign(&["only"], 1, 0.5, 0.4).unwrap(), [Split::Train]);
+        assert!(assign::<&str>(&[], 1, 0.1, 0.1).unwrap().is_empty());
+    }
+
+    #[test]
+    fn bad_fractions_are_refused() {
+        for (val, test) in [(-0.1, 0.0), (0.0, -0.1), (0.5, 0.5), (f64::NAN, 0.1), (0.1, f64::INFINITY)] {
+            let error = assign(&ids(10), 1, val, test).unwrap_err();
+            assert!(matches!(error, LayoutError::Fractions { .. }), "{val} {test}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn row_order_and_repeats_change_nothing(
+            rows in proptest::collection::vec("[a-d]{1,3}", 1..60).prop_shuffle(),
+            seed: u64,
+        ) {
+            let mut sorted = rows.clone();
+            sorted.sort();
+            let of = |rows: &[String]| -> HashMap<String, Split> {
+                rows.iter().cloned().zip(assign(rows, seed, 0.2, 0.2).unwrap()).collect()
+            };
+            let splits = assign(&rows, seed, 0.2, 0.2).unwrap();
+            prop_assert_eq!(of(&rows), of(&sorted));
+            for (id, split) in rows.iter().zip(splits) {
+                prop_assert_eq!(of(&sorted)[id], split);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The `dataset` stage on the command line, and the demo scenes as a folder of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use artifacts::cli::{self, StageArgs};
+use artifacts::progress::Progress;
+use artifacts::{Recipe, objects, table};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use dataset::{Dataset, demo};
+
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(flatten)]
+    stage: StageArgs,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Draws demo scenes into a folder: images/, captions.csv (a `table` layout) and objects.parquet.
+    Scenes {
+        /// The folder to fill.
+        folder: PathBuf,
+        /// How many scenes to draw.
+        #[arg(long, default_value_t = 100)]
+        count: usize,
+        /// Decides every scene; more scenes of a seed begin with the same ones.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let matches = cli::command::<Dataset>(Args::command()).get_matches();
+    let args = match Args::from_arg_matches(&matches) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let result = match args.command {
+        None => return cli::run::<Dataset>(&args.stage),
+        Some(Command::Scenes { folder, count, seed }) => scenes(&folder, count, seed),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => cli::fail(&error),
+    }
+}
+
+fn scenes(folder: &Path, count: usize, seed: u64) -> anyhow::Result<()> {
+    let progress = Progress::new("dataset", "scenes", count, false);
+    let demo = demo::draw(folder, count, seed, &progress)?;
+    let path = folder.join("captions.csv");
+    let mut csv = csv::Writer::from_path(&path).with_context(|| path.display().to_string())?;
+    csv.write_record(["image", "caption"])?;
+    for caption in &demo.dataset.captions {
+        csv.write_record([&format!("images/{}.png", caption.image_id), &caption.caption])?;
+    }
+    csv.flush()?;
+    let recipe = Recipe::new("scenes", 1, &serde_json::json!({ "count": count, "seed": seed }))?;
+    table::write(&folder.join(objects::FILE), &demo.objects, &recipe, &[])?;
+    Ok(())
+}

@@ -1,0 +1,229 @@
+//! The `dataset` stage: a raw layout, checked and hashed, as two tables.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::UNIX_EPOCH;
+
+use anyhow::Context as _;
+use artifacts::captions::CaptionRow;
+use artifacts::cli::{Context, Outcome, Stage};
+use artifacts::images::{ImageRow, Images};
+use artifacts::progress::Progress;
+use artifacts::recipe::{digest, digest_file};
+use artifacts::stage::{Begin, Work, begin};
+use artifacts::{Manifest, Recipe, Split, captions, images, objects, table};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use crate::demo;
+use crate::layout::{self, RawDataset, split};
+
+const SCHEMA_VERSION: u32 = 1;
+
+/// Settings of the `dataset` stage.
+#[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default)]
+pub struct Settings {
+    /// How the raw data lie on disk.
+    pub layout: Layout,
+    /// `flickr8k`: the dataset's folder; `table`: the CSV or JSONL file, with image paths relative to it.
+    pub root: PathBuf,
+    /// `scenes`: how many to draw.
+    pub scenes: usize,
+    /// Share of the images for val, where the dataset names no splits.
+    pub val_fraction: f64,
+    /// Share of the images for test, where the dataset names no splits.
+    pub test_fraction: f64,
+    /// The stage fails when a larger share of the images is missing or unreadable.
+    pub max_bad_fraction: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            layout: Layout::Flickr8k,
+            root: PathBuf::from("data/raw/flickr8k"),
+            scenes: 2400,
+            val_fraction: 0.1,
+            test_fraction: 0.1,
+            max_bad_fraction: 0.02,
+        }
+    }
+}
+
+/// How the raw data lie on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// Nothing on disk yet: the demo scenes are drawn.
+    Scenes,
+    /// A folder of images, a captions file and split files, as Flickr8k is distributed.
+    Flickr8k,
+    /// One CSV or JSONL file: image, caption and, if wanted, split.
+    Table,
+}
+
+/// The stage.
+pub struct Dataset;
+
+impl Stage for Dataset {
+    const NAME: &'static str = "dataset";
+    const ABOUT: &'static str = "Turns raw images and captions into two tables";
+    type Settings = Settings;
+
+    fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
+        let fractions = [settings.val_fraction, settings.test_fraction];
+        if fractions.iter().any(|share| !(0.0..1.0).contains(share)) || fractions.iter().sum::<f64>() >= 1.0 {
+            let reason = "val_fraction and test_fraction must leave images to train on".to_owned();
+            return Err(context.config.bad_value("dataset", reason).into());
+        }
+        let folder = context.folder.dataset();
+        let recipe = recipe(settings, context)?;
+        match begin(&folder, recipe, context.force)? {
+            Begin::UpToDate(manifest) => Ok(vec![Outcome::up_to_date(folder, manifest)]),
+            Begin::Work(work) => {
+                context.begin(Self::NAME, &folder, &work);
+                let manifest = make(settings, context, work)?;
+                Ok(vec![Outcome::made(folder, manifest)])
+            }
+        }
+    }
+}
+
+/// Only what the layout reads is part of the recipe: the root of a raw dataset, the number of drawn scenes.
+fn recipe(settings: &Settings, context: &Context) -> anyhow::Result<Recipe> {
+    let common = json!({
+        "layout": settings.layout,
+        "seed": context.run.seed,
+        "val_fraction": settings.val_fraction,
+        "test_fraction": settings.test_fraction,
+    });
+    let with = |key: &str, value: serde_json::Value| {
+        let mut settings = common.clone();
+        settings[key] = value;
+        Recipe::new(Dataset::NAME, SCHEMA_VERSION, &settings)
+    };
+    if settings.layout == Layout::Scenes {
+        return Ok(with("scenes", json!(settings.scenes))?);
+    }
+    let raw = read(settings)?;
+    let mut recipe = with("root", json!(settings.root))?;
+    for source in &raw.sources {
+        let hash = digest_file(source).with_context(|| source.display().to_string())?;
+        recipe = recipe.input(source.display().to_string(), hash);
+    }
+    recipe.watched.insert("images".to_owned(), watch(&raw));
+    Ok(recipe)
+}
+
+/// A hash over the size and time of every image file: enough to see that one changed, without reading it.
+fn watch(raw: &RawDataset) -> String {
+    let mut listing = String::new();
+    for image in &raw.images {
+        let metadata = std::fs::metadata(raw.root.join(&image.path)).ok();
+        let modified = metadata.as_ref().and_then(|metadata| metadata.modified().ok());
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let size = metadata.map_or(0, |metadata| metadata.len());
+        listing.push_str(&format!("{} {size} {modified:?}\n", image.path.display()));
+    }
+    digest(listing.as_bytes())
+}
+
+fn read(settings: &Settings) -> anyhow::Result<RawDataset> {
+    Ok(match settings.layout {
+        Layout::Table => layout::table::read(&settings.root, None)?,
+        Layout::Flickr8k | Layout::Scenes => layout::flickr8k::read(&settings.root)?,
+    })
+}
+
+fn make(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Result<Manifest> {
+    let mut files = vec![images::FILE, captions::FILE];
+    let raw = if settings.layout == Layout::Scenes {
+        let progress = Progress::new(Dataset::NAME, "scenes", settings.scenes, context.quiet);
+        let demo = demo::draw(&work.path(""), settings.scenes, context.run.seed, &progress)?;
+        table::write(&work.path(objects::FILE), &demo.objects, work.recipe(), &[])?;
+        files.push(objects::FILE);
+        demo.dataset
+    } else {
+        read(settings)?
+    };
+    let found = raw.images.len() + raw.skipped.len();
+    let splits = splits(&raw, settings, context.run.seed)?;
+    let examined = examine(&raw, &splits, context);
+    let mut skipped: Vec<(String, String)> =
+        raw.skipped.into_iter().map(|skip| (skip.what, format!("skipped: {}", skip.reason))).collect();
+    let mut rows = Vec::with_capacity(examined.len());
+    for (image, result) in raw.images.iter().zip(examined) {
+        match result {
+            Ok(row) => rows.push(row),
+            Err(error) => skipped.push((image.path.display().to_string(), format!("skipped: {error:#}"))),
+        }
+    }
+    check(settings, &rows, &skipped, found)?;
+    for (subject, reason) in skipped {
+        work.warn(subject, reason);
+    }
+    let usable: HashSet<&str> = rows.iter().map(|row| row.image_id.as_str()).collect();
+    let kept = raw.captions.into_iter().filter(|caption| usable.contains(caption.image_id.as_str()));
+    let caption_rows: Vec<CaptionRow> = (0..)
+        .zip(kept)
+        .map(|(caption_id, raw)| CaptionRow { image_id: raw.image_id, caption_id, caption: raw.caption })
+        .collect();
+    let mut summary = Map::from_iter([("captions".to_owned(), json!(caption_rows.len()))]);
+    for split in [Split::Train, Split::Val, Split::Test] {
+        let count = rows.iter().filter(|row| row.split == split).count();
+        summary.insert(format!("{split}_images"), json!(count));
+    }
+    context.note(&format!("  {} images, {} captions", rows.len(), caption_rows.len()));
+    table::write(&work.path(captions::FILE), &caption_rows, work.recipe(), &[])?;
+    Images { root: raw.root, rows }.write(&work.path(""), work.recipe())?;
+    Ok(work.finish(&files, summary)?)
+}
+
+/// The dataset's own split of each image or, if it has none, a seeded one.
+fn splits(raw: &RawDataset, settings: &Settings, seed: u64) -> anyhow::Result<Vec<Split>> {
+    if let Some(splits) = raw.images.iter().map(|image| image.split).collect() {
+        return Ok(splits);
+    }
+    let ids: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
+    Ok(split::assign(&ids, seed, settings.val_fraction, settings.test_fraction)?)
+}
+
+/// Reads every image once: its hash and its size as shown, or why it cannot be used.
+fn examine(raw: &RawDataset, splits: &[Split], context: &Context) -> Vec<anyhow::Result<ImageRow>> {
+    let progress = Progress::new(Dataset::NAME, "images", raw.images.len(), context.quiet);
+    let images = raw.images.par_iter().zip(splits);
+    let rows = images.map(|(image, &split)| {
+        let row = (|| {
+            let bytes = std::fs::read(raw.root.join(&image.path)).context("cannot be read")?;
+            let (width, height) = imaging::probe(&bytes)?;
+            let path = image.path.to_str().context("its name is not UTF-8")?.to_owned();
+            let content_hash = digest(&bytes);
+            Ok(ImageRow { image_id: image.image_id.clone(), path, split, width, height, content_hash })
+        })();
+        progress.add(1);
+        row
+    });
+    rows.collect()
+}
+
+fn check(
+    settings: &Settings,
+    rows: &[ImageRow],
+    skipped: &[(String, String)],
+    found: usize,
+) -> anyhow::Result<()> {
+    if let Some((subject, reason)) = skipped.first() {
+        let share = skipped.len() as f64 / found.max(1) as f64;
+        anyhow::ensure!(
+            share <= settings.max_bad_fraction,
+            "{} of {found} images or rows cannot be used, more than dataset.max_bad_fraction = {}; the first: {subject}: {reason}",
+            skipped.len(),
+            settings.max_bad_fraction
+        );
+    }
+    let train = rows.iter().any(|row| row.split == Split::Train);
+    anyhow::ensure!(train, "the dataset has no usable train image");
+    Ok(())
+}

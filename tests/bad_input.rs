@@ -1,0 +1,186 @@
+//! Damaged files and wrong settings: a counted skip with its reason, or an error that says what to do.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use artifacts::features::part_file;
+use artifacts::{Manifest, Split};
+use dataset::Dataset;
+use evaluate::Evaluate;
+use image::{ImageFormat, Rgb, RgbImage};
+use pipeline_tests::{Workspace, message};
+use preprocess::Preprocess;
+use text::Text;
+use train::Train;
+
+const TRAIN: &str = r#"
+[text]
+min_count = 1
+[train]
+decoders = ["lstm"]
+epochs = 1
+lstm = { embedding_size = 8, feature_size = 8, hidden_size = 8 }
+[preprocess]
+backbone = "resnet18"
+max_bad_fraction = 0.5
+"#;
+
+fn jpeg(shade: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let image = RgbImage::from_fn(80, 60, |x, y| Rgb([x as u8 * 3, y as u8 * 4, shade]));
+    image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
+    bytes
+}
+
+/// A PNG whose header promises 20,000×20,000 pixels.
+fn huge_png() -> Vec<u8> {
+    let header: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\x02\0\0\0";
+    let checksum = [0x6c, 0x12, 0xd1, 0x6e];
+    [header, &checksum, b"\0\0\0\x10IDAT"].concat()
+}
+
+/// A folder with a table of images: `good` sound ones, then `bad` files under the names given.
+fn table(workspace: &Workspace, good: usize, bad: &[(&str, Vec<u8>)]) {
+    let raw = workspace.path("raw");
+    fs::create_dir(&raw).unwrap();
+    let mut csv = "image,caption,split\n".to_owned();
+    for number in 0..good {
+        fs::write(raw.join(format!("good{number}.jpg")), jpeg(number as u8 * 9)).unwrap();
+        let split = if number % 4 == 0 { "val" } else { "train" };
+        csv += &format!("good{number}.jpg,a picture of number {number},{split}\n");
+    }
+    for (name, bytes) in bad {
+        fs::write(raw.join(name), bytes).unwrap();
+        csv += &format!("{name},a bad picture,train\n");
+    }
+    fs::write(raw.join("captions.csv"), csv).unwrap();
+}
+
+fn table_workspace() -> Workspace {
+    let workspace = Workspace::new(TRAIN).with_weights("resnet18");
+    let config = workspace.path("config.toml");
+    let root = workspace.path("raw/captions.csv");
+    let dataset =
+        format!("[dataset]\nlayout = \"table\"\nroot = \"{}\"\nmax_bad_fraction = 0.6\n", root.display());
+    fs::write(&config, fs::read_to_string(&config).unwrap() + &dataset).unwrap();
+    workspace
+}
+
+fn warnings(folder: &Path) -> Vec<String> {
+    let warnings = Manifest::read(folder).unwrap().warnings;
+    warnings.into_iter().map(|warning| format!("{}: {}", warning.subject, warning.reason)).collect()
+}
+
+#[test]
+fn bad_images_are_skipped_and_named_with_their_reason() {
+    let workspace = table_workspace();
+    let whole = jpeg(1);
+    let bad = [
+        ("truncated.jpg", whole[..whole.len() / 2].to_vec()),
+        ("empty.jpg", Vec::new()),
+        ("diary.jpg", b"Dear diary, no picture today.".to_vec()),
+        ("huge.png", huge_png()),
+    ];
+    table(&workspace, 8, &bad);
+    let message = message(workspace.run::<Dataset>(&["dataset.max_bad_fraction=0.1"]));
+    assert!(message.contains("4 of 12") && message.contains("max_bad_fraction"), "{message}");
+
+    workspace.run::<Dataset>(&[]).unwrap();
+    let warnings = warnings(&workspace.run_folder().dataset());
+    let reason = |name: &str| warnings.iter().find(|warning| warning.starts_with(name)).unwrap().clone();
+    assert_eq!(warnings.len(), 4);
+    assert!(reason("truncated.jpg").contains("cut short"));
+    assert!(reason("empty.jpg").contains("empty"));
+    assert!(reason("diary.jpg").contains("not an image"));
+    assert!(reason("huge.png").contains("20000×20000"));
+}
+
+#[test]
+fn an_image_damaged_inside_is_skipped_by_extraction_and_scores_nothing() {
+    let workspace = table_workspace();
+    table(&workspace, 8, &[]);
+    workspace.run::<Dataset>(&[]).unwrap();
+    // Changed behind the dataset stage's back: its features would be those of another image.
+    fs::write(workspace.path("raw/good0.jpg"), jpeg(200)).unwrap();
+    workspace.run::<Preprocess>(&[]).unwrap();
+    let folder = workspace.run_folder();
+    let features = folder.features("resnet18");
+    let skipped = warnings(&features);
+    assert_eq!(skipped.len(), 1);
+    assert!(skipped[0].contains("good0.jpg: skipped: changed since"), "{skipped:?}");
+    let manifest = Manifest::read(&features).unwrap();
+    assert_eq!(manifest.outputs[0].rows, Some(7));
+
+    workspace.run::<Text>(&[]).unwrap();
+    workspace.run::<Train>(&[]).unwrap();
+    workspace.run::<Evaluate>(&[]).unwrap();
+    let missing = warnings(&folder.evaluate("resnet18-lstm", Split::Val));
+    assert_eq!(missing.len(), 1, "the image without features counts, with a score of 0");
+    assert!(missing[0].starts_with("good0: has no caption"), "{missing:?}");
+}
+
+#[test]
+fn a_table_without_a_column_or_with_broken_quotes_names_the_place() {
+    let workspace = table_workspace();
+    table(&workspace, 2, &[]);
+    let csv = workspace.path("raw/captions.csv");
+    fs::write(&csv, "image,sentence\ngood0.jpg,a picture\n").unwrap();
+    let missing = message(workspace.run::<Dataset>(&[]));
+    assert!(missing.contains("captions.csv") && missing.contains("caption"), "{missing}");
+    fs::write(&csv, "image,caption\ngood0.jpg,\"a picture\ngood1.jpg,another\n").unwrap();
+    let quotes = message(workspace.run::<Dataset>(&[]));
+    assert!(quotes.contains("captions.csv"), "{quotes}");
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_one() {
+    let workspace = table_workspace();
+    let message = message(workspace.run::<Train>(&["train.learning_rat=0.1"]));
+    assert!(message.contains("did you mean `learning_rate`?"), "{message}");
+}
+
+#[test]
+fn an_unknown_backbone_is_refused_with_the_nearest_one() {
+    let workspace = table_workspace();
+    let message = message(workspace.run::<Preprocess>(&["preprocess.backbone=resnet51"]));
+    assert!(message.contains("did you mean `resnet50`?"), "{message}");
+}
+
+#[test]
+fn missing_weights_and_missing_stages_say_what_to_run() {
+    let workspace = table_workspace();
+    table(&workspace, 4, &[]);
+    assert!(message(workspace.run::<Text>(&[])).contains("run the stage that writes it"));
+    workspace.run::<Dataset>(&[]).unwrap();
+    let message = message(workspace.run::<Preprocess>(&["preprocess.backbone=resnet50"]));
+    assert!(message.contains("just weights resnet50"), "{message}");
+}
+
+#[test]
+fn half_a_checkpoint_and_features_of_another_backbone_are_refused() {
+    let workspace = table_workspace();
+    table(&workspace, 8, &[]);
+    workspace.run::<Dataset>(&[]).unwrap();
+    workspace.run::<Preprocess>(&[]).unwrap();
+    workspace.run::<Text>(&[]).unwrap();
+    workspace.run::<Train>(&[]).unwrap();
+    let folder = workspace.run_folder();
+
+    let checkpoint = folder.train("resnet18-lstm").join("model.safetensors");
+    let bytes = fs::read(&checkpoint).unwrap();
+    fs::write(&checkpoint, &bytes[..bytes.len() / 2]).unwrap();
+    let half = message(workspace.run::<Evaluate>(&[]));
+    assert!(half.contains("model.safetensors is not a usable weight file"), "{half}");
+    fs::write(&checkpoint, &bytes).unwrap();
+    workspace.run::<Evaluate>(&[]).unwrap();
+
+    // ResNet-18 features under the name of another backbone.
+    let copy = folder.features("resnet34");
+    fs::create_dir(&copy).unwrap();
+    for file in [part_file(0).as_str(), "manifest.json"] {
+        fs::copy(folder.features("resnet18").join(file), copy.join(file)).unwrap();
+    }
+    let foreign = message(workspace.run::<Train>(&["preprocess.backbone=resnet34"]));
+    assert!(foreign.contains("made with resnet18, but resnet34 is wanted"), "{foreign}");
+}

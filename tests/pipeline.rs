@@ -1,0 +1,141 @@
+//! From drawn scenes to scores, and what a change makes run again.
+
+use std::fs;
+use std::path::Path;
+
+use artifacts::cli::{Outcome, Stage};
+use artifacts::features::part_file;
+use artifacts::results::CaptionResult;
+use artifacts::{Manifest, Split};
+use dataset::Dataset;
+use evaluate::Evaluate;
+use pipeline_tests::Workspace;
+use preprocess::Preprocess;
+use serde_json::Value;
+use text::Text;
+use train::Train;
+
+const CONFIG: &str = r#"
+[dataset]
+layout = "scenes"
+scenes = 24
+val_fraction = 0.25
+test_fraction = 0.0
+
+[preprocess]
+backbone = "resnet18"
+part_images = 10
+
+[text]
+min_count = 1
+
+[train]
+decoders = ["lstm", "soft_attention"]
+epochs = 2
+batch_images = 6
+warmup_steps = 2
+lstm = { embedding_size = 8, feature_size = 8, hidden_size = 8 }
+soft_attention = { embedding_size = 8, feature_size = 8, hidden_size = 8, attention_size = 8 }
+
+[evaluate]
+attention_images = 2
+search = { max_length = 8 }
+"#;
+
+fn workspace() -> Workspace {
+    Workspace::new(CONFIG).with_weights("resnet18")
+}
+
+/// Runs all stages; for each whether it had something to do.
+fn pipeline(workspace: &Workspace, overrides: &[&str], force: bool) -> Vec<(&'static str, bool)> {
+    fn worked<S: Stage>(workspace: &Workspace, overrides: &[&str], force: bool) -> (&'static str, bool) {
+        let outcomes = workspace.run_with::<S>(overrides, force).unwrap();
+        (S::NAME, outcomes.iter().any(|outcome: &Outcome| !outcome.up_to_date))
+    }
+    vec![
+        worked::<Dataset>(workspace, overrides, force),
+        worked::<Preprocess>(workspace, overrides, force),
+        worked::<Text>(workspace, overrides, force),
+        worked::<Train>(workspace, overrides, force),
+        worked::<Evaluate>(workspace, overrides, force),
+    ]
+}
+
+fn stages_that_worked(workspace: &Workspace, overrides: &[&str]) -> Vec<&'static str> {
+    let stages = pipeline(workspace, overrides, false).into_iter();
+    stages.filter(|(_, worked)| *worked).map(|(stage, _)| stage).collect()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn scenes_become_scored_captions_and_a_change_reruns_what_it_touches() {
+    let workspace = workspace();
+    let all = ["dataset", "preprocess", "text", "train", "evaluate"];
+    assert_eq!(stages_that_worked(&workspace, &[]), all);
+
+    let folder = workspace.run_folder();
+    for decoder in ["lstm", "soft_attention"] {
+        let evaluation = folder.evaluate(&format!("resnet18-{decoder}"), Split::Val);
+        let captions: Vec<CaptionResult> =
+            serde_json::from_value(json(&evaluation.join("captions.json"))).unwrap();
+        assert_eq!(captions.len(), 6);
+        assert!(captions.iter().all(|caption| !caption.caption.is_empty()));
+        let scores = json(&evaluation.join("scores.json"));
+        assert_eq!(scores["protocol"]["images"], 6);
+        assert_eq!(scores["protocol"]["references_per_image"], serde_json::json!([5, 5]));
+        assert!(scores["scores"]["bleu"][0].as_f64().unwrap() > 0.0);
+        let pictures = fs::read_dir(evaluation.join("attention")).map_or(0, Iterator::count);
+        assert_eq!(pictures, if decoder == "lstm" { 0 } else { 2 });
+    }
+    let blind = json(&folder.evaluate("blind", Split::Val).join("scores.json"));
+    assert_eq!(blind["distinct_captions"], 1);
+
+    assert!(stages_that_worked(&workspace, &[]).is_empty());
+    assert_eq!(stages_that_worked(&workspace, &["evaluate.search.beam_size=2"]), ["evaluate"]);
+    assert_eq!(stages_that_worked(&workspace, &["train.learning_rate=0.001"]), ["train", "evaluate"]);
+    // Back to the first settings: the artifacts of the changed ones are replaced again.
+    assert_eq!(stages_that_worked(&workspace, &[]), ["train", "evaluate"]);
+    assert_eq!(stages_that_worked(&workspace, &["text.min_count=2"]), ["text", "train", "evaluate"]);
+    assert_eq!(pipeline(&workspace, &[], true), all.map(|stage| (stage, true)));
+}
+
+#[test]
+fn another_backbone_reruns_extraction_and_lies_beside_the_first() {
+    let workspace = workspace().with_weights("efficientnet_lite0");
+    pipeline(&workspace, &[], false);
+    let lite = ["preprocess.backbone=efficientnet_lite0"];
+    assert_eq!(stages_that_worked(&workspace, &lite), ["preprocess", "train", "evaluate"]);
+    assert!(stages_that_worked(&workspace, &[]).is_empty(), "the first backbone's artifacts are still there");
+}
+
+#[test]
+fn equal_seeds_give_equal_bytes_and_other_seeds_other_weights() {
+    let workspace = workspace();
+    let model = |overrides: &[&str]| {
+        pipeline(&workspace, overrides, true);
+        let folder = workspace.run_folder();
+        fs::read(folder.train("resnet18-soft_attention").join("model.safetensors")).unwrap()
+    };
+    let first = model(&[]);
+    assert!(first == model(&[]), "the same seed gave another checkpoint");
+    assert!(first != model(&["run.seed=2"]));
+}
+
+#[test]
+fn a_killed_extraction_redoes_only_what_is_missing() {
+    let workspace = workspace();
+    workspace.run::<Dataset>(&[]).unwrap();
+    workspace.run::<Preprocess>(&[]).unwrap();
+    let folder = workspace.run_folder().features("resnet18");
+    let before = Manifest::read(&folder).unwrap();
+    // A kill while the second part was written: no manifest, no second part.
+    fs::remove_file(folder.join("manifest.json")).unwrap();
+    fs::remove_file(folder.join(part_file(1))).unwrap();
+    let first_part = fs::metadata(folder.join(part_file(0))).unwrap().modified().unwrap();
+    workspace.run::<Preprocess>(&[]).unwrap();
+    assert_eq!(Manifest::read(&folder).unwrap().outputs, before.outputs);
+    assert_eq!(fs::metadata(folder.join(part_file(0))).unwrap().modified().unwrap(), first_part);
+}

@@ -1,1 +1,0 @@
-//! Drives whole stages in temporary folders.

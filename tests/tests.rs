@@ -1,0 +1,5 @@
+//! Whole stages, driven through files as a user drives them.
+
+mod bad_input; // damaged files and wrong configs end in a clear message or a counted skip
+mod boundaries; // which crate may know which
+mod pipeline; // from scenes to scores; what reruns and what does not

@@ -1,0 +1,94 @@
+//! A run in a temporary folder, to drive whole stages as a user would.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here fails a test")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use artifacts::RunFolder;
+use artifacts::cli::{Context, Outcome, Stage, StageArgs};
+use model::weights;
+use tch::{Device, Kind, Tensor};
+
+static ONE_STAGE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A config, its weights and its artifacts.
+pub struct Workspace {
+    folder: tempfile::TempDir,
+}
+
+impl Workspace {
+    /// A run with this config below its `[run]` section; everything it makes lies in a temporary folder.
+    pub fn new(config: &str) -> Workspace {
+        // Tests run side by side already.
+        tch::set_num_threads(1);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display();
+        let run = format!("[run]\nname = \"test\"\nfolder = \"{path}/runs\"\nweights = \"{path}/weights\"\n");
+        std::fs::write(folder.path().join("config.toml"), run + config).unwrap();
+        std::fs::create_dir(folder.path().join("weights")).unwrap();
+        Workspace { folder }
+    }
+
+    /// Random weights of a backbone, in the shapes that its published file has.
+    pub fn with_weights(self, backbone: &str) -> Workspace {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/fixtures");
+        let fixture = weights::read(&fixtures.join(format!("{backbone}.safetensors"))).unwrap();
+        let shapes: BTreeMap<String, Vec<i64>> = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
+        tch::manual_seed(1);
+        let tensor = |name: &str, shape: &[i64]| {
+            let options = (Kind::Float, Device::Cpu);
+            let inputs = shape.iter().skip(1).product::<i64>() as f64;
+            match shape.len() {
+                4 => Tensor::randn(shape, options) * (2.0 / inputs).sqrt(),
+                _ if name.ends_with("weight") || name.ends_with("running_var") => {
+                    Tensor::ones(shape, options)
+                }
+                _ => Tensor::zeros(shape, options),
+            }
+        };
+        let tensors = shapes.iter().map(|(name, shape)| (name.clone(), tensor(name, shape))).collect();
+        let path = self.path(&format!("weights/{backbone}.safetensors"));
+        weights::write_safetensors(&path, &tensors, &BTreeMap::new()).unwrap();
+        self
+    }
+
+    /// A path below the temporary folder.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// Where the artifacts are.
+    pub fn run_folder(&self) -> RunFolder {
+        RunFolder::new(self.path("runs/test"))
+    }
+
+    /// Runs a stage with overrides like those of `--set`.
+    pub fn run<S: Stage>(&self, overrides: &[&str]) -> anyhow::Result<Vec<Outcome>> {
+        self.run_with::<S>(overrides, false)
+    }
+
+    /// Runs a stage, with `--force` or without.
+    pub fn run_with<S: Stage>(&self, overrides: &[&str], force: bool) -> anyhow::Result<Vec<Outcome>> {
+        let args = StageArgs {
+            config: self.path("config.toml"),
+            set: overrides.iter().map(|&text| text.to_owned()).collect(),
+            force,
+            check: false,
+            device: "cpu".to_owned(),
+            quiet: true,
+            verbose: false,
+            json: false,
+        };
+        let context = Context::load(&args)?;
+        let settings = context.config.section(S::NAME)?;
+        // libtorch's random generator belongs to the process, and a stage expects to be alone in one.
+        let _alone = ONE_STAGE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        S::run(&settings, &context)
+    }
+}
+
+/// The message of a failed stage with all its causes, as the command line prints it.
+pub fn message<T>(result: anyhow::Result<T>) -> String {
+    format!("{:#}", result.err().expect("the stage should fail"))
+}
