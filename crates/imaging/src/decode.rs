@@ -1,15 +1,16 @@
 //! Bytes of a file → 8-bit RGB as a person would see it.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
-use crate::jpeg;
+use crate::{content, truncation};
 
 /// Most pixels of an image; larger ones are refused before anything is allocated.
 pub const MAX_PIXELS: u64 = 100_000_000;
 /// Longest side of an image in pixels.
 pub const MAX_SIDE: u32 = 30_000;
+/// Most memory that a decoder may take, in bytes: [`MAX_PIXELS`] of 16-bit RGBA and some room.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Why an image cannot be used.
@@ -18,9 +19,12 @@ pub enum ImageError {
     /// No bytes.
     #[error("the file is empty")]
     Empty,
-    /// Not one of the formats that are read.
-    #[error("not an image of a known format (JPEG, PNG, WebP, GIF, TIFF, BMP); it begins with {0}")]
+    /// No image at all, as far as its first bytes tell.
+    #[error("not an image of a known format (JPEG, PNG, WebP, GIF, TIFF, BMP): it looks like {0}")]
     UnknownFormat(String),
+    /// A format, or a variant of one, that is not read.
+    #[error("{0}: save it as a JPEG, or as a PNG of 8 or 16 bits a channel")]
+    Unsupported(String),
     /// More pixels than anyone means to caption.
     #[error(
         "{width}×{height} pixels are more than the {MAX_PIXELS} (or {MAX_SIDE} a side) that are read: scale it down"
@@ -31,15 +35,26 @@ pub enum ImageError {
         /// Height in pixels.
         height: u32,
     },
+    /// The decoder would need more memory than such an image deserves.
+    #[error("decoding takes more than {MAX_BYTES} bytes of memory: save it anew without its extra data")]
+    TooMuchMemory,
     /// The file ends before the image does.
-    #[error("the file is cut short")]
+    #[error("the file is cut short: fetch it again")]
     Truncated,
-    /// Floating-point pixels, whose white is anyone's guess.
-    #[error("{0:?} pixels are not supported: save it with 8 or 16 bits a channel")]
-    Unsupported(ColorType),
     /// What the decoder said.
     #[error("damaged: {0}")]
-    Damaged(#[from] image::ImageError),
+    Damaged(String),
+}
+
+impl From<image::ImageError> for ImageError {
+    fn from(error: image::ImageError) -> Self {
+        match error {
+            image::ImageError::Unsupported(what) => Self::Unsupported(what.to_string()),
+            image::ImageError::Limits(_) => Self::TooMuchMemory,
+            image::ImageError::IoError(what) if what.kind() == ErrorKind::UnexpectedEof => Self::Truncated,
+            other => Self::Damaged(other.to_string()),
+        }
+    }
 }
 
 /// Width and height of an image as shown (after EXIF orientation), read from its header only.
@@ -50,33 +65,40 @@ pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
     Ok(if sideways { (height, width) } else { (width, height) })
 }
 
-/// Decodes an image: the first frame, turned as EXIF says, alpha over white, 16 bits scaled to 8 (where Pillow's
-/// `convert` clips instead), gray and CMYK as RGB. The content decides the format, not a name.
+/// Decodes an image: the first frame, turned as EXIF says, alpha over white, gray and CMYK as RGB, colour profiles
+/// ignored. The content decides the format, not a name.
+///
+/// 16 bits are scaled to 8 and rounded: at most 1 level from Pillow's colour images, of which it keeps the upper byte;
+/// in gray ones Pillow clips what is above 255, so most of the picture turns white there.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let mut decoder = open(bytes)?;
     // A damaged EXIF block is no reason to lose the photo.
     let orientation = decoder.orientation().ok();
     let color = decoder.color_type();
     if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-        return Err(ImageError::Unsupported(color));
+        return Err(ImageError::Unsupported("floating-point pixels have no agreed white".into()));
     }
     let mut image = DynamicImage::from_decoder(decoder)?;
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);
     }
-    Ok(if color.has_alpha() { over_white(&image) } else { image.into_rgb8() })
+    Ok(if color.has_alpha() { over_white(image) } else { image.into_rgb8() })
 }
 
+/// A decoder whose image is within the limits; nothing but the header has been read.
 fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, ImageError> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    if image::guess_format(bytes).is_err() {
-        let start = bytes.iter().take(12).copied().collect::<Vec<u8>>();
-        return Err(ImageError::UnknownFormat(format!("{:?}", String::from_utf8_lossy(&start))));
-    }
-    if jpeg::is_cut_short(bytes) {
-        return Err(ImageError::Truncated);
+    match image::guess_format(bytes) {
+        Ok(format @ (Jpeg | Png | WebP | Gif | Tiff | Bmp)) => {
+            if truncation::is_cut_short(format, bytes) {
+                return Err(ImageError::Truncated);
+            }
+        }
+        Ok(other) => return Err(ImageError::Unsupported(format!("{other:?} images are not read"))),
+        Err(_) => return Err(ImageError::UnknownFormat(content::describe(bytes))),
     }
     let mut reader =
         ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(image::ImageError::from)?;
@@ -88,21 +110,24 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, ImageError> {
     if width.max(height) > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(ImageError::TooLarge { width, height });
     }
+    if width == 0 || height == 0 {
+        return Err(ImageError::Damaged(format!("an image of {width}×{height} pixels")));
+    }
     Ok(decoder)
 }
 
-fn over_white(image: &DynamicImage) -> RgbImage {
-    let rgba = image.to_rgba8();
+fn over_white(image: DynamicImage) -> RgbImage {
+    let rgba = image.into_rgba8();
     RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
         let [red, green, blue, alpha] = rgba.get_pixel(x, y).0.map(u32::from);
         let blend = |value: u32| ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-        image::Rgb([blend(red), blend(green), blend(blue)])
+        Rgb([blend(red), blend(green), blend(blue)])
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use image::{ImageFormat, Rgb, Rgba};
+    use image::Rgba;
     use proptest::prelude::*;
 
     use super::*;
@@ -157,19 +182,37 @@ mod tests {
     fn what_is_no_image_says_so() {
         assert!(matches!(decode(b""), Err(ImageError::Empty)));
         let error = decode(b"Dear diary, today I saw a dog.").unwrap_err().to_string();
-        assert!(error.contains("Dear diary"), "{error}");
+        assert!(error.contains("text that begins with \"Dear diary"), "{error}");
+        assert!(matches!(decode(&[0; 64]), Err(ImageError::UnknownFormat(_))));
+        let avif = decode(b"\0\0\0\x1cftypavif\0\0\0\0").unwrap_err();
+        assert!(matches!(avif, ImageError::Unsupported(_)) && avif.to_string().contains("Avif"), "{avif}");
+    }
+
+    #[test]
+    fn floating_point_pixels_are_refused() {
+        let image = DynamicImage::ImageRgb32F(image::ImageBuffer::from_pixel(3, 2, Rgb([0.5; 3])));
+        let error = decode(&encode(&image, ImageFormat::Tiff)).unwrap_err();
+        assert!(matches!(error, ImageError::Unsupported(_)), "{error}");
     }
 
     #[test]
     fn an_image_too_large_is_refused_from_its_header() {
-        // A PNG header of 20,000×20,000 pixels; nothing else of the file is there to be read.
+        for (bit_depth, color) in [(1, 0), (8, 2), (16, 6)] {
+            let error = decode(&png_header(20_000, 20_000, bit_depth, color)).unwrap_err();
+            assert!(matches!(error, ImageError::TooLarge { width: 20_000, height: 20_000 }), "{error}");
+        }
+        assert!(matches!(probe(&png_header(30_001, 1, 8, 2)), Err(ImageError::TooLarge { .. })));
+    }
+
+    /// A PNG of the given size; its few rows of data come from a smaller one.
+    fn png_header(width: u32, height: u32, bit_depth: u8, color: u8) -> Vec<u8> {
         let mut bytes = encode(&picture(), ImageFormat::Png);
-        bytes[16..20].copy_from_slice(&20_000u32.to_be_bytes());
-        bytes[20..24].copy_from_slice(&20_000u32.to_be_bytes());
+        bytes[16..20].copy_from_slice(&width.to_be_bytes());
+        bytes[20..24].copy_from_slice(&height.to_be_bytes());
+        bytes[24..26].copy_from_slice(&[bit_depth, color]);
         let crc = png_crc(&bytes[12..29]);
         bytes[29..33].copy_from_slice(&crc.to_be_bytes());
-        let error = decode(&bytes).unwrap_err();
-        assert!(matches!(error, ImageError::TooLarge { width: 20_000, height: 20_000 }), "{error}");
+        bytes
     }
 
     fn png_crc(bytes: &[u8]) -> u32 {
@@ -184,28 +227,33 @@ mod tests {
     }
 
     #[test]
-    fn half_a_file_is_an_error() {
+    fn a_file_cut_anywhere_is_an_error_or_the_whole_picture() {
         for format in FORMATS {
             let bytes = encode(&picture(), format);
-            let half = &bytes[..bytes.len() / 2];
-            assert!(decode(half).is_err(), "{format:?}");
+            let whole = decode(&bytes).unwrap();
+            for length in 0..bytes.len() {
+                if let Ok(image) = decode(&bytes[..length]) {
+                    assert!(image == whole, "{format:?}, {length} of {} bytes", bytes.len());
+                }
+            }
         }
     }
 
     proptest! {
         #[test]
         fn damaged_files_never_panic(
-            format in 0usize..6,
-            cut in 0.0f64..1.0,
-            changes in prop::collection::vec((0.0f64..1.0, any::<u8>()), 0..8),
+            format in 0..FORMATS.len(),
+            cut: prop::sample::Index,
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         ) {
             let mut bytes = encode(&picture(), FORMATS[format]);
             for (place, value) in changes {
-                let place = (place * bytes.len() as f64) as usize;
+                let place = place.index(bytes.len());
                 bytes[place] = value;
             }
-            bytes.truncate((bytes.len() as f64 * (0.3 + cut)) as usize);
+            let _ = probe(&bytes);
             let _ = decode(&bytes);
+            let _ = decode(&bytes[..cut.index(bytes.len())]);
         }
     }
 }

@@ -4,9 +4,12 @@
 //!
 //! Invariant: nothing here knows a tensor or a dataset.
 
+mod content;
 mod decode;
-mod jpeg;
+mod resize;
 mod transform;
+mod truncation;
 
 pub use decode::{ImageError, MAX_PIXELS, MAX_SIDE, decode, probe};
-pub use transform::{Interpolation, Transform};
+pub use resize::Interpolation;
+pub use transform::{MAX_CROP, Transform, TransformError};

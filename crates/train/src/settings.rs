@@ -37,9 +37,9 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             decoders: vec![DecoderKind::Lstm, DecoderKind::SoftAttention],
-            epochs: 20,
+            epochs: 10,
             batch_images: 16,
-            learning_rate: 5e-4,
+            learning_rate: 1e-3,
             warmup_steps: 200,
             schedule: Schedule::Cosine,
             gradient_clip: 5.0,

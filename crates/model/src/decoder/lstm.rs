@@ -25,7 +25,7 @@ pub struct LstmConfig {
 
 impl Default for LstmConfig {
     fn default() -> Self {
-        LstmConfig { embedding_size: 256, feature_size: 512, hidden_size: 512, dropout: 0.5 }
+        LstmConfig { embedding_size: 256, feature_size: 384, hidden_size: 384, dropout: 0.5 }
     }
 }
 

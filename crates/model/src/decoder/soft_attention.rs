@@ -32,9 +32,9 @@ impl Default for SoftAttentionConfig {
     fn default() -> Self {
         SoftAttentionConfig {
             embedding_size: 256,
-            feature_size: 512,
-            hidden_size: 512,
-            attention_size: 256,
+            feature_size: 384,
+            hidden_size: 384,
+            attention_size: 128,
             dropout: 0.5,
             attention_penalty: 1.0,
         }
