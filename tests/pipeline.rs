@@ -95,7 +95,7 @@ fn scenes_become_scored_captions_and_a_change_reruns_what_it_touches() {
 
     assert!(stages_that_worked(&workspace, &[]).is_empty());
     assert_eq!(stages_that_worked(&workspace, &["evaluate.search.beam_size=2"]), ["evaluate"]);
-    assert_eq!(stages_that_worked(&workspace, &["train.learning_rate=0.001"]), ["train", "evaluate"]);
+    assert_eq!(stages_that_worked(&workspace, &["train.learning_rate=0.002"]), ["train", "evaluate"]);
     // Back to the first settings: the artifacts of the changed ones are replaced again.
     assert_eq!(stages_that_worked(&workspace, &[]), ["train", "evaluate"]);
     assert_eq!(stages_that_worked(&workspace, &["text.min_count=2"]), ["text", "train", "evaluate"]);

@@ -1,4 +1,5 @@
 //! Whole stages, driven through files as a user drives them.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here fails a test")]
 
 mod bad_input; // damaged files and wrong configs end in a clear message or a counted skip
 mod boundaries; // which crate may know which

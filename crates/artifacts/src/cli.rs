@@ -1,17 +1,18 @@
 //! The command line that every stage shares, so that all of them feel the same.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::{Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, RunSettings, Section};
 use crate::help;
 use crate::layout::RunFolder;
 use crate::manifest::Manifest;
 use crate::progress::note;
-use crate::stage::Work;
+use crate::recipe::Recipe;
+use crate::stage::{Begin, Work, begin};
 
 /// Arguments of every stage.
 #[derive(Clone, Debug, clap::Args)]
@@ -97,9 +98,22 @@ impl Context {
         }
     }
 
-    /// Says that work begins, and why.
-    pub fn begin(&self, stage: &str, folder: &Path, work: &Work) {
-        self.note(&format!("{stage}: making {} ({})", folder.display(), work.reason()));
+    /// Finds the artifact in `folder` up to date, or says why not and has it made.
+    pub fn guard(
+        &self,
+        stage: &str,
+        folder: PathBuf,
+        recipe: Recipe,
+        make: impl FnOnce(Work) -> anyhow::Result<Manifest>,
+    ) -> anyhow::Result<Outcome> {
+        match begin(&folder, recipe, self.force)? {
+            Begin::UpToDate(manifest) => Ok(Outcome { folder, manifest, up_to_date: true }),
+            Begin::Work(work) => {
+                self.note(&format!("{stage}: making {} ({})", folder.display(), work.reason()));
+                let manifest = make(work)?;
+                Ok(Outcome { folder, manifest, up_to_date: false })
+            }
+        }
     }
 }
 
@@ -114,18 +128,6 @@ pub struct Outcome {
     pub up_to_date: bool,
 }
 
-impl Outcome {
-    /// An artifact that was complete already.
-    pub fn up_to_date(folder: PathBuf, manifest: Manifest) -> Outcome {
-        Outcome { folder, manifest, up_to_date: true }
-    }
-
-    /// An artifact that was made now.
-    pub fn made(folder: PathBuf, manifest: Manifest) -> Outcome {
-        Outcome { folder, manifest, up_to_date: false }
-    }
-}
-
 #[derive(Parser)]
 #[command(version)]
 struct Plain {
@@ -133,22 +135,43 @@ struct Plain {
     stage: StageArgs,
 }
 
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct WithCommands<C: Subcommand> {
+    #[command(flatten)]
+    stage: StageArgs,
+    #[command(subcommand)]
+    command: Option<C>,
+}
+
 /// `main` of a stage without further commands.
 pub fn main<S: Stage>() -> ExitCode {
-    let matches = command::<S>(Plain::command()).get_matches();
-    match Plain::from_arg_matches(&matches) {
-        Ok(args) => run::<S>(&args.stage),
-        Err(error) => error.exit(),
+    run::<S>(&parse::<S, Plain>().stage)
+}
+
+/// `main` of a stage that has further commands, which `run_command` runs.
+pub fn main_with_commands<S: Stage, C: Subcommand>(
+    run_command: impl FnOnce(C) -> anyhow::Result<()>,
+) -> ExitCode {
+    let args = parse::<S, WithCommands<C>>();
+    match args.command {
+        None => run::<S>(&args.stage),
+        Some(command) => match run_command(command) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        },
     }
 }
 
-/// Adds name, description and the table of settings to a stage's command.
-pub fn command<S: Stage>(command: clap::Command) -> clap::Command {
-    command.name(S::NAME).about(S::ABOUT).after_long_help(help::describe::<S::Settings>(S::NAME))
+/// Parses the command line; `--help` names the stage and lists its settings.
+fn parse<S: Stage, P: Parser>() -> P {
+    let settings = help::describe::<S::Settings>(S::NAME);
+    let matches = P::command().name(S::NAME).about(S::ABOUT).after_long_help(settings).get_matches();
+    P::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Runs a stage as its command line says: 0 done or up to date, 1 failed, 2 wrong usage.
-pub fn run<S: Stage>(args: &StageArgs) -> ExitCode {
+fn run<S: Stage>(args: &StageArgs) -> ExitCode {
     match try_run::<S>(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),

@@ -4,20 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use artifacts::cli::{self, StageArgs};
+use artifacts::cli;
 use artifacts::progress::Progress;
 use artifacts::{Recipe, objects, table};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::Subcommand;
 use dataset::{Dataset, demo};
-
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-struct Args {
-    #[command(flatten)]
-    stage: StageArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
 
 #[derive(Subcommand)]
 enum Command {
@@ -35,19 +26,9 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = cli::command::<Dataset>(Args::command()).get_matches();
-    let args = match Args::from_arg_matches(&matches) {
-        Ok(args) => args,
-        Err(error) => error.exit(),
-    };
-    let result = match args.command {
-        None => return cli::run::<Dataset>(&args.stage),
-        Some(Command::Scenes { folder, count, seed }) => scenes(&folder, count, seed),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => cli::fail(&error),
-    }
+    cli::main_with_commands::<Dataset, Command>(|command| match command {
+        Command::Scenes { folder, count, seed } => scenes(&folder, count, seed),
+    })
 }
 
 fn scenes(folder: &Path, count: usize, seed: u64) -> anyhow::Result<()> {

@@ -10,7 +10,7 @@ use artifacts::cli::{Context, Outcome, Stage};
 use artifacts::images::{ImageRow, Images};
 use artifacts::progress::Progress;
 use artifacts::recipe::{digest, digest_file};
-use artifacts::stage::{Begin, Work, begin};
+use artifacts::stage::Work;
 use artifacts::{Manifest, Recipe, Split, captions, images, objects, table};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -80,14 +80,8 @@ impl Stage for Dataset {
         }
         let folder = context.folder.dataset();
         let recipe = recipe(settings, context)?;
-        match begin(&folder, recipe, context.force)? {
-            Begin::UpToDate(manifest) => Ok(vec![Outcome::up_to_date(folder, manifest)]),
-            Begin::Work(work) => {
-                context.begin(Self::NAME, &folder, &work);
-                let manifest = make(settings, context, work)?;
-                Ok(vec![Outcome::made(folder, manifest)])
-            }
-        }
+        let made = context.guard(Self::NAME, folder, recipe, |work| make(settings, context, work))?;
+        Ok(vec![made])
     }
 }
 

@@ -11,11 +11,10 @@ mod report;
 mod score;
 
 use std::cell::OnceCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use artifacts::cli::{Context, Outcome, Stage};
 use artifacts::layout::model_name;
-use artifacts::stage::{Begin, Work, begin};
 use artifacts::{Manifest, Recipe, Split, captions, images};
 use model::checkpoint;
 use model::search::SearchSettings;
@@ -68,7 +67,9 @@ impl Stage for Evaluate {
         for name in models {
             outcomes.push(evaluation.model(&name, &backbone)?);
         }
-        report::print(&outcomes)?;
+        if !context.quiet {
+            report::print(&outcomes)?;
+        }
         Ok(outcomes)
     }
 }
@@ -100,29 +101,13 @@ impl Evaluation<'_> {
         Ok(recipe)
     }
 
-    fn guarded(
-        &self,
-        folder: PathBuf,
-        recipe: Recipe,
-        make: impl FnOnce(Work) -> anyhow::Result<Manifest>,
-    ) -> anyhow::Result<Outcome> {
-        match begin(&folder, recipe, self.context.force)? {
-            Begin::UpToDate(manifest) => Ok(Outcome::up_to_date(folder, manifest)),
-            Begin::Work(work) => {
-                self.context.begin(Evaluate::NAME, &folder, &work);
-                let manifest = make(work)?;
-                Ok(Outcome::made(folder, manifest))
-            }
-        }
-    }
-
     /// The floor: one caption for every image, the best that the train captions offer.
     fn blind(&self) -> anyhow::Result<Outcome> {
         let split = self.settings.split;
         let seed = self.context.run.seed;
         let recipe = self.recipe(&json!({ "model": blind::NAME, "split": split, "seed": seed }))?;
         let folder = self.context.folder.evaluate(blind::NAME, split);
-        self.guarded(folder, recipe, |work| {
+        self.context.guard(Evaluate::NAME, folder, recipe, |work| {
             let references = self.references()?;
             let caption = blind::best_caption(&self.context.folder.dataset(), seed)?;
             let captions = references.constant(&caption);
@@ -152,7 +137,7 @@ impl Evaluation<'_> {
             )
             .input(format!("features/{backbone}"), Manifest::read(&features)?.hash_of_all());
         let folder = self.context.folder.evaluate(name, *split);
-        self.guarded(folder, recipe, |work| {
+        self.context.guard(Evaluate::NAME, folder, recipe, |work| {
             let device = model::device::parse(&self.context.device)?;
             let model = checkpoint::load(&train.join(checkpoint::FILE), device)?;
             let references = self.references()?;

@@ -15,7 +15,7 @@ use artifacts::features::{self, FeatureKey, FeatureRow, FeatureSpec};
 use artifacts::images::{ImageRow, Images};
 use artifacts::manifest::Warning;
 use artifacts::progress::Progress;
-use artifacts::stage::{Begin, Work, begin};
+use artifacts::stage::Work;
 use artifacts::{Manifest, Recipe, images};
 use model::backbone::{Backbone, BackboneSpec};
 use model::weights;
@@ -73,16 +73,12 @@ impl Stage for Preprocess {
         let images_hash = Manifest::read(&dataset)?.hash_of(&dataset, images::FILE)?;
         let recipe = extractor.clone().input(format!("dataset/{}", images::FILE), images_hash);
         let folder = context.folder.features(backbone.name);
-        match begin(&folder, recipe, context.force)? {
-            Begin::UpToDate(manifest) => Ok(vec![Outcome::up_to_date(folder, manifest)]),
-            Begin::Work(work) => {
-                context.begin(Self::NAME, &folder, &work);
-                let (extractor, backbone) =
-                    Extractor::load(backbone, &weights, weights_sha256, extractor, context)?;
-                let manifest = extract(settings, &extractor, &backbone, context, work)?;
-                Ok(vec![Outcome::made(folder, manifest)])
-            }
-        }
+        let made = context.guard(Self::NAME, folder, recipe, |work| {
+            let (extractor, backbone) =
+                Extractor::load(backbone, &weights, weights_sha256, extractor, context)?;
+            extract(settings, &extractor, &backbone, context, work)
+        })?;
+        Ok(vec![made])
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use artifacts::cli::{self, StageArgs};
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use artifacts::cli;
+use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
 use preprocess::Preprocess;
@@ -13,15 +13,6 @@ use preprocess::Preprocess;
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-#[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
-struct Args {
-    #[command(flatten)]
-    stage: StageArgs,
-    #[command(subcommand)]
-    command: Option<Command>,
-}
 
 #[derive(Subcommand)]
 enum Command {
@@ -38,20 +29,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let matches = cli::command::<Preprocess>(Args::command()).get_matches();
-    let args = match Args::from_arg_matches(&matches) {
-        Ok(args) => args,
-        Err(error) => error.exit(),
-    };
-    let result = match args.command {
-        None => return cli::run::<Preprocess>(&args.stage),
-        Some(Command::Backbones) => list_backbones(),
-        Some(Command::Weights { backbone, folder }) => fetch(&backbone, &folder),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => cli::fail(&error),
-    }
+    cli::main_with_commands::<Preprocess, Command>(|command| match command {
+        Command::Backbones => list_backbones(),
+        Command::Weights { backbone, folder } => fetch(&backbone, &folder),
+    })
 }
 
 fn list_backbones() -> anyhow::Result<()> {

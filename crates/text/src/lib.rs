@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use anyhow::Context as _;
 use artifacts::cli::{Context, Outcome, Stage};
 use artifacts::images::Images;
-use artifacts::stage::{Begin, Work, begin};
+use artifacts::stage::Work;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::{SPECIAL, UNK};
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens};
@@ -49,15 +49,9 @@ impl Stage for Text {
         let recipe = Recipe::new(Self::NAME, SCHEMA_VERSION, settings)?
             .input(format!("dataset/{}", images::FILE), upstream.hash_of(&dataset, images::FILE)?)
             .input(format!("dataset/{}", captions::FILE), upstream.hash_of(&dataset, captions::FILE)?);
-        let folder = context.folder.text();
-        match begin(&folder, recipe, context.force)? {
-            Begin::UpToDate(manifest) => Ok(vec![Outcome::up_to_date(folder, manifest)]),
-            Begin::Work(work) => {
-                context.begin(Self::NAME, &folder, &work);
-                let manifest = encode(settings, context, work)?;
-                Ok(vec![Outcome::made(folder, manifest)])
-            }
-        }
+        let made = context
+            .guard(Self::NAME, context.folder.text(), recipe, |work| encode(settings, context, work))?;
+        Ok(vec![made])
     }
 }
 

@@ -17,7 +17,7 @@ use artifacts::captions::CaptionRow;
 use artifacts::cli::{Context, Outcome, Stage};
 use artifacts::features::FeatureSet;
 use artifacts::layout::model_name;
-use artifacts::stage::{Begin, Work, begin};
+use artifacts::stage::Work;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens, vocabulary};
@@ -55,17 +55,12 @@ impl Stage for Train {
                 Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed))?;
             recipe.inputs.extend(inputs.clone());
             let folder = context.folder.train(&model_name(&backbone, kind.as_str()));
-            outcomes.push(match begin(&folder, recipe, context.force)? {
-                Begin::UpToDate(manifest) => Outcome::up_to_date(folder, manifest),
-                Begin::Work(work) => {
-                    context.begin(Self::NAME, &folder, &work);
-                    if context.force {
-                        state::remove(&folder)?;
-                    }
-                    let manifest = train(settings, decoder, &backbone, context, work)?;
-                    Outcome::made(folder, manifest)
+            outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |work| {
+                if context.force {
+                    state::remove(&folder)?;
                 }
-            });
+                train(settings, decoder, &backbone, context, work)
+            })?);
         }
         Ok(outcomes)
     }
