@@ -104,7 +104,15 @@ fn resizing_is_pillows() {
         let picture = decode(&fixture(&format!("resize/{name}.png"))).unwrap();
         let kernels = [("bilinear", Interpolation::Bilinear), ("bicubic", Interpolation::Bicubic)];
         for (kernel, interpolation) in kernels {
-            let transform = Transform { resize: 72, crop: 64, interpolation, mean: [0.0; 3], std: [1.0; 3] };
+            let transform = Transform {
+                resize: 72,
+                crop: 64,
+                squash: false,
+                mirror: false,
+                interpolation,
+                mean: [0.0; 3],
+                std: [1.0; 3],
+            };
             let golden = format!("resize/{name}.{kernel}.png");
             let pillow = decode(&fixture(&golden)).unwrap();
             assert_close(&golden, &transform.pixels(&picture), &pillow, &RESIZE);

@@ -14,6 +14,19 @@ use preprocess::Preprocess;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[derive(clap::Args)]
+struct Flags {
+    /// Makes a share of the parts, for one of n machines that write into one folder; i counts from 0.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+}
+
+impl cli::Flags for Flags {
+    fn overrides(&self) -> Vec<String> {
+        self.shard.iter().map(|shard| format!("preprocess.shard=\"{shard}\"")).collect()
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Lists the backbones: grid, channels, and where their weights come from.
@@ -29,7 +42,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    cli::main_with_commands::<Preprocess, Command>(|command| match command {
+    cli::main_with_commands::<Preprocess, Flags, Command>(|command| match command {
         Command::Backbones => list_backbones(),
         Command::Weights { backbone, folder } => fetch(&backbone, &folder),
     })

@@ -63,6 +63,11 @@ impl Backbone {
         self.spec
     }
 
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
     /// Features of normalised images: f32 `[batch, 3, side, side]` to contiguous f32 `[batch, regions, channels]` on
     /// the backbone's device, regions row by row from the top left.
     ///

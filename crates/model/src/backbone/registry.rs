@@ -72,6 +72,8 @@ fn names() -> Vec<&'static str> {
 const TORCHVISION: Transform = Transform {
     resize: 256,
     crop: 224,
+    squash: false,
+    mirror: false,
     interpolation: Interpolation::Bilinear,
     mean: [123.675, 116.28, 103.53],
     std: [58.395, 57.12, 57.375],
@@ -82,6 +84,8 @@ const fn lite(crop: u32) -> Transform {
     Transform {
         resize: crop + 32,
         crop,
+        squash: false,
+        mirror: false,
         interpolation: Interpolation::Bicubic,
         mean: [127.0; 3],
         std: [128.0; 3],
