@@ -20,7 +20,7 @@ use artifacts::manifest::Warning;
 use artifacts::progress::Progress;
 use artifacts::stage::Work;
 use artifacts::{Manifest, Recipe, View};
-use model::backbone::{Backbone, BackboneSpec};
+use model::backbone::{Backbone, BackboneSpec, Placement, Precision};
 use model::weights;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -39,6 +39,8 @@ pub struct Settings {
     pub backbone: Backbones,
     /// Views of each image, each cached as a set of its own; decoders are trained on the first.
     pub views: Vec<View>,
+    /// The numbers inside the network.
+    pub precision: Precision,
     /// How the features are stored.
     pub dtype: Dtype,
     /// Images a Parquet part; a killed run loses one part at most.
@@ -56,6 +58,7 @@ impl Default for Settings {
         Settings {
             backbone: Backbones::default(),
             views: vec![View::Centre],
+            precision: Precision::F32,
             dtype: Dtype::F16,
             part_images: 512,
             max_bad_fraction: 0.02,
@@ -127,7 +130,11 @@ impl<'a> Set<'a> {
             channels: backbone.channels as usize,
         };
         let decisive = json!({
-            "backbone": spec.backbone, "view": view, "transform": transform, "dtype": settings.dtype,
+            "backbone": spec.backbone,
+            "view": view,
+            "transform": transform,
+            "precision": settings.precision,
+            "dtype": settings.dtype,
         });
         let recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?;
         let recipe = recipe.input(format!("weights/{}", backbone.name), format!("sha256:{weights_sha256}"));
@@ -165,7 +172,9 @@ impl<'a> Set<'a> {
                 self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
             }
             let device = model::device::parse(&self.context.device)?;
-            let backbone = Backbone::load(self.backbone, weights, device)?;
+            let placement = Placement::new(device, self.settings.precision)
+                .map_err(|error| self.context.config.bad_value("preprocess.precision", error.to_string()))?;
+            let backbone = Backbone::load(self.backbone, weights, placement)?;
             let extractor = Extractor::new(&self.spec, images.root.clone(), device)?;
             let progress = Progress::new(&self.spec.name(), "images", writer.wanted(), self.context.quiet);
             let waits = pipeline::run(&extractor, &backbone, self.settings.workers, writer, &progress)?;

@@ -29,7 +29,7 @@ impl cli::Flags for Flags {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Lists the backbones: grid, channels, and where their weights come from.
+    /// Lists the backbones: input, grid and channels, parameters, and where their weights come from.
     Backbones,
     /// Fetches or converts the weights of a backbone, and checks them.
     Weights {
@@ -55,7 +55,9 @@ fn list_backbones() -> anyhow::Result<()> {
         let side = spec.grid(crop);
         let sources: Vec<String> = spec.sources.iter().map(ToString::to_string).collect();
         let shape = format!("{side}×{side}×{}", spec.channels);
-        writeln!(out, "{:<20} {crop} px → {shape:<12} {}", spec.name, sources.join(", or "))?;
+        let parameters = spec.parameters as f64 / 1e6;
+        let (name, sources) = (spec.name, sources.join(", or "));
+        writeln!(out, "{name:<20} {crop} px → {shape:<12} {parameters:>4.1} M  {sources}")?;
     }
     Ok(())
 }
