@@ -57,7 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             backbone: Backbones::default(),
-            views: vec![View::Centre],
+            views: vec![View::default()],
             precision: Precision::F32,
             dtype: Dtype::F16,
             part_images: 512,
