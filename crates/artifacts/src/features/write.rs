@@ -10,6 +10,7 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use parquet::arrow::ArrowWriter;
+use parquet::errors::ParquetError;
 use parquet::file::properties::EnabledStatistics;
 use parquet::schema::types::ColumnPath;
 
@@ -20,7 +21,7 @@ use super::{
 use crate::atomic;
 use crate::manifest::Warning;
 use crate::recipe::Recipe;
-use crate::table::{self, TableError, malformed};
+use crate::table::{self, TableError, not_written};
 
 const ROWS_PER_GROUP: usize = 256;
 
@@ -65,9 +66,9 @@ pub fn write_part(
             writer.write(&record_batch(&schema, spec, dtype, rows)?)?;
         }
         writer.close()?;
-        Ok::<_, parquet::errors::ParquetError>(())
+        Ok::<_, ParquetError>(())
     })
-    .map_err(|error| malformed(path, KIND, error.to_string()))
+    .map_err(|error| not_written(path, error))
 }
 
 fn item(data_type: DataType) -> FieldRef {
