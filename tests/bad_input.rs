@@ -210,7 +210,7 @@ fn what_is_no_readable_file_is_counted_with_its_reason() {
     symlink("itself.jpg", raw.join("itself.jpg")).unwrap();
     symlink(".", raw.join("around.jpg")).unwrap();
     fs::create_dir(raw.join("folder.jpg")).unwrap();
-    fs::set_permissions(raw.join("locked.jpg"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(raw.join("locked.jpg"), fs::Permissions::from_mode(0o000)).unwrap();
     let csv = raw.join("captions.csv");
     let rows = ["itself.jpg", "around.jpg", "folder.jpg", "around.jpg/around.jpg/good1.jpg"];
     let rows = rows.map(|name| format!("{name},a bad picture,train\n")).concat();
