@@ -256,6 +256,20 @@ mod tests {
     }
 
     #[test]
+    fn a_part_that_cannot_be_written_says_why_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        let recipe = Recipe::new("preprocess", 1, &"settings").unwrap();
+        let spec = spec("tiny", [2, 3]);
+        let error = write_part(&taken, &spec, Dtype::F16, &rows(4, 24), &[], &recipe, &[]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("cannot write ") && message.contains("taken: "), "{message}");
+        assert!(message.contains("run the stage again") && !message.contains("External"), "{message}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
     fn a_damaged_page_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let (path, _) = write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
