@@ -99,7 +99,7 @@ fn the_seed_alone_decides() {
 #[test]
 fn a_cold_sampler_is_greedy() {
     let table = table(3, 7);
-    let greedy = SearchSettings { beam_size: 1, max_length: 6, length_penalty: 0.0 };
+    let greedy = SearchSettings { beam_size: 1, max_length: 6, length_penalty: 0.0, ..Default::default() };
     let greedy = beam_search(&table, &images(&table), &greedy).unwrap();
     for cold in [settings(1e-300, 1.0, 6), settings(1.0, 1e-9, 6)] {
         for (samples, beams) in draw(&table, &cold, 4, 1).iter().zip(&greedy) {
