@@ -17,7 +17,27 @@ fn every_config() -> Vec<DecoderConfig> {
         dropout: 0.3,
         attention_penalty: 1.0,
     };
-    vec![DecoderConfig::Lstm(lstm), DecoderConfig::SoftAttention(soft)]
+    let hard = HardAttentionConfig {
+        embedding_size: 10,
+        feature_size: 12,
+        hidden_size: 16,
+        attention_size: 8,
+        dropout: 0.3,
+        ..Default::default()
+    };
+    let up_down = UpDownConfig {
+        embedding_size: 10,
+        feature_size: 12,
+        hidden_size: 16,
+        attention_size: 8,
+        dropout: 0.3,
+    };
+    vec![
+        DecoderConfig::Lstm(lstm),
+        DecoderConfig::SoftAttention(soft),
+        DecoderConfig::HardAttention(hard),
+        DecoderConfig::UpDown(up_down),
+    ]
 }
 
 fn build(config: &DecoderConfig) -> (VarStore, Box<dyn Decoder>) {
