@@ -1,6 +1,6 @@
 //! Settings of the `train` stage.
 
-use model::decoder::{DecoderConfig, LstmConfig, SoftAttentionConfig};
+use model::decoder::{DecoderConfig, HardAttentionConfig, LstmConfig, SoftAttentionConfig, UpDownConfig};
 use serde::{Deserialize, Serialize};
 
 /// Settings of the `train` stage.
@@ -34,6 +34,10 @@ pub struct Settings {
     pub lstm: LstmConfig,
     /// Sizes of the `soft_attention` decoder.
     pub soft_attention: SoftAttentionConfig,
+    /// Sizes of the `hard_attention` decoder.
+    pub hard_attention: HardAttentionConfig,
+    /// Sizes of the `up_down` decoder.
+    pub up_down: UpDownConfig,
 }
 
 impl Default for Settings {
@@ -52,6 +56,8 @@ impl Default for Settings {
             feature_memory_mb: 4000,
             lstm: LstmConfig::default(),
             soft_attention: SoftAttentionConfig::default(),
+            hard_attention: HardAttentionConfig::default(),
+            up_down: UpDownConfig::default(),
         }
     }
 }
@@ -64,6 +70,10 @@ pub enum DecoderKind {
     Lstm,
     /// LSTM with soft attention over the regions.
     SoftAttention,
+    /// LSTM that looks at one region a word, drawn in training and learnt by REINFORCE.
+    HardAttention,
+    /// Two LSTMs: one decides where to look, the other writes.
+    UpDown,
 }
 
 impl DecoderKind {
@@ -72,6 +82,8 @@ impl DecoderKind {
         match self {
             DecoderKind::Lstm => "lstm",
             DecoderKind::SoftAttention => "soft_attention",
+            DecoderKind::HardAttention => "hard_attention",
+            DecoderKind::UpDown => "up_down",
         }
     }
 }
@@ -135,6 +147,8 @@ impl Settings {
         match kind {
             DecoderKind::Lstm => DecoderConfig::Lstm(self.lstm.clone()),
             DecoderKind::SoftAttention => DecoderConfig::SoftAttention(self.soft_attention.clone()),
+            DecoderKind::HardAttention => DecoderConfig::HardAttention(self.hard_attention.clone()),
+            DecoderKind::UpDown => DecoderConfig::UpDown(self.up_down.clone()),
         }
     }
 
@@ -165,8 +179,26 @@ impl Settings {
             self.soft_attention.feature_size,
             self.soft_attention.hidden_size,
             self.soft_attention.attention_size,
+            self.hard_attention.embedding_size,
+            self.hard_attention.feature_size,
+            self.hard_attention.hidden_size,
+            self.hard_attention.attention_size,
+            self.up_down.embedding_size,
+            self.up_down.feature_size,
+            self.up_down.hidden_size,
+            self.up_down.attention_size,
         ];
-        let dropouts = [self.lstm.dropout, self.soft_attention.dropout];
+        let dropouts = [
+            self.lstm.dropout,
+            self.soft_attention.dropout,
+            self.hard_attention.dropout,
+            self.up_down.dropout,
+        ];
+        let weights = [
+            self.soft_attention.attention_penalty,
+            self.hard_attention.reinforce_weight,
+            self.hard_attention.entropy_weight,
+        ];
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let problems = [
             (self.decoders.is_empty(), "train.decoders", "name at least one decoder"),
@@ -180,6 +212,11 @@ impl Settings {
                 dropouts.iter().any(|dropout| !(0.0..1.0).contains(dropout)),
                 "train",
                 "dropout must be at least 0 and below 1",
+            ),
+            (
+                weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)),
+                "train",
+                "weights of a decoder's own losses must be at least 0",
             ),
         ];
         problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason))

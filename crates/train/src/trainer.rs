@@ -169,7 +169,12 @@ impl Trainer<'_> {
         let value = cross_entropy.double_value(&[]);
         let attention =
             forced.attention.and_then(|attention| self.decoder.attention_loss(&attention, &batch.mask));
-        (attention.map_or(cross_entropy.shallow_clone(), |attention| cross_entropy + attention), value)
+        let choice = forced.choices.and_then(|choices| {
+            let reduction = Reduction::None;
+            let losses = logits.cross_entropy_loss(&target, None::<Tensor>, reduction, i64::from(PAD), 0.0);
+            self.decoder.choice_loss(&choices, &-losses.view_as(&batch.mask), &batch.mask)
+        });
+        ([attention, choice].into_iter().flatten().fold(cross_entropy, |sum, loss| sum + loss), value)
     }
 }
 
@@ -191,7 +196,7 @@ mod tests {
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
-    use model::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
+    use model::decoder::{DecoderConfig, Dimensions, HardAttentionConfig, SoftAttentionConfig};
 
     use super::*;
 
@@ -231,17 +236,28 @@ mod tests {
         Validation::new(features(), &(0..6).map(row).collect::<Vec<_>>(), 6)
     }
 
-    /// Trains four epochs; `note` hears of each. Returns the kept checkpoint and the last logged line.
-    fn train(folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
-        let settings = Settings { epochs: 4, batch_images: 2, patience: 9, ..Settings::default() };
-        let sizes = SoftAttentionConfig {
+    /// Decoders that draw in training: soft attention its dropout, hard attention also where to look.
+    fn decoders() -> [DecoderConfig; 2] {
+        let soft = SoftAttentionConfig {
             embedding_size: 4,
             feature_size: 4,
             hidden_size: 4,
             attention_size: 4,
             ..Default::default()
         };
-        let decoder = DecoderConfig::SoftAttention(sizes);
+        let hard = HardAttentionConfig {
+            embedding_size: 4,
+            feature_size: 4,
+            hidden_size: 4,
+            attention_size: 4,
+            ..Default::default()
+        };
+        [DecoderConfig::SoftAttention(soft), DecoderConfig::HardAttention(hard)]
+    }
+
+    /// Trains four epochs; `note` hears of each. Returns the kept checkpoint and the last logged line.
+    fn train(decoder: &DecoderConfig, folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
+        let settings = Settings { epochs: 4, batch_images: 2, patience: 9, ..Settings::default() };
         let vocabulary = Vocabulary::new(["one", "two", "three"].map(str::to_owned)).unwrap();
         tch::manual_seed(1);
         let store = VarStore::new(Device::Cpu);
@@ -273,13 +289,15 @@ mod tests {
 
     #[test]
     fn an_interrupted_run_ends_like_an_undisturbed_one() {
-        let [undisturbed, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let wanted = train(undisturbed.path(), |_| ());
-        let stopped = catch_unwind(AssertUnwindSafe(|| {
-            train(interrupted.path(), |line| assert!(!line.contains("epoch  2"), "killed"));
-        }));
-        assert!(stopped.is_err() && interrupted.path().join("state").exists());
-        let resumed = train(interrupted.path(), |line| assert!(!line.contains("epoch  2")));
-        assert!(wanted == resumed, "resuming changed the result: {} / {}", wanted.1, resumed.1);
+        for decoder in decoders() {
+            let [undisturbed, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+            let wanted = train(&decoder, undisturbed.path(), |_| ());
+            let stopped = catch_unwind(AssertUnwindSafe(|| {
+                train(&decoder, interrupted.path(), |line| assert!(!line.contains("epoch  2"), "killed"));
+            }));
+            assert!(stopped.is_err() && interrupted.path().join("state").exists());
+            let resumed = train(&decoder, interrupted.path(), |line| assert!(!line.contains("epoch  2")));
+            assert!(wanted == resumed, "{decoder:?}: resuming changed {} to {}", wanted.1, resumed.1);
+        }
     }
 }
