@@ -4,6 +4,7 @@
 //! when training ([`Decoder::forward`]), and one word at a time when searching ([`Decoder::step`]).
 //! One file a decoder; search and training know only the trait.
 
+mod ensemble;
 mod hard_attention;
 mod layers;
 mod lstm;
@@ -18,6 +19,7 @@ use tch::{Tensor, nn};
 
 use reinforce::Choices;
 
+pub use ensemble::Ensemble;
 pub use hard_attention::HardAttentionConfig;
 pub use lstm::LstmConfig;
 pub use rows::Rows;
