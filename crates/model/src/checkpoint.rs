@@ -10,9 +10,9 @@ use artifacts::features::{FeatureSpec, Join};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::decoder::{Decoder, DecoderConfig, Dimensions};
+use crate::decoder::{Decoder, DecoderConfig, Dimensions, Ensemble};
 use crate::weights::{self, NamedTensors, WeightsError};
 
 /// File name in the train folder.
@@ -66,26 +66,45 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// Checkpoints that write other words or read other features cannot be averaged.
+    #[error(
+        "{} and {} make no ensemble, their {what} differ: train them on the same text and features",
+        first.display(),
+        other.display()
+    )]
+    Ensemble {
+        /// The first checkpoint.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// No checkpoint was named.
+    #[error("an ensemble needs at least one checkpoint")]
+    NoMembers,
 }
 
 /// A decoder ready to write captions.
 pub struct Model {
-    /// What it knows beside its weights.
+    /// What it knows beside its weights; of an ensemble, the first member's header: vocabulary and features are those
+    /// of all members, architecture and provenance only its own.
     pub header: Header,
     /// The network.
     pub decoder: Box<dyn Decoder>,
-    store: VarStore,
+    device: Device,
+    stores: Vec<VarStore>,
 }
 
 impl Model {
     /// Where the network runs.
     pub fn device(&self) -> Device {
-        self.store.device()
+        self.device
     }
 
     /// Number of trained numbers.
     pub fn parameters(&self) -> usize {
-        self.store.variables().values().map(tch::Tensor::numel).sum()
+        self.stores.iter().flat_map(VarStore::variables).map(|(_, tensor)| tensor.numel()).sum()
     }
 }
 
@@ -112,7 +131,30 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     let store = VarStore::new(device);
     let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
-    Ok(Model { header, decoder, store })
+    Ok(Model { header, decoder, device, stores: vec![store] })
+}
+
+/// Loads checkpoints as one model that writes by the mean of their probabilities. They must share vocabulary and
+/// features.
+pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, CheckpointError> {
+    let models: Vec<Model> = paths.iter().map(|path| load(path, device)).collect::<Result<_, _>>()?;
+    let (first, others) = models.split_first().ok_or(CheckpointError::NoMembers)?;
+    for (model, other) in others.iter().zip(&paths[1..]) {
+        let differences = [
+            ("vocabularies", model.header.vocabulary != first.header.vocabulary),
+            ("features", model.header.features != first.header.features),
+        ];
+        if let Some(&(what, _)) = differences.iter().find(|(_, differ)| *differ) {
+            return Err(CheckpointError::Ensemble { first: paths[0].clone(), other: other.clone(), what });
+        }
+    }
+    let header = first.header.clone();
+    let Dimensions { regions, channels, .. } = header.dimensions();
+    let example = Tensor::zeros([1, regions, channels], (Kind::Float, device));
+    let (decoders, stores): (Vec<_>, Vec<_>) =
+        models.into_iter().map(|model| (model.decoder, model.stores)).unzip();
+    let ensemble = Ensemble::new(decoders, &example).ok_or(CheckpointError::NoMembers)?;
+    Ok(Model { header, decoder: Box::new(ensemble), device, stores: stores.into_iter().flatten().collect() })
 }
 
 /// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
@@ -134,8 +176,6 @@ pub fn restore(
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
     use crate::decoder::SoftAttentionConfig;
 
@@ -179,6 +219,43 @@ mod tests {
         let score =
             |decoder: &dyn Decoder| decoder.forward(&decoder.encode(&grid, false), &words, false).logits;
         assert_eq!(score(decoder.as_ref()), score(loaded.decoder.as_ref()));
+    }
+
+    #[test]
+    fn an_ensemble_averages_and_counts_its_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        let members = paths.each_ref().map(|path| saved(path));
+        let loaded = load_ensemble(&paths, Device::Cpu).unwrap();
+        assert_eq!(loaded.parameters(), 2 * load(&paths[0], Device::Cpu).unwrap().parameters());
+        let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
+        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+        let probabilities = |decoder: &dyn Decoder| {
+            decoder.forward(&decoder.encode(&grid, false), &words, false).logits.softmax(-1, Kind::Float)
+        };
+        let [a, b] = members.each_ref().map(|(_, decoder)| probabilities(decoder.as_ref()));
+        let difference = (probabilities(loaded.decoder.as_ref()) - (a + b) / 2.0).abs().max();
+        assert!(difference.double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn checkpoints_that_do_not_fit_make_no_ensemble() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, other] = ["first", "other"].map(|name| folder.path().join(name));
+        let (store, _) = saved(&first);
+        let refused = |header: &Header| {
+            save(&other, header, &store).unwrap();
+            load_ensemble(&[first.clone(), other.clone()], Device::Cpu).err().unwrap().to_string()
+        };
+        let vocabulary = Vocabulary::new(["dog".to_owned(), "walks".to_owned()]).unwrap();
+        let error = refused(&Header { vocabulary, ..header() });
+        assert!(error.contains("their vocabularies differ"), "{error}");
+        let mut features = header().features;
+        features[0].weights_sha256 = "1".repeat(64);
+        let error = refused(&Header { features, ..header() });
+        assert!(error.contains("other make no ensemble, their features differ"), "{error}");
+        let error = load_ensemble(&[], Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("at least one checkpoint"), "{error}");
     }
 
     #[test]
