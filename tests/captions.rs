@@ -96,7 +96,9 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], view: &str) {
     let (scored, _) = table::read::<PerImageRow>(&evaluation.join(per_image::FILE)).unwrap();
     let scored: HashMap<_, _> = scored.into_iter().map(|row| (row.image_id, row.log_probability)).collect();
     // One at a time, or all at once: neighbours do not matter.
-    let alone = photos.iter().map(|photo| captioner.caption(&[photo.clone()], &search()).unwrap().remove(0));
+    let alone = photos
+        .iter()
+        .map(|photo| captioner.caption(std::slice::from_ref(photo), &search()).unwrap().remove(0));
     let alone: Vec<Captioned> = alone.collect();
     for captioned in [alone, captioner.caption(&photos, &search()).unwrap()] {
         for (id, captioned) in ids.iter().zip(captioned) {

@@ -154,6 +154,9 @@ impl Captioner {
         let model = self.models.of_this_thread();
         let memory = self.encoded(&model, features)?;
         let beams = beam_search(model.decoder.as_ref(), &memory, settings)?;
+        if beams.iter().any(Vec::is_empty) {
+            return Err(CaptionError::NoWords);
+        }
         let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
             let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.header.vocabulary));
             Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }

@@ -54,6 +54,9 @@ pub enum CaptionError {
     /// Nothing to search with.
     #[error("beam_size and max_length must be at least 1")]
     Search,
+    /// The vocabulary has no word to write.
+    #[error("the model knows no word to write: train it on captions")]
+    NoWords,
     /// The search failed.
     #[error(transparent)]
     Decoder(#[from] SearchError),

@@ -24,6 +24,7 @@ mod error;
 mod network;
 mod newest;
 mod photo;
+pub mod video;
 mod workers;
 
 pub use captioned::{Caption, Captioned, Word};
