@@ -16,7 +16,7 @@ use preprocess::Preprocess;
 use text::Text;
 use train::Train;
 
-pub(crate) const CONFIG: &str = r#"
+const CONFIG: &str = r#"
 [dataset]
 layout = "scenes"
 scenes = 24
@@ -46,7 +46,7 @@ fn search() -> SearchSettings {
     SearchSettings { max_length: 8, ..Default::default() }
 }
 
-fn trained(overrides: &[&str]) -> Workspace {
+pub(crate) fn trained(overrides: &[&str]) -> Workspace {
     let workspace = Workspace::new(CONFIG).with_weights("resnet18").with_weights("efficientnet_lite0");
     workspace.run::<Dataset>(overrides).unwrap();
     workspace.run::<Preprocess>(overrides).unwrap();
