@@ -165,7 +165,7 @@ fn one_captioner_serves_many_threads() {
     });
     assert!(captioner.caption(&[], &search()).unwrap().is_empty());
     let nothing = SearchSettings { beam_size: 0, ..search() };
-    assert!(matches!(captioner.caption(&photos, &nothing), Err(CaptionError::Search)));
+    assert!(matches!(captioner.caption(&photos, &nothing), Err(CaptionError::Search(_))));
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use artifacts::features::{FeatureSpec, joined_shape};
+use artifacts::features::{FeatureSpec, Join};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
@@ -31,6 +31,18 @@ pub struct Header {
     pub features: Vec<FeatureSpec>,
     /// Stage, settings and inputs of its training.
     pub provenance: serde_json::Value,
+}
+
+impl Header {
+    /// What the decoder learns from its data.
+    pub fn dimensions(&self) -> Dimensions {
+        let join = Join::new(&self.features);
+        Dimensions {
+            channels: join.channels() as i64,
+            regions: join.grid().iter().product::<usize>() as i64,
+            vocabulary: self.vocabulary.len() as i64,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -62,7 +74,6 @@ pub struct Model {
     pub header: Header,
     /// The network.
     pub decoder: Box<dyn Decoder>,
-    dimensions: Dimensions,
     store: VarStore,
 }
 
@@ -72,14 +83,14 @@ impl Model {
     /// A tensor may move between threads but not be shared by them.
     pub fn share(&self) -> Result<Model, tch::TchError> {
         let store = VarStore::new(self.device());
-        let decoder = self.header.decoder.build(&store.root(), self.dimensions);
+        let decoder = self.header.decoder.build(&store.root(), self.header.dimensions());
         let ours = self.store.variables();
         for (name, mut variable) in store.variables() {
             if let Some(source) = ours.get(&name) {
                 tch::no_grad(|| variable.f_set_data(source))?;
             }
         }
-        Ok(Model { header: self.header.clone(), dimensions: self.dimensions, decoder, store })
+        Ok(Model { header: self.header.clone(), decoder, store })
     }
 
     /// Where the network runs.
@@ -113,12 +124,15 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     }
     let header =
         serde_json::from_value::<Versioned>(value).map_err(|error| refuse(error.to_string()))?.header;
-    let (_, channels) = joined_shape(&header.features).map_err(|error| refuse(error.to_string()))?;
-    let dimensions = Dimensions { channels: channels as i64, vocabulary: header.vocabulary.len() as i64 };
     let store = VarStore::new(device);
-    let decoder = header.decoder.build(&store.root(), dimensions);
+    let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
-    Ok(Model { header, decoder, dimensions, store })
+    Ok(Model { header, decoder, store })
+}
+
+/// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
+pub fn restore_decoder(path: &Path, store: &VarStore) -> Result<(), CheckpointError> {
+    Ok(restore(&weights::read(path)?, store.variables())?)
 }
 
 /// Fills `targets` with the tensors of the same names and shapes.
@@ -162,7 +176,8 @@ mod tests {
 
     fn saved(path: &Path) -> (VarStore, Box<dyn Decoder>) {
         let store = VarStore::new(Device::Cpu);
-        let decoder = header().decoder.build(&store.root(), Dimensions { channels: 6, vocabulary: 6 });
+        let decoder =
+            header().decoder.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 6 });
         save(path, &header(), &store).unwrap();
         (store, decoder)
     }

@@ -8,6 +8,7 @@ mod layers;
 mod lstm;
 mod rows;
 mod soft_attention;
+mod transformer;
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
@@ -15,12 +16,15 @@ use tch::{Tensor, nn};
 pub use lstm::LstmConfig;
 pub use rows::Rows;
 pub use soft_attention::SoftAttentionConfig;
+pub use transformer::TransformerConfig;
 
 /// Sizes that a decoder learns from its data rather than from its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dimensions {
     /// Numbers a region of the feature grid.
     pub channels: i64,
+    /// Regions of the feature grid.
+    pub regions: i64,
     /// Ids of the vocabulary.
     pub vocabulary: i64,
 }
@@ -75,6 +79,8 @@ pub enum DecoderConfig {
     Lstm(LstmConfig),
     /// LSTM with soft attention over the regions.
     SoftAttention(SoftAttentionConfig),
+    /// Transformer over the regions.
+    Transformer(TransformerConfig),
 }
 
 impl DecoderConfig {
@@ -84,6 +90,9 @@ impl DecoderConfig {
             DecoderConfig::Lstm(config) => Box::new(lstm::Lstm::new(path, config, dimensions)),
             DecoderConfig::SoftAttention(config) => {
                 Box::new(soft_attention::SoftAttention::new(path, config, dimensions))
+            }
+            DecoderConfig::Transformer(config) => {
+                Box::new(transformer::Transformer::new(path, config, dimensions))
             }
         }
     }

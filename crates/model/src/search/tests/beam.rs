@@ -1,69 +1,14 @@
-use tch::{Device, Kind, Tensor};
+use artifacts::vocabulary::{PAD, UNK};
 
 use super::*;
-use crate::decoder::{DecoderConfig, Dimensions, Forced, SoftAttentionConfig, Step};
-
-/// A decoder that is a table: the scores of the next word depend on the last word and the image only.
-struct Table {
-    /// `[images, vocabulary, vocabulary]` log-probabilities.
-    scores: Tensor,
-}
-
-impl Decoder for Table {
-    fn encode(&self, grid: &Tensor, _train: bool) -> Rows {
-        Rows(vec![grid.shallow_clone()])
-    }
-
-    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Forced {
-        unreachable!("search only steps")
-    }
-
-    fn start(&self, memory: &Rows) -> Rows {
-        Rows(vec![memory.0[0].zeros_like()])
-    }
-
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
-        let logits = self.scores.index(&[Some(&memory.0[0]), Some(words)]);
-        let attention = Tensor::stack(&[words.to_kind(Kind::Float), memory.0[0].to_kind(Kind::Float)], 1);
-        Step { logits, state: Rows(vec![&state.0[0] + 1]), attention: Some(attention) }
-    }
-}
-
-const WORDS: i64 = 7; // <pad> <bos> <eos> <unk> and three words, 4 5 6
-
-fn table(images: i64, seed: i64) -> Table {
-    tch::manual_seed(seed);
-    let scores = Tensor::randn([images, WORDS, WORDS], (Kind::Float, Device::Cpu)) * 2.0;
-    Table { scores: scores.log_softmax(-1, Kind::Float) }
-}
+use crate::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
 
 fn run(table: &Table, settings: &SearchSettings) -> Vec<Vec<Hypothesis>> {
-    let images = Tensor::arange(table.scores.size()[0], (Kind::Int64, Device::Cpu));
-    beam_search(table, &Rows(vec![images]), settings).unwrap()
+    beam_search(table, &images(table), settings).unwrap()
 }
 
 fn settings(beam_size: usize, max_length: usize, length_penalty: f64) -> SearchSettings {
     SearchSettings { beam_size, max_length, length_penalty }
-}
-
-/// Every caption from one up to `max_length` words, with its log-probability.
-fn all_captions(table: &Table, image: i64, max_length: usize) -> Vec<(Vec<u32>, f64)> {
-    let score = |from: u32, to: u32| table.scores.double_value(&[image, i64::from(from), i64::from(to)]);
-    let (mut open, mut ended) = (vec![(vec![], 0.0)], vec![]);
-    for _ in 0..max_length {
-        let mut longer = vec![];
-        for (ids, probability) in open {
-            let last = *ids.last().unwrap_or(&BOS);
-            if !ids.is_empty() {
-                ended.push((ids.clone(), probability + score(last, EOS)));
-            }
-            for word in 4..WORDS as u32 {
-                longer.push(([ids.as_slice(), &[word]].concat(), probability + score(last, word)));
-            }
-        }
-        open = longer;
-    }
-    ended
 }
 
 #[test]
@@ -155,7 +100,7 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
         attention_size: 8,
         ..Default::default()
     };
-    let dimensions = Dimensions { channels: 6, vocabulary: 9 };
+    let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
     let decoder = DecoderConfig::SoftAttention(sizes).build(&store.root(), dimensions);
     // Untrained, it would hardly ever end.
     let _ = tch::no_grad(|| store.variables()["output.bias"].get(i64::from(EOS)).fill_(3.0));
@@ -169,7 +114,7 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
         // Captions of other lengths beside it must not matter.
         let captions: Vec<Vec<u32>> =
             beams.iter().map(|beam| beam.ids.clone()).chain([vec![4; 7], vec![]]).collect();
-        let read = log_probabilities(decoder.as_ref(), &memory, &captions).unwrap();
+        let read = log_likelihoods(decoder.as_ref(), &memory, &captions).unwrap();
         assert_eq!((read.len(), read[0].len()), (2, captions.len()));
         for (beam, read) in beams.iter().zip(&read[image]) {
             assert!((beam.log_probability - read).abs() < 1e-5, "{beam:?} {read}");
@@ -178,14 +123,13 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
             assert!((sum - beam.log_probability).abs() < 1e-9);
         }
     }
-    assert_eq!(log_probabilities(decoder.as_ref(), &memory, &[]).unwrap(), [[0.0; 0]; 2]);
+    assert_eq!(log_likelihoods(decoder.as_ref(), &memory, &[]).unwrap(), [[0.0; 0]; 2]);
 }
 
 #[test]
 fn scores_that_are_not_numbers_are_an_error() {
     let mut table = table(1, 4);
     let _ = table.scores.fill_(f64::NAN);
-    let images = Tensor::arange(1, (Kind::Int64, Device::Cpu));
-    let result = beam_search(&table, &Rows(vec![images]), &SearchSettings::default());
+    let result = beam_search(&table, &images(&table), &SearchSettings::default());
     assert!(matches!(result, Err(SearchError::NotANumber)));
 }
