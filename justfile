@@ -57,6 +57,11 @@ show path: build
 backbones: build
     {{bin}}/preprocess backbones
 
+# What a folder of features holds, and the images most like one: just inspect FOLDER --like ID --sheet like.png
+[group('look')]
+inspect folder *args: build
+    {{bin}}/preprocess inspect {{folder}} {{args}}
+
 # Fetches and checks the weights of a backbone into data/weights
 [group('set-up')]
 weights backbone: build

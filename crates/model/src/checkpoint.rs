@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use artifacts::features::{FeatureSpec, joined_shape};
+use artifacts::features::{FeatureSpec, Join};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
@@ -31,6 +31,18 @@ pub struct Header {
     pub features: Vec<FeatureSpec>,
     /// Stage, settings and inputs of its training.
     pub provenance: serde_json::Value,
+}
+
+impl Header {
+    /// What the decoder learns from its data.
+    pub fn dimensions(&self) -> Dimensions {
+        let join = Join::new(&self.features);
+        Dimensions {
+            channels: join.channels() as i64,
+            regions: join.grid().iter().product::<usize>() as i64,
+            vocabulary: self.vocabulary.len() as i64,
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -116,10 +128,8 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     }
     let header =
         serde_json::from_value::<Versioned>(value).map_err(|error| refuse(error.to_string()))?.header;
-    let (_, channels) = joined_shape(&header.features).map_err(|error| refuse(error.to_string()))?;
-    let dimensions = Dimensions { channels: channels as i64, vocabulary: header.vocabulary.len() as i64 };
     let store = VarStore::new(device);
-    let decoder = header.decoder.build(&store.root(), dimensions);
+    let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
     Ok(Model { header, decoder, device, stores: vec![store] })
 }
@@ -139,14 +149,17 @@ pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, Checkpo
         }
     }
     let header = first.header.clone();
-    let (grid, channels) = joined_shape(&header.features)
-        .map_err(|error| CheckpointError::Header { path: paths[0].clone(), reason: error.to_string() })?;
-    let example =
-        Tensor::zeros([1, grid.iter().product::<usize>() as i64, channels as i64], (Kind::Float, device));
+    let Dimensions { regions, channels, .. } = header.dimensions();
+    let example = Tensor::zeros([1, regions, channels], (Kind::Float, device));
     let (decoders, stores): (Vec<_>, Vec<_>) =
         models.into_iter().map(|model| (model.decoder, model.stores)).unzip();
     let ensemble = Ensemble::new(decoders, &example).ok_or(CheckpointError::NoMembers)?;
     Ok(Model { header, decoder: Box::new(ensemble), device, stores: stores.into_iter().flatten().collect() })
+}
+
+/// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
+pub fn restore_decoder(path: &Path, store: &VarStore) -> Result<(), CheckpointError> {
+    Ok(restore(&weights::read(path)?, store.variables())?)
 }
 
 /// Fills `targets` with the tensors of the same names and shapes.
@@ -188,7 +201,8 @@ mod tests {
 
     fn saved(path: &Path) -> (VarStore, Box<dyn Decoder>) {
         let store = VarStore::new(Device::Cpu);
-        let decoder = header().decoder.build(&store.root(), Dimensions { channels: 6, vocabulary: 6 });
+        let decoder =
+            header().decoder.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 6 });
         save(path, &header(), &store).unwrap();
         (store, decoder)
     }

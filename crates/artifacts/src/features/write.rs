@@ -24,7 +24,7 @@ use super::{
 use crate::atomic;
 use crate::manifest::Warning;
 use crate::recipe::Recipe;
-use crate::table::{self, TableError, malformed};
+use crate::table::{self, TableError, not_written};
 
 /// A group is encoded by one thread.
 const ROWS_PER_GROUP: usize = 64;
@@ -80,7 +80,7 @@ pub fn write_part(
         writer.close()?;
         Ok::<_, ParquetError>(())
     })
-    .map_err(|error| malformed(path, KIND, error.to_string()))
+    .map_err(|error| not_written(path, error))
 }
 
 /// The columns of one row group, compressed; every column of ours is one leaf.

@@ -142,7 +142,7 @@ mod tests {
     const REGIONS: i64 = 4;
     const THINGS: i64 = 6;
     const DIMENSIONS: Dimensions =
-        Dimensions { channels: REGIONS + THINGS, vocabulary: 4 + REGIONS + THINGS };
+        Dimensions { channels: REGIONS + THINGS, regions: REGIONS, vocabulary: 4 + REGIONS + THINGS };
 
     fn build(store: &VarStore) -> HardAttention {
         let config = HardAttentionConfig {

@@ -12,6 +12,7 @@ pub mod reinforce;
 mod rows;
 mod show_attend_tell;
 mod soft_attention;
+mod transformer;
 mod up_down;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ pub use hard_attention::HardAttentionConfig;
 pub use lstm::LstmConfig;
 pub use rows::Rows;
 pub use soft_attention::SoftAttentionConfig;
+pub use transformer::TransformerConfig;
 pub use up_down::UpDownConfig;
 
 /// Sizes that a decoder learns from its data rather than from its settings.
@@ -31,6 +33,8 @@ pub use up_down::UpDownConfig;
 pub struct Dimensions {
     /// Numbers a region of the feature grid.
     pub channels: i64,
+    /// Regions of the feature grid.
+    pub regions: i64,
     /// Ids of the vocabulary.
     pub vocabulary: i64,
 }
@@ -103,6 +107,8 @@ pub enum DecoderConfig {
     HardAttention(HardAttentionConfig),
     /// Two LSTMs, one for the attention and one for the words.
     UpDown(UpDownConfig),
+    /// Transformer over the regions.
+    Transformer(TransformerConfig),
 }
 
 impl DecoderConfig {
@@ -117,6 +123,9 @@ impl DecoderConfig {
                 Box::new(hard_attention::HardAttention::new(path, config, dimensions))
             }
             DecoderConfig::UpDown(config) => Box::new(up_down::UpDown::new(path, config, dimensions)),
+            DecoderConfig::Transformer(config) => {
+                Box::new(transformer::Transformer::new(path, config, dimensions))
+            }
         }
     }
 }

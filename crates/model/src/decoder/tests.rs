@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use super::*;
 
-const DIMENSIONS: Dimensions = Dimensions { channels: 6, vocabulary: 11 };
+const DIMENSIONS: Dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 11 };
 
 fn every_config() -> Vec<DecoderConfig> {
     let lstm = LstmConfig { embedding_size: 10, feature_size: 12, hidden_size: 16, dropout: 0.3 };
@@ -32,11 +32,20 @@ fn every_config() -> Vec<DecoderConfig> {
         attention_size: 8,
         dropout: 0.3,
     };
+    let transformer = TransformerConfig {
+        model_size: 16,
+        heads: 2,
+        layers: 2,
+        encoder_layers: 1,
+        feed_forward_size: 24,
+        dropout: 0.1,
+    };
     vec![
         DecoderConfig::Lstm(lstm),
         DecoderConfig::SoftAttention(soft),
         DecoderConfig::HardAttention(hard),
         DecoderConfig::UpDown(up_down),
+        DecoderConfig::Transformer(transformer),
     ]
 }
 

@@ -141,7 +141,7 @@ fn log_probabilities_are_those_of_teacher_forcing() {
     for config in configs {
         tch::manual_seed(5);
         let store = VarStore::new(Device::Cpu);
-        let decoder = config.build(&store.root(), Dimensions { channels: 6, vocabulary: 9 });
+        let decoder = config.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 9 });
         let grid = Tensor::randn([3, 4, 6], (Kind::Float, Device::Cpu)) * 3.0;
         let memory = decoder.encode(&grid, false);
         let samples = sample(decoder.as_ref(), &memory, &settings(1.3, 0.95, 12), 10, 8).unwrap();
