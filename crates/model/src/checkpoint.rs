@@ -58,6 +58,9 @@ pub enum CheckpointError {
     /// The file is damaged or does not hold the network that its header describes.
     #[error("checkpoint {0}")]
     File(#[from] WeightsError),
+    /// libtorch refused.
+    #[error("cannot set up the decoder: {0}")]
+    Torch(#[from] tch::TchError),
     /// A safetensors file, but not one of ours, or of another version.
     #[error("{} is no checkpoint of this program: {reason}", path.display())]
     Header {
@@ -85,6 +88,26 @@ pub enum CheckpointError {
     NoMembers,
 }
 
+struct Member {
+    config: DecoderConfig,
+    store: VarStore,
+}
+
+impl Member {
+    /// A network with this member's weights, in the memory of which they lie.
+    fn decoder(&self, dimensions: Dimensions) -> Result<(Member, Box<dyn Decoder>), tch::TchError> {
+        let store = VarStore::new(self.store.device());
+        let decoder = self.config.build(&store.root(), dimensions);
+        let ours = self.store.variables();
+        for (name, mut variable) in store.variables() {
+            if let Some(source) = ours.get(&name) {
+                tch::no_grad(|| variable.f_set_data(source))?;
+            }
+        }
+        Ok((Member { config: self.config.clone(), store }, decoder))
+    }
+}
+
 /// A decoder ready to write captions.
 pub struct Model {
     /// What it knows beside its weights; of an ensemble, the first member's header: vocabulary and features are those
@@ -93,10 +116,33 @@ pub struct Model {
     /// The network.
     pub decoder: Box<dyn Decoder>,
     device: Device,
-    stores: Vec<VarStore>,
+    /// One, or those of an ensemble.
+    members: Vec<Member>,
 }
 
 impl Model {
+    /// The same decoder for another thread; the two share the memory of the weights.
+    ///
+    /// A tensor may move between threads but not be shared by them.
+    pub fn share(&self) -> Result<Model, tch::TchError> {
+        Model::assemble(self.header.clone(), &self.members, self.device)
+    }
+
+    /// One decoder, or the ensemble of several, with the weights of `members`, of which there is at least one.
+    fn assemble(header: Header, members: &[Member], device: Device) -> Result<Model, tch::TchError> {
+        let dimensions = header.dimensions();
+        let built: Vec<_> =
+            members.iter().map(|member| member.decoder(dimensions)).collect::<Result<_, _>>()?;
+        let (members, mut decoders): (Vec<_>, Vec<_>) = built.into_iter().unzip();
+        let decoder = if decoders.len() == 1 {
+            decoders.remove(0)
+        } else {
+            let example = Tensor::zeros([1, dimensions.regions, dimensions.channels], (Kind::Float, device));
+            Box::new(Ensemble::new(decoders, &example))
+        };
+        Ok(Model { header, decoder, device, members })
+    }
+
     /// Where the network runs.
     pub fn device(&self) -> Device {
         self.device
@@ -104,7 +150,11 @@ impl Model {
 
     /// Number of trained numbers.
     pub fn parameters(&self) -> usize {
-        self.stores.iter().flat_map(VarStore::variables).map(|(_, tensor)| tensor.numel()).sum()
+        self.members
+            .iter()
+            .flat_map(|member| member.store.variables())
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
     }
 }
 
@@ -131,7 +181,8 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     let store = VarStore::new(device);
     let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
-    Ok(Model { header, decoder, device, stores: vec![store] })
+    let members = vec![Member { config: header.decoder.clone(), store }];
+    Ok(Model { header, decoder, device, members })
 }
 
 /// Loads checkpoints as one model that writes by the mean of their probabilities. They must share vocabulary and
@@ -149,12 +200,8 @@ pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, Checkpo
         }
     }
     let header = first.header.clone();
-    let Dimensions { regions, channels, .. } = header.dimensions();
-    let example = Tensor::zeros([1, regions, channels], (Kind::Float, device));
-    let (decoders, stores): (Vec<_>, Vec<_>) =
-        models.into_iter().map(|model| (model.decoder, model.stores)).unzip();
-    let ensemble = Ensemble::new(decoders, &example).ok_or(CheckpointError::NoMembers)?;
-    Ok(Model { header, decoder: Box::new(ensemble), device, stores: stores.into_iter().flatten().collect() })
+    let members: Vec<Member> = models.into_iter().flat_map(|model| model.members).collect();
+    Ok(Model::assemble(header, &members, device)?)
 }
 
 /// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
@@ -256,6 +303,25 @@ mod tests {
         assert!(error.contains("other make no ensemble, their features differ"), "{error}");
         let error = load_ensemble(&[], Device::Cpu).err().unwrap().to_string();
         assert!(error.contains("at least one checkpoint"), "{error}");
+    }
+
+    #[test]
+    fn a_shared_decoder_scores_as_the_first_on_a_thread_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        saved(&path);
+        let first = load(&path, Device::Cpu).unwrap();
+        let second = first.share().unwrap();
+        let (of_first, of_second) = (first.members[0].store.variables(), second.members[0].store.variables());
+        assert!(of_first.iter().all(|(name, tensor)| tensor.data_ptr() == of_second[name].data_ptr()));
+        let score = |model: &Model| {
+            let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));
+            let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+            let logits = model.decoder.forward(&model.decoder.encode(&grid, false), &words, false).logits;
+            Vec::<f32>::try_from(logits.flatten(0, -1)).unwrap()
+        };
+        let of_second = std::thread::spawn(move || score(&second)).join().unwrap();
+        assert_eq!(score(&first), of_second);
     }
 
     #[test]

@@ -47,12 +47,12 @@ pub struct Settings {
     pub self_critical: SelfCriticalSettings,
     /// Sizes of the `soft_attention` decoder.
     pub soft_attention: SoftAttentionConfig,
+    /// Sizes of the `transformer` decoder.
+    pub transformer: TransformerConfig,
     /// Sizes of the `hard_attention` decoder.
     pub hard_attention: HardAttentionConfig,
     /// Sizes of the `up_down` decoder.
     pub up_down: UpDownConfig,
-    /// Sizes of the `transformer` decoder.
-    pub transformer: TransformerConfig,
 }
 
 /// Settings of self-critical training (Rennie et al. 2017), which goes on from the best checkpoint of cross-entropy.
@@ -98,9 +98,9 @@ impl Default for Settings {
             lstm: LstmConfig::default(),
             self_critical: SelfCriticalSettings::default(),
             soft_attention: SoftAttentionConfig::default(),
+            transformer: TransformerConfig::default(),
             hard_attention: HardAttentionConfig::default(),
             up_down: UpDownConfig::default(),
-            transformer: TransformerConfig::default(),
         }
     }
 }
@@ -113,27 +113,32 @@ pub enum DecoderKind {
     Lstm,
     /// LSTM with soft attention over the regions.
     SoftAttention,
+    /// Transformer over the regions.
+    Transformer,
     /// LSTM that looks at one region a word, drawn in training and learnt by REINFORCE.
     HardAttention,
     /// Two LSTMs: one decides where to look, the other writes.
     UpDown,
-    /// Transformer over the regions.
-    Transformer,
 }
 
 impl DecoderKind {
     /// Every architecture.
-    pub const ALL: [DecoderKind; 3] =
-        [DecoderKind::Lstm, DecoderKind::SoftAttention, DecoderKind::Transformer];
+    pub const ALL: [DecoderKind; 5] = [
+        DecoderKind::Lstm,
+        DecoderKind::SoftAttention,
+        DecoderKind::HardAttention,
+        DecoderKind::UpDown,
+        DecoderKind::Transformer,
+    ];
 
     /// The name used in folders and in the config.
     pub fn as_str(self) -> &'static str {
         match self {
             DecoderKind::Lstm => "lstm",
             DecoderKind::SoftAttention => "soft_attention",
+            DecoderKind::Transformer => "transformer",
             DecoderKind::HardAttention => "hard_attention",
             DecoderKind::UpDown => "up_down",
-            DecoderKind::Transformer => "transformer",
         }
     }
 }
@@ -181,9 +186,9 @@ impl Settings {
         match kind {
             DecoderKind::Lstm => DecoderConfig::Lstm(self.lstm.clone()),
             DecoderKind::SoftAttention => DecoderConfig::SoftAttention(self.soft_attention.clone()),
+            DecoderKind::Transformer => DecoderConfig::Transformer(self.transformer.clone()),
             DecoderKind::HardAttention => DecoderConfig::HardAttention(self.hard_attention.clone()),
             DecoderKind::UpDown => DecoderConfig::UpDown(self.up_down.clone()),
-            DecoderKind::Transformer => DecoderConfig::Transformer(self.transformer.clone()),
         }
     }
 
@@ -211,6 +216,10 @@ impl Settings {
             self.soft_attention.feature_size,
             self.soft_attention.hidden_size,
             self.soft_attention.attention_size,
+            self.transformer.model_size,
+            self.transformer.heads,
+            self.transformer.layers,
+            self.transformer.feed_forward_size,
             self.hard_attention.embedding_size,
             self.hard_attention.feature_size,
             self.hard_attention.hidden_size,
@@ -219,10 +228,6 @@ impl Settings {
             self.up_down.feature_size,
             self.up_down.hidden_size,
             self.up_down.attention_size,
-            self.transformer.model_size,
-            self.transformer.heads,
-            self.transformer.layers,
-            self.transformer.feed_forward_size,
         ];
         let shares = [
             self.lstm.dropout,
@@ -233,13 +238,13 @@ impl Settings {
             self.label_smoothing,
             self.average_decay,
         ];
+        let critical = &self.self_critical;
+        let transformer = &self.transformer;
         let weights = [
             self.soft_attention.attention_penalty,
             self.hard_attention.reinforce_weight,
             self.hard_attention.entropy_weight,
         ];
-        let critical = &self.self_critical;
-        let transformer = &self.transformer;
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let problems = [
             (self.decoders.is_empty(), "train.decoders", "name at least one decoder"),
@@ -253,11 +258,6 @@ impl Settings {
                 transformer.heads > 0 && transformer.model_size % (2 * transformer.heads) != 0,
                 "train.transformer.model_size",
                 "must be a multiple of twice train.transformer.heads",
-            ),
-            (
-                weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)),
-                "train",
-                "weights of a decoder's own losses must be at least 0",
             ),
             (transformer.encoder_layers < 0, "train.transformer.encoder_layers", "must be at least 0"),
             (
@@ -279,6 +279,11 @@ impl Settings {
             (critical.batch_images == 0, "train.self_critical.batch_images", "must be at least 1"),
             (critical.max_length == 0, "train.self_critical.max_length", "must be at least 1"),
             (!positive(critical.learning_rate), "train.self_critical.learning_rate", "must be above 0"),
+            (
+                weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)),
+                "train",
+                "weights of a decoder's own losses must be at least 0",
+            ),
         ];
         problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason))
     }

@@ -19,15 +19,14 @@ struct Member {
 
 impl Ensemble {
     /// Joins decoders; `example [1, regions, channels]` is any grid of the shape that they read, by which it learns how
-    /// many tensors each keeps. `None` without decoders.
-    pub fn new(decoders: Vec<Box<dyn Decoder>>, example: &Tensor) -> Option<Ensemble> {
+    /// many tensors each keeps. There is at least one decoder.
+    pub fn new(decoders: Vec<Box<dyn Decoder>>, example: &Tensor) -> Ensemble {
         let member = |decoder: Box<dyn Decoder>| {
             let memory = tch::no_grad(|| decoder.encode(example, false));
             let state = tch::no_grad(|| decoder.start(&memory));
             Member { decoder, memory: memory.0.len(), state: state.0.len() }
         };
-        let members: Vec<Member> = decoders.into_iter().map(member).collect();
-        (!members.is_empty()).then_some(Ensemble { members })
+        Ensemble { members: decoders.into_iter().map(member).collect() }
     }
 
     /// Each member with its part of the memory.

@@ -103,12 +103,12 @@ pub enum DecoderConfig {
     Lstm(LstmConfig),
     /// LSTM with soft attention over the regions.
     SoftAttention(SoftAttentionConfig),
+    /// Transformer over the regions.
+    Transformer(TransformerConfig),
     /// LSTM that looks at one region a word.
     HardAttention(HardAttentionConfig),
     /// Two LSTMs, one for the attention and one for the words.
     UpDown(UpDownConfig),
-    /// Transformer over the regions.
-    Transformer(TransformerConfig),
 }
 
 impl DecoderConfig {
@@ -119,13 +119,13 @@ impl DecoderConfig {
             DecoderConfig::SoftAttention(config) => {
                 Box::new(soft_attention::SoftAttention::new(path, config, dimensions))
             }
+            DecoderConfig::Transformer(config) => {
+                Box::new(transformer::Transformer::new(path, config, dimensions))
+            }
             DecoderConfig::HardAttention(config) => {
                 Box::new(hard_attention::HardAttention::new(path, config, dimensions))
             }
             DecoderConfig::UpDown(config) => Box::new(up_down::UpDown::new(path, config, dimensions)),
-            DecoderConfig::Transformer(config) => {
-                Box::new(transformer::Transformer::new(path, config, dimensions))
-            }
         }
     }
 }

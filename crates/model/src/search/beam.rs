@@ -21,6 +21,8 @@ pub struct Hypothesis {
     pub ids: Vec<u32>,
     /// Sum of the log-probabilities of its words and its `<eos>`.
     pub log_probability: f64,
+    /// The addends of that sum: one a word, and one for the `<eos>` of a finished caption.
+    pub log_probabilities: Vec<f64>,
     /// Whether it ended with `<eos>`.
     pub finished: bool,
     /// Share of attention on each region, one entry a word, for decoders that attend.
@@ -129,7 +131,13 @@ struct Beam {
 
 impl Beam {
     fn new() -> Beam {
-        let empty = Hypothesis { ids: vec![], log_probability: 0.0, finished: false, attention: vec![] };
+        let empty = Hypothesis {
+            ids: vec![],
+            log_probability: 0.0,
+            log_probabilities: vec![],
+            finished: false,
+            attention: vec![],
+        };
         Beam { live: vec![empty], finished: vec![], stuck: vec![] }
     }
 
@@ -146,11 +154,11 @@ impl Beam {
         let mut extended = Vec::new();
         for (hypothesis, row) in self.live.iter().zip(rows) {
             let before = extended.len();
-            for (word, log_probability) in candidates.of_row(row) {
-                let log_probability = hypothesis.log_probability + log_probability;
+            for (word, addend) in candidates.of_row(row) {
+                let log_probability = hypothesis.log_probability + addend;
                 let times = avoided.iter().filter(|&&avoided| avoided == word).count();
                 let rank = log_probability - settings.diversity * times as f64;
-                extended.push((rank, log_probability, row, hypothesis, word));
+                extended.push((rank, log_probability, addend, row, hypothesis, word));
             }
             if extended.len() == before && !hypothesis.ids.is_empty() {
                 self.stuck.push(hypothesis.clone());
@@ -158,11 +166,12 @@ impl Beam {
         }
         extended.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut live, mut parents) = (Vec::new(), Vec::new());
-        for (_, log_probability, row, parent, word) in extended {
+        for (_, log_probability, addend, row, parent, word) in extended {
             if live.len() == settings.group_size() {
                 break;
             }
             let mut next = Hypothesis { log_probability, ..parent.clone() };
+            next.log_probabilities.push(addend);
             if word == EOS {
                 next.finished = true;
                 self.finished.push(next);
