@@ -37,7 +37,7 @@ impl Default for TransformerConfig {
             layers: 3,
             encoder_layers: 0,
             feed_forward_size: 1024,
-            dropout: 0.3,
+            dropout: 0.2,
         }
     }
 }
@@ -47,6 +47,7 @@ pub(super) struct Transformer {
     feature: nn::Linear,
     region_positions: Tensor,
     encoder: Vec<Layer>,
+    memory_norm: nn::LayerNorm,
     embedding: nn::Embedding,
     decoder: Vec<Layer>,
     norm: nn::LayerNorm,
@@ -165,6 +166,7 @@ impl Transformer {
             feature: linear(path / "feature", dimensions.channels, size),
             region_positions: path.var("region_positions", &[dimensions.regions, size], positions),
             encoder: layers("encoder", config.encoder_layers, false),
+            memory_norm: nn::layer_norm(path / "memory_norm", vec![size], Default::default()),
             embedding: embedding(path / "embedding", dimensions.vocabulary, size),
             decoder: layers("decoder", config.layers, true),
             norm: nn::layer_norm(path / "norm", vec![size], Default::default()),
@@ -211,6 +213,7 @@ impl Decoder for Transformer {
             let own = layer.own.keys_values(&x.apply(&layer.own.norm));
             x = layer.feed_forward(&layer.look_at_selves(&x, &own, None, dropout), dropout);
         }
+        let x = x.apply(&self.memory_norm);
         let cross = self.decoder.iter().filter_map(|layer| layer.cross.as_ref());
         Rows(cross.flat_map(|cross| <[Tensor; 2]>::from(cross.keys_values(&x))).collect())
     }
