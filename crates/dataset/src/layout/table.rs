@@ -94,5 +94,9 @@ fn json_lines(file: &Path) -> Result<Vec<Row>, LayoutError> {
 fn parse_split(at: &Location, name: &str) -> Result<Split, LayoutError> {
     let splits = [Split::Train, Split::Val, Split::Test];
     let known = splits.into_iter().find(|split| split.as_str() == name);
-    known.ok_or_else(|| LayoutError::UnknownSplit { at: at.clone(), name: name.to_owned() })
+    known.ok_or_else(|| LayoutError::UnknownSplit {
+        at: at.clone(),
+        name: name.to_owned(),
+        known: "train, val or test",
+    })
 }
