@@ -8,6 +8,7 @@ mod average;
 mod data;
 mod log;
 mod objective;
+mod reuse;
 mod reward;
 mod settings;
 mod state;
@@ -64,6 +65,7 @@ impl Stage for Train {
             outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |work| {
                 if context.force {
                     state::remove(&folder)?;
+                    reuse::remove(&folder)?;
                 }
                 train(settings, decoder, &sets, context, work)
             })?);
