@@ -20,7 +20,7 @@ use artifacts::Split;
 use serde::Deserialize;
 
 use super::collect::{Collector, Once};
-use super::{LayoutError, Location, RawDataset, json};
+use super::{LayoutError, Location, RawDataset, folder_of, json};
 
 const FILES: [&str; 4] =
     ["dataset_coco.json", "dataset_flickr30k.json", "dataset_flickr8k.json", "dataset.json"];
@@ -65,10 +65,7 @@ struct Sentence {
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
     let file = if root.is_dir() { find_file(root)? } else { root.to_owned() };
     let images = json::read::<Dataset>(&file, SHAPE)?.images;
-    let root = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
+    let root = folder_of(&file);
     let mut collector = Collector::new(root)?;
     collector.expect_splits();
     let folder = find_images(root, &images)?;

@@ -20,7 +20,7 @@ pub mod table;
 mod tests;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use artifacts::Split;
 
@@ -68,4 +68,12 @@ pub struct Skip {
     pub what: String,
     /// Why, in words for the user.
     pub reason: String,
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }
