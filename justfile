@@ -84,6 +84,11 @@ test: libtorch
     cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
     cargo test --workspace --locked --quiet
 
+# Measures beside peers in one run; without a name it lists what there is: just bench features photos/
+[group('work on it')]
+bench *what: build
+    @scripts/bench/run.sh {{what}}
+
 # Removes the artifacts of a run
 [group('work on it')]
 [confirm("Remove all artifacts of this run?")]

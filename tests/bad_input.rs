@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use artifacts::features::part_file;
 use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
@@ -178,8 +177,9 @@ fn half_a_checkpoint_and_features_of_another_backbone_are_refused() {
     // ResNet-18 features under the name of another backbone.
     let copy = folder.features("resnet34");
     fs::create_dir(&copy).unwrap();
-    for file in [part_file(0).as_str(), "manifest.json"] {
-        fs::copy(folder.features("resnet18").join(file), copy.join(file)).unwrap();
+    for entry in fs::read_dir(folder.features("resnet18")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
     }
     let foreign = message(workspace.run::<Train>(&["preprocess.backbone=resnet34"]));
     assert!(foreign.contains("made with resnet18, but resnet34 is wanted"), "{foreign}");

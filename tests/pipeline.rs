@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+use artifacts::Split;
 use artifacts::cli::{Outcome, Stage};
-use artifacts::features::part_file;
 use artifacts::results::CaptionResult;
-use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
 use pipeline_tests::Workspace;
@@ -112,6 +111,22 @@ fn another_backbone_reruns_extraction_and_lies_beside_the_first() {
 }
 
 #[test]
+fn two_backbones_are_cached_side_by_side_and_joined_in_training() {
+    let workspace = workspace().with_weights("efficientnet_lite0");
+    let both = ["preprocess.backbone=[\"resnet18\", \"efficientnet_lite0\"]"];
+    pipeline(&workspace, &both, false);
+    let folder = workspace.run_folder();
+    let scores = json(&folder.evaluate("resnet18+efficientnet_lite0-lstm", Split::Val).join("scores.json"));
+    assert_eq!(scores["protocol"]["images"], 6);
+    // Each set stands for itself, too.
+    assert_eq!(stages_that_worked(&workspace, &[]), ["train", "evaluate"]);
+    let large =
+        ["preprocess.backbone=[\"resnet18\", \"efficientnet_lite0\"]", "preprocess.views=[\"large\"]"];
+    pipeline(&workspace, &large, false);
+    assert!(folder.train("resnet18.large+efficientnet_lite0.large-lstm").join("model.safetensors").is_file());
+}
+
+#[test]
 fn equal_seeds_give_equal_bytes_and_other_seeds_other_weights() {
     let workspace = workspace();
     let model = |overrides: &[&str]| {
@@ -122,20 +137,4 @@ fn equal_seeds_give_equal_bytes_and_other_seeds_other_weights() {
     let first = model(&[]);
     assert!(first == model(&[]), "the same seed gave another checkpoint");
     assert!(first != model(&["run.seed=2"]));
-}
-
-#[test]
-fn a_killed_extraction_redoes_only_what_is_missing() {
-    let workspace = workspace();
-    workspace.run::<Dataset>(&[]).unwrap();
-    workspace.run::<Preprocess>(&[]).unwrap();
-    let folder = workspace.run_folder().features("resnet18");
-    let before = Manifest::read(&folder).unwrap();
-    // A kill while the second part was written: no manifest, no second part.
-    fs::remove_file(folder.join("manifest.json")).unwrap();
-    fs::remove_file(folder.join(part_file(1))).unwrap();
-    let first_part = fs::metadata(folder.join(part_file(0))).unwrap().modified().unwrap();
-    workspace.run::<Preprocess>(&[]).unwrap();
-    assert_eq!(Manifest::read(&folder).unwrap().outputs, before.outputs);
-    assert_eq!(fs::metadata(folder.join(part_file(0))).unwrap().modified().unwrap(), first_part);
 }

@@ -3,4 +3,5 @@
 
 mod bad_input; // damaged files and wrong configs end in a clear message or a counted skip
 mod boundaries; // which crate may know which
+mod features; // what of the feature cache is made again, and what is kept
 mod pipeline; // from scenes to scores; what reruns and what does not

@@ -1,7 +1,7 @@
 //! The command line that every stage shares, so that all of them feel the same.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -12,7 +12,7 @@ use crate::layout::RunFolder;
 use crate::manifest::Manifest;
 use crate::progress::note;
 use crate::recipe::Recipe;
-use crate::stage::{Begin, Work, begin};
+use crate::stage::{Begin, Work, begin, begin_shard};
 
 /// Arguments of every stage.
 #[derive(Clone, Debug, clap::Args)]
@@ -109,11 +109,32 @@ impl Context {
         match begin(&folder, recipe, self.force)? {
             Begin::UpToDate(manifest) => Ok(Outcome { folder, manifest, up_to_date: true }),
             Begin::Work(work) => {
-                self.note(&format!("{stage}: making {} ({})", folder.display(), work.reason()));
-                let manifest = make(work)?;
-                Ok(Outcome { folder, manifest, up_to_date: false })
+                self.announce(stage, &folder, &work);
+                Ok(Outcome { manifest: make(work)?, folder, up_to_date: false })
             }
         }
+    }
+
+    /// The same for a process that does its share of the work; nothing when the others are not done with theirs.
+    pub fn guard_shard(
+        &self,
+        stage: &str,
+        folder: PathBuf,
+        recipe: Recipe,
+        shard: usize,
+        make: impl FnOnce(Work) -> anyhow::Result<Option<Manifest>>,
+    ) -> anyhow::Result<Option<Outcome>> {
+        match begin_shard(&folder, recipe, self.force, Some(shard))? {
+            Begin::UpToDate(manifest) => Ok(Some(Outcome { folder, manifest, up_to_date: true })),
+            Begin::Work(work) => {
+                self.announce(stage, &folder, &work);
+                Ok(make(work)?.map(|manifest| Outcome { folder, manifest, up_to_date: false }))
+            }
+        }
+    }
+
+    fn announce(&self, stage: &str, folder: &Path, work: &Work) {
+        self.note(&format!("{stage}: making {} ({})", folder.display(), work.reason()));
     }
 }
 
@@ -137,9 +158,11 @@ struct Plain {
 
 #[derive(Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
-struct WithCommands<C: Subcommand> {
+struct WithCommands<F: clap::Args, C: Subcommand> {
     #[command(flatten)]
     stage: StageArgs,
+    #[command(flatten)]
+    flags: F,
     #[command(subcommand)]
     command: Option<C>,
 }
@@ -149,11 +172,28 @@ pub fn main<S: Stage>() -> ExitCode {
     run::<S>(&parse::<S, Plain>().stage)
 }
 
-/// `main` of a stage that has further commands, which `run_command` runs.
-pub fn main_with_commands<S: Stage, C: Subcommand>(
+/// Flags that a stage has beside those of all: short forms of settings.
+pub trait Flags: clap::Args {
+    /// The settings they stand for, as `--set` would give them.
+    fn overrides(&self) -> Vec<String>;
+}
+
+/// No further flags.
+#[derive(clap::Args)]
+pub struct NoFlags {}
+
+impl Flags for NoFlags {
+    fn overrides(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// `main` of a stage that has further flags, and commands that `run_command` runs.
+pub fn main_with_commands<S: Stage, F: Flags, C: Subcommand>(
     run_command: impl FnOnce(C) -> anyhow::Result<()>,
 ) -> ExitCode {
-    let args = parse::<S, WithCommands<C>>();
+    let mut args = parse::<S, WithCommands<F, C>>();
+    args.stage.set.extend(args.flags.overrides());
     match args.command {
         None => run::<S>(&args.stage),
         Some(command) => match run_command(command) {

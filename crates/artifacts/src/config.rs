@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
+use crate::features::set_name;
 use crate::help;
 use crate::layout::RunFolder;
+use crate::view::View;
 
 /// The sections a config may have: the run, then the stages in order.
 pub const SECTIONS: [&str; 6] = ["run", "dataset", "preprocess", "text", "train", "evaluate"];
-/// The backbone when the config names none.
-pub const DEFAULT_BACKBONE: &str = "efficientnet_lite0";
 
 /// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,32 @@ pub struct RunSettings {
     pub weights: PathBuf,
     /// Decides everything random.
     pub seed: u64,
+}
+
+/// One backbone, or several whose features are read side by side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(untagged, expecting = "expected a name or a list of names")]
+pub enum Backbones {
+    /// One name of the registry.
+    One(String),
+    /// Several names.
+    Several(Vec<String>),
+}
+
+impl Backbones {
+    /// The names.
+    pub fn names(&self) -> &[String] {
+        match self {
+            Backbones::One(name) => std::slice::from_ref(name),
+            Backbones::Several(names) => names,
+        }
+    }
+}
+
+impl Default for Backbones {
+    fn default() -> Self {
+        Backbones::One("efficientnet_lite0".to_owned())
+    }
 }
 
 impl Default for RunSettings {
@@ -149,12 +175,22 @@ impl Config {
         Ok(run)
     }
 
-    /// The backbone whose features later stages read: `preprocess.backbone`.
-    pub fn backbone(&self) -> Result<String, ConfigError> {
-        match self.table.get("preprocess").and_then(|section| section.get("backbone")) {
-            None => Ok(DEFAULT_BACKBONE.to_owned()),
-            Some(Value::String(name)) => Ok(name.clone()),
-            Some(_) => Err(self.bad_value("preprocess.backbone", "expected a name".to_owned())),
+    /// Names of the features that later stages read, side by side: of each `preprocess.backbone`, the first of
+    /// `preprocess.views`.
+    pub fn feature_sets(&self) -> Result<Vec<String>, ConfigError> {
+        let backbones: Backbones = self.preprocess("backbone")?;
+        let views: Option<Vec<View>> = self.preprocess("views")?;
+        let view = views.and_then(|views| views.first().copied()).unwrap_or_default();
+        Ok(backbones.names().iter().map(|backbone| set_name(backbone, view)).collect())
+    }
+
+    /// One setting of the `preprocess` section.
+    fn preprocess<T: Default + DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
+        match self.table.get("preprocess").and_then(|section| section.get(key)) {
+            None => Ok(T::default()),
+            Some(value) => value.clone().try_into().map_err(|error: toml::de::Error| {
+                self.bad_value(&format!("preprocess.{key}"), error.message().to_owned())
+            }),
         }
     }
 

@@ -24,9 +24,9 @@ impl RunFolder {
         self.0.join("dataset")
     }
 
-    /// `part-*.parquet` of one backbone.
-    pub fn features(&self, backbone: &str) -> PathBuf {
-        self.0.join("features").join(backbone)
+    /// `part-*.parquet` of one set of features ([`set_name`](crate::features::set_name)).
+    pub fn features(&self, set: &str) -> PathBuf {
+        self.0.join("features").join(set)
     }
 
     /// `vocabulary.json` and `tokens.parquet`.
@@ -45,7 +45,7 @@ impl RunFolder {
     }
 }
 
-/// The name of a trained decoder: what it looks at, then how it writes.
-pub fn model_name(backbone: &str, decoder: &str) -> String {
-    format!("{backbone}-{decoder}")
+/// The name of a trained decoder: the features it reads, then how it writes.
+pub fn model_name(features: &str, decoder: &str) -> String {
+    format!("{features}-{decoder}")
 }

@@ -25,6 +25,7 @@ pub mod split;
 pub mod stage;
 pub mod table;
 pub mod tokens;
+pub mod view;
 pub mod vocabulary;
 
 pub use config::Config;
@@ -32,3 +33,4 @@ pub use layout::RunFolder;
 pub use manifest::Manifest;
 pub use recipe::Recipe;
 pub use split::Split;
+pub use view::View;

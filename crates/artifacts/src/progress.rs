@@ -14,6 +14,7 @@ pub struct Progress {
     label: String,
     total: u64,
     done: AtomicU64,
+    message: Mutex<String>,
     bar: Option<ProgressBar>,
     started: Instant,
     last_line: Option<Mutex<Instant>>,
@@ -35,6 +36,7 @@ impl Progress {
             label: format!("{label}: {unit}"),
             total: total as u64,
             done: AtomicU64::new(0),
+            message: Mutex::default(),
             bar,
             started: Instant::now(),
             last_line: (!quiet && !terminal).then(|| Mutex::new(Instant::now())),
@@ -53,15 +55,23 @@ impl Progress {
             *last_line = Instant::now();
             let rate = done as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
             let left = self.total.saturating_sub(done) as f64 / rate;
-            note(&format!("{} {done}/{}, {rate:.1}/s, {left:.0} s left", self.label, self.total));
+            let message = self.message.lock().map(|message| message.clone()).unwrap_or_default();
+            note(&format!("{} {done}/{}, {rate:.1}/s, {left:.0} s left {message}", self.label, self.total));
         }
     }
 
-    /// Shows a short text beside the bar (a running loss, say).
-    pub fn message(&self, text: &str) {
+    /// Shows a short text beside the numbers (a running loss, say).
+    pub fn message(&self, text: String) {
         if let Some(bar) = &self.bar {
-            bar.set_message(text.to_owned());
+            bar.set_message(text);
+        } else if let Ok(mut message) = self.message.lock() {
+            *message = text;
         }
+    }
+
+    /// Seconds since the start.
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
     }
 }
 

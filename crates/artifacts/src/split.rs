@@ -17,6 +17,11 @@ pub enum Split {
 }
 
 impl Split {
+    /// The split of that name.
+    pub fn named(name: &str) -> Option<Split> {
+        [Split::Train, Split::Val, Split::Test].into_iter().find(|split| split.as_str() == name)
+    }
+
     /// The name used in files: `train`, `val` or `test`.
     pub fn as_str(self) -> &'static str {
         match self {

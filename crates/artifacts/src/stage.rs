@@ -47,11 +47,21 @@ pub struct Work {
     reason: String,
     warnings: Vec<Warning>,
     started: Instant,
-    _lock: File,
+    _locks: Vec<File>,
 }
 
 /// Opens `folder` for the work that `recipe` describes.
 pub fn begin(folder: &Path, recipe: Recipe, force: bool) -> Result<Begin, StageError> {
+    begin_shard(folder, recipe, force, None)
+}
+
+/// Opens `folder` for one of several processes that share the work; the number tells them apart.
+pub fn begin_shard(
+    folder: &Path,
+    recipe: Recipe,
+    force: bool,
+    shard: Option<usize>,
+) -> Result<Begin, StageError> {
     let io = |path: &Path, source| StageError::Io { path: path.to_owned(), source };
     let reason = match Manifest::read(folder) {
         _ if force => "--force".to_owned(),
@@ -66,13 +76,13 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool) -> Result<Begin, StageE
         Err(error) => error.to_string(),
     };
     std::fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
-    let lock_path = folder.join(".lock");
-    let lock = File::create(&lock_path).map_err(|source| io(&lock_path, source))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(StageError::Busy(folder.to_owned())),
-        Err(TryLockError::Error(source)) => return Err(io(&lock_path, source)),
-    }
+    let locks = match shard {
+        None => vec![lock(folder, ".lock", File::try_lock)?],
+        Some(number) => vec![
+            lock(folder, ".lock", File::try_lock_shared)?,
+            lock(folder, &format!(".lock-{number}"), File::try_lock)?,
+        ],
+    };
     let manifest = folder.join(manifest::FILE);
     match std::fs::remove_file(&manifest) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(io(&manifest, source)),
@@ -84,8 +94,18 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool) -> Result<Begin, StageE
         reason,
         warnings: Vec::new(),
         started: Instant::now(),
-        _lock: lock,
+        _locks: locks,
     }))
+}
+
+fn lock(folder: &Path, name: &str, claim: fn(&File) -> Result<(), TryLockError>) -> Result<File, StageError> {
+    let path = folder.join(name);
+    let file = File::create(&path).map_err(|source| StageError::Io { path: path.clone(), source })?;
+    match claim(&file) {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StageError::Busy(folder.to_owned())),
+        Err(TryLockError::Error(source)) => Err(StageError::Io { path, source }),
+    }
 }
 
 impl Work {
@@ -184,5 +204,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let _first = work(folder.path(), 1);
         assert!(matches!(begin(folder.path(), recipe(1), false), Err(StageError::Busy(_))));
+        assert!(matches!(begin_shard(folder.path(), recipe(1), false, Some(0)), Err(StageError::Busy(_))));
+    }
+
+    #[test]
+    fn shards_work_side_by_side_but_each_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let shard = |number| begin_shard(folder.path(), recipe(1), false, Some(number));
+        let works = [shard(0).unwrap(), shard(1).unwrap()];
+        assert!(matches!(shard(1), Err(StageError::Busy(_))));
+        assert!(matches!(begin(folder.path(), recipe(1), false), Err(StageError::Busy(_))));
+        drop(works);
+        assert!(matches!(begin(folder.path(), recipe(1), false), Ok(Begin::Work(_))));
     }
 }

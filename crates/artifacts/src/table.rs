@@ -10,7 +10,9 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema};
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
@@ -85,7 +87,7 @@ pub fn write<R: Row>(
 
 /// Reads all rows of a table and its footer metadata.
 pub fn read<R: Row>(path: &Path) -> Result<(Vec<R>, HashMap<String, String>), TableError> {
-    let (builder, metadata) = open(path, R::KIND, R::VERSION)?;
+    let (builder, metadata) = open(path, R::KIND, R::VERSION, ArrowReaderOptions::new())?;
     let malformed = |reason: String| malformed(path, R::KIND, reason);
     let reader = builder.build().map_err(|error| malformed(error.to_string()))?;
     let mut rows = Vec::new();
@@ -103,11 +105,12 @@ pub(crate) fn open(
     path: &Path,
     kind: &str,
     version: u32,
+    options: ArrowReaderOptions,
 ) -> Result<(ParquetRecordBatchReaderBuilder<File>, HashMap<String, String>), TableError> {
     let malformed = |reason: String| malformed(path, kind, reason);
     let file = File::open(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
-    let builder =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| malformed(error.to_string()))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+        .map_err(|error| malformed(error.to_string()))?;
     let metadata = footer(builder.metadata().file_metadata().key_value_metadata());
     let found = metadata.get(KIND_KEY).map(String::as_str).unwrap_or("no artifact of ours");
     if found != kind {

@@ -26,7 +26,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    cli::main_with_commands::<Dataset, Command>(|command| match command {
+    cli::main_with_commands::<Dataset, cli::NoFlags, Command>(|command| match command {
         Command::Scenes { folder, count, seed } => scenes(&folder, count, seed),
     })
 }

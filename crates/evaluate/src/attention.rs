@@ -32,9 +32,11 @@ pub(crate) fn draw(
     references: &References,
     count: usize,
 ) -> anyhow::Result<Vec<String>> {
-    let transform: Transform = serde_json::from_value(model.header.features.transform.clone())
-        .context("the checkpoint's image transform")?;
-    let grid = model.header.features.grid;
+    // Of several sets, all have the same grid; the photo is drawn as the first one saw it.
+    let features = model.header.features.first().context("the checkpoint names no features")?;
+    let transform: Transform =
+        serde_json::from_value(features.transform.clone()).context("the checkpoint's image transform")?;
+    let grid = features.grid;
     let mut files = Vec::new();
     for (number, (captioned, reference)) in captions.iter().zip(&references.0).take(count).enumerate() {
         if captioned.attention.is_empty() {
@@ -64,7 +66,11 @@ fn seen(photo: &RgbImage, transform: &Transform) -> RgbImage {
     let (left, top) = (x0.max(0.0) as u32, y0.max(0.0) as u32);
     let (width, height) = ((x1 - x0).round().max(1.0) as u32, (y1 - y0).round().max(1.0) as u32);
     let crop = imageops::crop_imm(photo, left, top, width, height).to_image();
-    imageops::resize(&crop, TILE, TILE, FilterType::CatmullRom)
+    let mut tile = imageops::resize(&crop, TILE, TILE, FilterType::CatmullRom);
+    if transform.mirror {
+        imageops::flip_horizontal_in_place(&mut tile);
+    }
+    tile
 }
 
 fn strip(seen: &RgbImage, words: &[&str], attention: &[Arc<[f32]>], grid: [usize; 2]) -> RgbImage {

@@ -1,11 +1,11 @@
 //! Captions of a whole split from cached features.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use artifacts::cli::Context;
-use artifacts::features::FeatureSet;
+use artifacts::features::FeatureStore;
 use artifacts::progress::Progress;
 use model::checkpoint::Model;
 use model::search::beam_search;
@@ -41,24 +41,24 @@ impl Captioned {
 /// The best caption of every reference image, in the order of the references.
 pub(crate) fn captions(
     model: &Model,
-    features: &Path,
-    backbone: &str,
+    features: &[(PathBuf, String)],
     settings: &Settings,
     references: &References,
     context: &Context,
 ) -> anyhow::Result<Vec<Captioned>> {
-    let set = FeatureSet::load(features, backbone, settings.split)?;
-    let wanted = &model.header.features;
-    anyhow::ensure!(
-        set.spec == *wanted,
-        "the checkpoint was trained on features of {} (weights {}), these are of {} (weights {}): run the train stage again",
-        wanted.backbone,
-        wanted.weights_sha256,
-        set.spec.backbone,
-        set.spec.weights_sha256
-    );
+    let store = FeatureStore::open(features, settings.split, 0)?;
+    for (wanted, found) in model.header.features.iter().zip(store.specs()) {
+        anyhow::ensure!(
+            wanted == found,
+            "the checkpoint was trained on features of {} (weights {}), these are of {} (weights {}): run the train stage again",
+            wanted.name(),
+            wanted.weights_sha256,
+            found.name(),
+            found.weights_sha256
+        );
+    }
     let index: HashMap<&str, usize> =
-        set.image_ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+        store.image_ids().iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
     let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
     let device = model.device();
     let mut by_id: HashMap<&str, Captioned> = HashMap::new();
@@ -70,10 +70,12 @@ pub(crate) fn captions(
         if seen.is_empty() {
             continue;
         }
-        let grids: Vec<_> = seen.iter().map(|id| set.grid(index[id])).collect();
-        let shape = [seen.len() as i64, set.spec.regions() as i64, set.spec.channels as i64];
-        let grid =
-            Tensor::f_from_slice(&grids.concat())?.f_view(shape)?.to_device(device).to_kind(Kind::Float);
+        let images: Vec<usize> = seen.iter().map(|id| index[id]).collect();
+        let shape = [seen.len() as i64, store.regions() as i64, store.channels() as i64];
+        let grid = Tensor::f_from_slice(&store.read(&images)?)?
+            .f_view(shape)?
+            .to_device(device)
+            .to_kind(Kind::Float);
         let memory = tch::no_grad(|| model.decoder.encode(&grid, false));
         let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
         for (id, beams) in seen.into_iter().zip(beams) {

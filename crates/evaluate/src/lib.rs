@@ -14,6 +14,7 @@ use std::cell::OnceCell;
 use std::path::Path;
 
 use artifacts::cli::{Context, Outcome, Stage};
+use artifacts::features::joined_name;
 use artifacts::layout::model_name;
 use artifacts::{Manifest, Recipe, Split, captions, images};
 use model::checkpoint;
@@ -56,16 +57,17 @@ impl Stage for Evaluate {
         if settings.search.beam_size == 0 || settings.search.max_length == 0 {
             return Err(bad_value("evaluate.search", "beam_size and max_length must be at least 1").into());
         }
-        let backbone = context.config.backbone()?;
+        let sets = context.config.feature_sets()?;
+        let features = joined_name(&sets);
         let evaluation = Evaluation { settings, context, references: OnceCell::new() };
         let mut outcomes = vec![evaluation.blind()?];
-        let models = trained_models(&context.folder.path().join("train"), &backbone)?;
+        let models = trained_models(&context.folder.path().join("train"), &features)?;
         anyhow::ensure!(
             !models.is_empty(),
-            "no decoder is trained on {backbone} features: run the train stage"
+            "no decoder is trained on {features} features: run the train stage"
         );
         for name in models {
-            outcomes.push(evaluation.model(&name, &backbone)?);
+            outcomes.push(evaluation.model(&name, &sets)?);
         }
         if !context.quiet {
             report::print(&outcomes)?;
@@ -123,26 +125,27 @@ impl Evaluation<'_> {
         })
     }
 
-    fn model(&self, name: &str, backbone: &str) -> anyhow::Result<Outcome> {
+    fn model(&self, name: &str, sets: &[String]) -> anyhow::Result<Outcome> {
         let Settings { split, search, attention_images } = self.settings;
-        let (train, features) = (self.context.folder.train(name), self.context.folder.features(backbone));
+        let train = self.context.folder.train(name);
+        let features: Vec<_> =
+            sets.iter().map(|set| (self.context.folder.features(set), set.clone())).collect();
         let settings = json!({
             "model": name, "split": split, "search": search, "attention_images": attention_images,
         });
-        let recipe = self
-            .recipe(&settings)?
-            .input(
-                format!("train/{name}/{}", checkpoint::FILE),
-                Manifest::read(&train)?.hash_of(&train, checkpoint::FILE)?,
-            )
-            .input(format!("features/{backbone}"), Manifest::read(&features)?.hash_of_all());
+        let mut recipe = self.recipe(&settings)?.input(
+            format!("train/{name}/{}", checkpoint::FILE),
+            Manifest::read(&train)?.hash_of(&train, checkpoint::FILE)?,
+        );
+        for (folder, set) in &features {
+            recipe = recipe.input(format!("features/{set}"), Manifest::read(folder)?.hash_of_all());
+        }
         let folder = self.context.folder.evaluate(name, *split);
         self.context.guard(Evaluate::NAME, folder, recipe, |work| {
             let device = model::device::parse(&self.context.device)?;
             let model = checkpoint::load(&train.join(checkpoint::FILE), device)?;
             let references = self.references()?;
-            let captions =
-                decode::captions(&model, &features, backbone, self.settings, references, self.context)?;
+            let captions = decode::captions(&model, &features, self.settings, references, self.context)?;
             let pictures = attention::draw(&work, &model, &captions, references, *attention_images)?;
             let protocol = json!({ "search": search, "parameters": model.parameters() });
             score::write(work, name, *split, protocol, references, captions, pictures)
@@ -150,8 +153,8 @@ impl Evaluation<'_> {
     }
 }
 
-/// Names of the finished decoders trained on a backbone's features, in alphabetical order.
-fn trained_models(folder: &Path, backbone: &str) -> anyhow::Result<Vec<String>> {
+/// Names of the finished decoders trained on some features, in alphabetical order.
+fn trained_models(folder: &Path, features: &str) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     let entries = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
@@ -160,7 +163,7 @@ fn trained_models(folder: &Path, backbone: &str) -> anyhow::Result<Vec<String>> 
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let ours = name.starts_with(&model_name(backbone, ""));
+        let ours = name.starts_with(&model_name(features, ""));
         if ours && entry.path().join(artifacts::manifest::FILE).is_file() {
             names.push(name);
         }

@@ -4,7 +4,7 @@ use std::io::{Cursor, ErrorKind};
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
 
-use crate::{content, truncation};
+use crate::{content, jpeg, truncation};
 
 /// Most pixels of an image; larger ones are refused before anything is allocated.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -78,7 +78,10 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
         return Err(ImageError::Unsupported("floating-point pixels have no agreed white".into()));
     }
-    let mut image = DynamicImage::from_decoder(decoder)?;
+    let mut image = match jpeg::decode(bytes)? {
+        Some(pixels) => DynamicImage::ImageRgb8(pixels),
+        None => DynamicImage::from_decoder(decoder)?,
+    };
     if let Some(orientation) = orientation {
         image.apply_orientation(orientation);
     }

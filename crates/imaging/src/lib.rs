@@ -6,6 +6,7 @@
 
 mod content;
 mod decode;
+mod jpeg;
 mod resize;
 mod transform;
 mod truncation;

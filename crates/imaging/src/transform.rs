@@ -2,7 +2,7 @@
 //!
 //! Sizes and offsets are those of torchvision's `Resize` and `CenterCrop`, which the published weights were trained with.
 
-use image::RgbImage;
+use image::{RgbImage, imageops};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::resize::{Interpolation, resize};
@@ -16,8 +16,14 @@ pub const MAX_CROP: u32 = 4096;
 pub struct Transform {
     /// The shorter side after resizing, in pixels; at least `crop`.
     pub resize: u32,
-    /// Side of the centre square that is kept, in pixels.
+    /// Side of the square that the network sees, in pixels.
     pub crop: u32,
+    /// Shows the whole image, squeezed into the square, in place of the middle of the resized one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub squash: bool,
+    /// Mirrors the square left to right.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mirror: bool,
     /// The resizing kernel.
     pub interpolation: Interpolation,
     /// Subtracted from each channel, in pixel values from 0 to 255.
@@ -66,7 +72,12 @@ impl Transform {
     /// Resizes only what the crop keeps, so a very long image costs no more than a square one. An image without pixels
     /// gives black.
     pub fn pixels(&self, image: &RgbImage) -> RgbImage {
-        resize(image, self.region(image.width(), image.height()), self.crop, self.interpolation)
+        let region = self.region(image.width(), image.height());
+        let mut pixels = resize(image, region, self.crop, self.interpolation);
+        if self.mirror {
+            imageops::flip_horizontal_in_place(&mut pixels);
+        }
+        pixels
     }
 
     /// Writes (pixel − mean) / std of an image of any size `[height, width]` into `out`, `[3, height, width]`.
@@ -90,12 +101,15 @@ impl Transform {
         values
     }
 
-    /// The box `[x0, y0, x1, y1]` that the crop keeps of an image of `width` × `height`, in its pixels.
+    /// The box `[x0, y0, x1, y1]` that the square shows of an image of `width` × `height`, in its pixels.
     pub fn visible_region(&self, width: u32, height: u32) -> [f32; 4] {
         self.region(width, height).map(|edge| edge as f32)
     }
 
     fn region(&self, width: u32, height: u32) -> [f64; 4] {
+        if self.squash {
+            return [0.0, 0.0, f64::from(width), f64::from(height)];
+        }
         let shorter = width.min(height);
         let (x0, x1) = self.kept(width, shorter);
         let (y0, y1) = self.kept(height, shorter);
@@ -130,14 +144,15 @@ impl<'de> Deserialize<'de> for Transform {
 
 #[cfg(test)]
 mod tests {
-    use image::{Rgb, imageops};
+    use image::Rgb;
     use proptest::prelude::*;
 
     use super::*;
 
     fn transform(resize: u32, crop: u32) -> Transform {
         let interpolation = Interpolation::Bicubic;
-        Transform { resize, crop, interpolation, mean: [127.0; 3], std: [128.0; 3] }
+        let (mean, std) = ([127.0; 3], [128.0; 3]);
+        Transform { resize, crop, squash: false, mirror: false, interpolation, mean, std }
     }
 
     #[test]
@@ -149,6 +164,17 @@ mod tests {
         let values = transform.apply(&image);
         assert_eq!(values.len(), 3 * 16);
         assert_eq!((values[0], values[16], values[32]), ((2.0 - 127.0) / 128.0, (1.0 - 127.0) / 128.0, 1.0));
+    }
+
+    #[test]
+    fn a_mirrored_or_squeezed_square_shows_what_it_should() {
+        let image = RgbImage::from_fn(8, 6, |x, y| Rgb([x as u8, y as u8, 255]));
+        let mirrored = Transform { mirror: true, ..transform(6, 4) };
+        assert_eq!(mirrored.pixels(&image), imageops::flip_horizontal(&transform(6, 4).pixels(&image)));
+        let squashed = Transform { squash: true, ..transform(6, 4) };
+        assert_eq!(squashed.visible_region(8, 6), [0.0, 0.0, 8.0, 6.0]);
+        let pixels = squashed.pixels(&RgbImage::from_fn(40, 8, |x, _| Rgb([(x / 10 * 60) as u8; 3])));
+        assert!(pixels[(0, 0)].0[0] < 10 && pixels[(3, 0)].0[0] > 170, "{pixels:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use artifacts::features::FeatureSpec;
+use artifacts::features::{FeatureSpec, joined_shape};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
@@ -18,7 +18,7 @@ use crate::weights::{self, NamedTensors, WeightsError};
 /// File name in the train folder.
 pub const FILE: &str = "model.safetensors";
 const KEY: &str = "captioning.checkpoint";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a checkpoint knows beside its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +27,8 @@ pub struct Header {
     pub decoder: DecoderConfig,
     /// The words it writes.
     pub vocabulary: Vocabulary,
-    /// The features it reads.
-    pub features: FeatureSpec,
+    /// The features it reads; of several sets, the channels side by side.
+    pub features: Vec<FeatureSpec>,
     /// Stage, settings and inputs of its training.
     pub provenance: serde_json::Value,
 }
@@ -97,8 +97,8 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     }
     let header =
         serde_json::from_value::<Versioned>(value).map_err(|error| refuse(error.to_string()))?.header;
-    let dimensions =
-        Dimensions { channels: header.features.channels as i64, vocabulary: header.vocabulary.len() as i64 };
+    let (_, channels) = joined_shape(&header.features).map_err(|error| refuse(error.to_string()))?;
+    let dimensions = Dimensions { channels: channels as i64, vocabulary: header.vocabulary.len() as i64 };
     let store = VarStore::new(device);
     let decoder = header.decoder.build(&store.root(), dimensions);
     restore(&file, store.variables())?;
@@ -127,6 +127,7 @@ mod tests {
     fn header() -> Header {
         let features = FeatureSpec {
             backbone: "resnet18".to_owned(),
+            view: Default::default(),
             weights_sha256: "0".repeat(64),
             transform: serde_json::json!({ "crop": 224 }),
             grid: [2, 2],
@@ -138,7 +139,7 @@ mod tests {
                 ..Default::default()
             }),
             vocabulary: Vocabulary::new(["dog".to_owned(), "runs".to_owned()]).unwrap(),
-            features,
+            features: vec![features],
             provenance: serde_json::json!({ "seed": 1 }),
         }
     }

@@ -1,4 +1,4 @@
-//! Backbones against independent implementations: torchvision and efficientnet-lite-pytorch.
+//! Backbones against independent implementations: torchvision, timm and efficientnet-lite-pytorch.
 //!
 //! `fixtures/make_fixtures.py` made the grids from weights of the same formula as here.
 
@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use model::backbone::{Backbone, BackboneSpec};
+use model::backbone::{Backbone, BackboneSpec, Placement, Precision, SlowPrecision};
 use model::weights::{self, NamedTensors};
 use tch::{Device, Kind, Tensor};
 
@@ -51,56 +51,94 @@ fn ones(_: &str, shape: &[i64]) -> Tensor {
     Tensor::ones(shape, (Kind::Float, Device::Cpu))
 }
 
-fn fixture(backbone: &str) -> (Tensor, BTreeMap<String, Vec<i64>>) {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
-        .join(format!("{backbone}.safetensors"));
-    let fixture = weights::read(&path).unwrap();
-    let shapes = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
-    (fixture.tensors()["grid"].shallow_clone(), shapes)
+/// What `make_fixtures.py` wrote of one model.
+struct Fixture {
+    grid: Tensor,
+    pooled: Tensor,
+    shapes: Shapes,
+    parameters: u64,
 }
 
-fn backbone(name: &str, shapes: &BTreeMap<String, Vec<i64>>, tensor: fn(&str, &[i64]) -> Tensor) -> Backbone {
+type Shapes = BTreeMap<String, Vec<i64>>;
+
+fn fixture(model: &str) -> Fixture {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures"))
+        .join(model.to_owned() + ".safetensors");
+    let fixture = weights::read(&path).unwrap();
+    let [grid, pooled] = ["grid", "pooled"].map(|name| fixture.tensors()[name].shallow_clone());
+    let shapes = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
+    Fixture { grid, pooled, shapes, parameters: fixture.metadata()["parameters"].parse().unwrap() }
+}
+
+fn backbone(
+    name: &str,
+    shapes: &Shapes,
+    tensor: fn(&str, &[i64]) -> Tensor,
+    placement: impl Into<Placement>,
+) -> Backbone {
     // Tests run side by side already; more threads would only spin for each other.
     tch::set_num_threads(1);
     let tensors = shapes.iter().map(|(name, shape)| (name.clone(), tensor(name, shape))).collect();
-    Backbone::build(BackboneSpec::named(name).unwrap(), &NamedTensors::new("formula", tensors), Device::Cpu)
-        .unwrap()
+    let spec = BackboneSpec::named(name).unwrap();
+    Backbone::build(spec, &NamedTensors::new("formula", tensors), placement).unwrap()
 }
 
-fn equals_the_reference(name: &str) {
-    let (wanted, shapes) = fixture(name);
-    let backbone = backbone(name, &shapes, formula);
+/// Largest difference in parts of the largest number.
+fn error(found: &Tensor, wanted: &Tensor) -> f64 {
+    assert_eq!(found.size(), wanted.size());
+    f64::try_from((found - wanted).abs().max() / wanted.abs().max()).unwrap()
+}
+
+/// The backbone `name` with the tensor names, and against the features, of `model`.
+fn equals_the_reference(name: &str, model: &str) {
+    let Fixture { grid: wanted, pooled, shapes, .. } = fixture(model);
+    let backbone = backbone(name, &shapes, formula, Device::Cpu);
     let images = formula("images", &[1, 3, SIDE, SIDE]) * 10;
     let worker = std::thread::spawn({
         let (backbone, images) = (backbone.clone(), images.shallow_clone());
         move || backbone.grid(&images).unwrap()
     });
     for found in [backbone.grid(&images).unwrap(), worker.join().unwrap()] {
-        assert_eq!(found.size(), wanted.size());
-        let error = f64::try_from((found - &wanted).abs().max() / wanted.abs().max()).unwrap();
-        assert!(error < 1e-4, "{name}: relative error {error}");
+        let error = error(&found, &wanted).max(self::error(&found.mean_dim(1, false, Kind::Float), &pooled));
+        assert!(error < 1e-4, "{name} against {model}: relative error {error}");
     }
 }
 
 #[test]
 fn resnets_equal_torchvision() {
     for name in ["resnet18", "resnet34", "resnet50", "resnet101", "resnet152"] {
-        equals_the_reference(name);
+        equals_the_reference(name, name);
+    }
+}
+
+#[test]
+fn efficientnets_equal_torchvision() {
+    for name in
+        ["efficientnet_b0", "efficientnet_b1", "efficientnet_b2", "efficientnet_b3", "efficientnet_b4"]
+    {
+        equals_the_reference(name, name);
     }
 }
 
 #[test]
 fn efficientnets_lite_equal_pytorch() {
     for name in ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"] {
-        equals_the_reference(name);
+        equals_the_reference(name, name);
     }
 }
 
 #[test]
-fn grids_are_as_the_registry_says() {
+fn weights_with_timms_names_equal_timm() {
+    equals_the_reference("efficientnet_b0", "timm-efficientnet_b0");
+    equals_the_reference("efficientnet_lite0", "timm-tf_efficientnet_lite0");
+}
+
+#[test]
+fn grids_and_parameters_are_as_the_registry_says() {
     for spec in BackboneSpec::all() {
-        let (_, shapes) = fixture(spec.name);
-        let backbone = backbone(spec.name, &shapes, ones);
+        let Fixture { shapes, parameters, .. } = fixture(spec.name);
+        assert_eq!(spec.parameters, parameters, "{}", spec.name);
+        let backbone = backbone(spec.name, &shapes, ones, Device::Cpu);
         let side = i64::from(spec.transform.crop);
         let grid = backbone.grid(&ones("images", &[1, 3, side, side])).unwrap();
         assert_eq!(grid.size(), [1, i64::from(spec.regions()), i64::from(spec.channels)], "{}", spec.name);
@@ -109,9 +147,51 @@ fn grids_are_as_the_registry_says() {
 }
 
 #[test]
+fn grids_of_any_side_are_as_the_registry_says() {
+    for name in ["resnet18", "efficientnet_b0", "efficientnet_lite0"] {
+        let backbone = backbone(name, &fixture(name).shapes, ones, Device::Cpu);
+        for side in [31, 32, 33, 47, 63, 64, 65, 97] {
+            let images = ones("images", &[1, 3, i64::from(side), i64::from(side)]);
+            let regions = i64::from(backbone.spec().grid(side).pow(2));
+            assert_eq!(backbone.grid(&images).unwrap().size()[1], regions, "{name} at {side}");
+        }
+    }
+}
+
+#[test]
+fn neighbours_in_the_batch_do_not_matter() {
+    for name in ["resnet18", "efficientnet_b0", "efficientnet_lite0"] {
+        let backbone = backbone(name, &fixture(name).shapes, formula, Device::Cpu);
+        let images = formula("images", &[20, 3, SIDE, SIDE]);
+        let (together, alone) =
+            (backbone.grid(&images).unwrap(), backbone.grid(&images.narrow(0, 7, 1)).unwrap());
+        let error = error(&together.narrow(0, 7, 1), &alone);
+        assert!(error < 1e-5, "{name}: relative error {error}");
+    }
+}
+
+#[test]
+fn bf16_is_close_to_f32_or_refused() {
+    let placement = match Placement::new(Device::Cpu, Precision::Bf16) {
+        Ok(placement) => placement,
+        Err(SlowPrecision) => {
+            println!("skipped: this processor has no bf16");
+            return;
+        }
+    };
+    for name in ["resnet18", "efficientnet_b0", "efficientnet_lite0"] {
+        let Fixture { grid: wanted, shapes, .. } = fixture(name);
+        let found = backbone(name, &shapes, formula, placement);
+        let found = found.grid(&(formula("images", &[1, 3, SIDE, SIDE]) * 10)).unwrap();
+        assert_eq!(found.kind(), Kind::Float);
+        let error = f64::try_from((found - &wanted).norm() / wanted.norm()).unwrap();
+        assert!((1e-4..0.05).contains(&error), "{name}: relative error {error}");
+    }
+}
+
+#[test]
 fn images_of_another_shape_or_type_are_an_error() {
-    let (_, shapes) = fixture("resnet18");
-    let backbone = backbone("resnet18", &shapes, ones);
+    let backbone = backbone("resnet18", &fixture("resnet18").shapes, ones, Device::Cpu);
     for (shape, kind) in [
         (vec![3, 64, 64], Kind::Float),
         (vec![1, 1, 64, 64], Kind::Float),
@@ -124,8 +204,8 @@ fn images_of_another_shape_or_type_are_an_error() {
 
 #[test]
 fn weights_of_another_network_are_refused_by_name_and_shape() {
-    let (_, mut shapes) = fixture("resnet18");
-    let build = |shapes: &BTreeMap<String, Vec<i64>>| {
+    let mut shapes = fixture("resnet18").shapes;
+    let build = |shapes: &Shapes| {
         let tensors = shapes.iter().map(|(name, shape)| (name.clone(), ones(name, shape))).collect();
         let spec = BackboneSpec::named("resnet18").unwrap();
         Backbone::build(spec, &NamedTensors::new("r18.pth", tensors), Device::Cpu).unwrap_err().to_string()

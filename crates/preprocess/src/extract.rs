@@ -1,141 +1,113 @@
-//! Images through the backbone.
+//! Some images through decoding and the backbone: what each thread of the pipeline does.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
-use artifacts::Recipe;
-use artifacts::cli::Context;
-use artifacts::features::{FeatureRow, FeatureSpec};
+use artifacts::features::FeatureSpec;
 use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
-use artifacts::progress::Progress;
 use half::f16;
 use imaging::Transform;
-use model::backbone::{Backbone, BackboneSpec};
-use rayon::prelude::*;
-use rayon::{ThreadPool, ThreadPoolBuilder};
-use tch::{Kind, Tensor};
+use model::backbone::Backbone;
+use tch::{Device, Kind, Tensor};
 
-/// Images a pass of the network: small, so that their activations stay in cache.
-const IMAGES_AT_ONCE: usize = 8;
-
-/// How images become the features of one backbone. The network stands apart: threads share this, but not a network.
-pub(crate) struct Extractor {
-    transform: Transform,
-    /// Shape and origin of the features.
-    pub(crate) spec: FeatureSpec,
-    /// What decides the features of an image.
-    pub(crate) recipe: Recipe,
+/// Images of one part that go through the network together, each with its place in the part.
+pub(crate) struct Batch<'a> {
+    pub(crate) part: usize,
+    pub(crate) images: Vec<(usize, &'a ImageRow)>,
 }
 
-impl Extractor {
-    pub(crate) fn load(
-        backbone: &'static BackboneSpec,
-        weights: &Path,
-        weights_sha256: String,
-        recipe: Recipe,
-        context: &Context,
-    ) -> anyhow::Result<(Extractor, Backbone)> {
-        let device = model::device::parse(&context.device)?;
-        let transform = backbone.transform.clone();
-        let side = backbone.grid(transform.crop) as usize;
-        let spec = FeatureSpec {
-            backbone: backbone.name.to_owned(),
-            weights_sha256,
-            transform: serde_json::to_value(&transform)?,
-            grid: [side, side],
-            channels: backbone.channels as usize,
-        };
-        let backbone = Backbone::load(backbone, weights, device)?;
-        Ok((Extractor { transform, spec, recipe }, backbone))
+/// A batch as the network wants it.
+pub(crate) struct Pixels<'a> {
+    pub(crate) batch: Batch<'a>,
+    /// `[batch size, 3, crop, crop]`; zeros where there is no image, or none that can be read.
+    values: Vec<f32>,
+    /// Why an image cannot be read.
+    skipped: Vec<Option<Warning>>,
+    /// Bytes of the image files.
+    pub(crate) bytes: usize,
+}
+
+/// The features of one image.
+pub(crate) struct Extracted {
+    /// `[channels]`.
+    pub(crate) pooled: Vec<f16>,
+    /// `[regions × channels]`.
+    pub(crate) grid: Vec<f16>,
+}
+
+/// How images become features.
+pub(crate) struct Extractor<'a> {
+    spec: &'a FeatureSpec,
+    transform: Transform,
+    root: PathBuf,
+    /// Images a pass of the network. It is always filled up: convolutions of another batch size may round otherwise,
+    /// and an image's features must not depend on its neighbours.
+    pub(crate) batch_size: usize,
+}
+
+impl Extractor<'_> {
+    pub(crate) fn new(spec: &FeatureSpec, root: PathBuf, device: Device) -> anyhow::Result<Extractor<'_>> {
+        let transform: Transform = serde_json::from_value(spec.transform.clone())?;
+        // Small on a CPU, where the activations of a batch should stay in cache.
+        let batch_size = if device.is_cuda() { 64 } else { 8 };
+        Ok(Extractor { spec, transform, root, batch_size })
     }
 
-    /// Threads for [`Extractor::run`]; 0 means one a core.
-    pub(crate) fn pool(&self, workers: usize) -> anyhow::Result<ThreadPool> {
-        // Each worker is one thread of libtorch, too: set where it is asked for, and again in the threads themselves.
-        tch::set_num_threads(1);
-        let builder =
-            ThreadPoolBuilder::new().num_threads(workers).start_handler(|_| tch::set_num_threads(1));
-        Ok(builder.build()?)
-    }
-
-    /// The features of some images in their order, and those that could not be read.
-    pub(crate) fn run(
-        &self,
-        backbone: &Backbone,
-        pool: &ThreadPool,
-        root: &Path,
-        images: &[ImageRow],
-        progress: &Progress,
-    ) -> anyhow::Result<(Vec<FeatureRow>, Vec<Warning>)> {
-        let handles: Vec<(Backbone, &[ImageRow])> =
-            images.chunks(IMAGES_AT_ONCE).map(|chunk| (backbone.clone(), chunk)).collect();
-        let batches: Vec<anyhow::Result<(Vec<FeatureRow>, Vec<Warning>)>> = pool.install(|| {
-            let batches = handles.into_par_iter().map(|(backbone, chunk)| {
-                let batch = self.batch(&backbone, root, chunk);
-                progress.add(chunk.len());
-                batch
-            });
-            batches.collect()
-        });
-        let (mut rows, mut skipped) = (Vec::new(), Vec::new());
-        for batch in batches {
-            let (batch_rows, batch_skipped) = batch?;
-            rows.extend(batch_rows);
-            skipped.extend(batch_skipped);
-        }
-        Ok((rows, skipped))
-    }
-
-    fn batch(
-        &self,
-        backbone: &Backbone,
-        root: &Path,
-        images: &[ImageRow],
-    ) -> anyhow::Result<(Vec<FeatureRow>, Vec<Warning>)> {
-        let (mut readable, mut pixels, mut skipped) = (Vec::new(), Vec::new(), Vec::new());
-        for image in images {
-            match self.pixels(root, image) {
-                Ok(values) => {
-                    readable.push(image);
-                    pixels.extend(values);
+    /// Reads, decodes and normalises a batch.
+    pub(crate) fn decode<'b>(&self, batch: Batch<'b>) -> Pixels<'b> {
+        let size = 3 * (self.transform.crop as usize).pow(2);
+        let mut values = vec![0.0; self.batch_size * size];
+        let (mut skipped, mut bytes) = (Vec::new(), 0);
+        for ((_, image), values) in batch.images.iter().zip(values.chunks_mut(size)) {
+            skipped.push(match self.pixels(image, values) {
+                Ok(read) => {
+                    bytes += read;
+                    None
                 }
-                Err(error) => skipped
-                    .push(Warning { subject: image.path.clone(), reason: format!("skipped: {error:#}") }),
-            }
+                Err(error) => {
+                    Some(Warning { subject: image.path.clone(), reason: format!("skipped: {error:#}") })
+                }
+            });
         }
-        if readable.is_empty() {
-            return Ok((Vec::new(), skipped));
-        }
-        let side = i64::from(self.transform.crop);
-        let input = Tensor::f_from_slice(&pixels)?.f_view([readable.len() as i64, 3, side, side])?;
-        let grid = tch::no_grad(|| backbone.grid(&input))?;
-        let pooled = grid.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
-        let pooled: Vec<f32> = Vec::try_from(pooled.f_reshape([-1])?)?;
-        let grid: Vec<f16> = Vec::try_from(grid.f_to_kind(Kind::Half)?.f_reshape([-1])?)?;
-        let (channels, size) = (self.spec.channels, self.spec.regions() * self.spec.channels);
-        anyhow::ensure!(
-            grid.len() == readable.len() * size,
-            "{} gives grids of another shape than its registry row says",
-            self.spec.backbone
-        );
-        let rows = readable.iter().zip(pooled.chunks(channels)).zip(grid.chunks(size));
-        let rows = rows.map(|((image, pooled), grid)| FeatureRow {
-            key: crate::key(image),
-            pooled: pooled.to_vec(),
-            grid: grid.to_vec(),
-        });
-        Ok((rows.collect(), skipped))
+        Pixels { batch, values, skipped, bytes }
     }
 
-    /// An image file as the backbone wants it: `[3 × crop × crop]`.
-    fn pixels(&self, root: &Path, image: &ImageRow) -> anyhow::Result<Vec<f32>> {
-        let bytes = std::fs::read(root.join(&image.path)).context("cannot be read")?;
+    /// An image file as the backbone wants it, `[3 × crop × crop]`; returns the file's size.
+    fn pixels(&self, image: &ImageRow, out: &mut [f32]) -> anyhow::Result<usize> {
+        let bytes = std::fs::read(self.root.join(&image.path)).context("cannot be read")?;
         anyhow::ensure!(
             artifacts::recipe::digest(&bytes) == image.content_hash,
             "changed since the dataset stage saw it: run the dataset stage again"
         );
         let decoded = imaging::decode(&bytes)?;
-        Ok(self.transform.apply(&decoded))
+        self.transform.normalize(&self.transform.pixels(&decoded), out);
+        Ok(bytes.len())
+    }
+
+    /// Runs the network over a batch.
+    pub(crate) fn features(
+        &self,
+        backbone: &Backbone,
+        pixels: &Pixels,
+    ) -> anyhow::Result<Vec<Result<Extracted, Warning>>> {
+        let side = i64::from(self.transform.crop);
+        let input = Tensor::f_from_slice(&pixels.values)?.f_view([self.batch_size as i64, 3, side, side])?;
+        let grid = tch::no_grad(|| backbone.grid(&input))?;
+        let pooled = grid.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
+        let halves = |tensor: &Tensor| Vec::<f16>::try_from(tensor.f_to_kind(Kind::Half)?.f_reshape([-1])?);
+        let (pooled, grid) = (halves(&pooled)?, halves(&grid)?);
+        let (channels, size) = (self.spec.channels, self.spec.regions() * self.spec.channels);
+        anyhow::ensure!(
+            grid.len() == self.batch_size * size,
+            "{} gives grids of another shape than its registry row says",
+            self.spec.backbone
+        );
+        let rows = pooled.chunks(channels).zip(grid.chunks(size));
+        let results = pixels.skipped.iter().zip(rows).map(|(skipped, (pooled, grid))| match skipped {
+            Some(warning) => Err(warning.clone()),
+            None => Ok(Extracted { pooled: pooled.to_vec(), grid: grid.to_vec() }),
+        });
+        Ok(results.collect())
     }
 }

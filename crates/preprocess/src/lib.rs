@@ -1,52 +1,69 @@
 //! Images → grids of CNN features, cached in Parquet.
 //!
-//! Every worker thread decodes its images and runs them through its own handle on the backbone, with libtorch's inner
-//! threads off: no thread waits for another, and memory is bounded by one part.
+//! Each backbone and each view of the images gives a set of features in a folder of its own. A set is made in parts;
+//! a part is complete or absent, and the rows of older parts are used again wherever the image is the same.
 
 mod extract;
+mod parts;
+mod pipeline;
+mod shard;
+mod views;
 
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
 
 use anyhow::Context as _;
 use artifacts::cli::{Context, Outcome, Stage};
-use artifacts::config::DEFAULT_BACKBONE;
-use artifacts::features::{self, FeatureKey, FeatureRow, FeatureSpec};
-use artifacts::images::{ImageRow, Images};
+use artifacts::config::Backbones;
+use artifacts::features::{Dtype, FeatureSpec, set_name};
+use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::progress::Progress;
 use artifacts::stage::Work;
-use artifacts::{Manifest, Recipe, images};
-use model::backbone::{Backbone, BackboneSpec};
+use artifacts::{Manifest, Recipe, View};
+use model::backbone::{Backbone, BackboneSpec, Placement, Precision};
 use model::weights;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
 use extract::Extractor;
+use parts::{Parts, Writer};
+use shard::Shard;
 
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Settings of the `preprocess` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// The CNN; `preprocess backbones` lists them.
-    pub backbone: String,
+    /// The CNN, or a list of several; `preprocess backbones` lists them.
+    pub backbone: Backbones,
+    /// Views of each image, each cached as a set of its own; decoders are trained on the first.
+    pub views: Vec<View>,
+    /// The numbers inside the network.
+    pub precision: Precision,
+    /// How the features are stored.
+    pub dtype: Dtype,
     /// Images a Parquet part; a killed run loses one part at most.
     pub part_images: usize,
     /// The stage fails when a larger share of the images cannot be read.
     pub max_bad_fraction: f64,
     /// Threads; 0 takes all cores. Changes nothing in the result.
     pub workers: usize,
+    /// Makes only every n-th part, from the i-th on: "i/n". Left empty, RANK and WORLD_SIZE of the environment count.
+    pub shard: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            backbone: DEFAULT_BACKBONE.to_owned(),
+            backbone: Backbones::default(),
+            views: vec![View::Centre],
+            precision: Precision::F32,
+            dtype: Dtype::F16,
             part_images: 512,
             max_bad_fraction: 0.02,
             workers: 0,
+            shard: String::new(),
         }
     }
 }
@@ -64,113 +81,133 @@ impl Stage for Preprocess {
         if settings.part_images == 0 {
             return Err(bad_value("preprocess.part_images", "must be at least 1".to_owned()).into());
         }
-        let backbone = BackboneSpec::named(&settings.backbone)
-            .map_err(|error| bad_value("preprocess.backbone", error.to_string()))?;
-        let weights = weights::find(backbone, &context.run.weights)?;
-        let weights_sha256 = weights::sha256_file(&weights).with_context(|| weights.display().to_string())?;
-        let extractor = recipe(settings, backbone, &weights_sha256)?;
+        if settings.views.is_empty() || settings.backbone.names().is_empty() {
+            return Err(bad_value("preprocess", "name a backbone and a view at least".to_owned()).into());
+        }
+        let shard = Shard::choose(&settings.shard).map_err(|reason| bad_value("preprocess.shard", reason))?;
+        let mut outcomes = Vec::new();
+        for name in settings.backbone.names() {
+            let backbone = BackboneSpec::named(name)
+                .map_err(|error| bad_value("preprocess.backbone", error.to_string()))?;
+            let weights = weights::find(backbone, &context.run.weights)?;
+            let weights_sha256 =
+                weights::sha256_file(&weights).with_context(|| weights.display().to_string())?;
+            for &view in &settings.views {
+                let set = Set::new(backbone, view, &weights_sha256, settings, context)?;
+                outcomes.extend(set.make(&weights, shard)?);
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+/// One set of features to be made.
+struct Set<'a> {
+    spec: FeatureSpec,
+    backbone: &'static BackboneSpec,
+    /// What decides the features of an image, whatever the other images are.
+    recipe: Recipe,
+    settings: &'a Settings,
+    context: &'a Context,
+}
+
+impl<'a> Set<'a> {
+    fn new(
+        backbone: &'static BackboneSpec,
+        view: View,
+        weights_sha256: &str,
+        settings: &'a Settings,
+        context: &'a Context,
+    ) -> anyhow::Result<Set<'a>> {
+        let transform = views::transform(view, &backbone.transform);
+        let side = backbone.grid(transform.crop) as usize;
+        let spec = FeatureSpec {
+            backbone: backbone.name.to_owned(),
+            view,
+            weights_sha256: weights_sha256.to_owned(),
+            transform: serde_json::to_value(&transform)?,
+            grid: [side, side],
+            channels: backbone.channels as usize,
+        };
+        let decisive = json!({
+            "backbone": spec.backbone,
+            "view": view,
+            "transform": transform,
+            "precision": settings.precision,
+            "dtype": settings.dtype,
+        });
+        let recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?;
+        let recipe = recipe.input(format!("weights/{}", backbone.name), format!("sha256:{weights_sha256}"));
+        Ok(Set { spec, backbone, recipe, settings, context })
+    }
+
+    /// Makes what is missing; nothing comes of it when other shards are not done yet.
+    fn make(&self, weights: &Path, shard: Shard) -> anyhow::Result<Option<Outcome>> {
+        let Set { settings, context, .. } = self;
         let dataset = context.folder.dataset();
         let images_hash = Manifest::read(&dataset)?.hash_of(&dataset, images::FILE)?;
-        let recipe = extractor.clone().input(format!("dataset/{}", images::FILE), images_hash);
-        let folder = context.folder.features(backbone.name);
-        let made = context.guard(Self::NAME, folder, recipe, |work| {
-            let (extractor, backbone) =
-                Extractor::load(backbone, &weights, weights_sha256, extractor, context)?;
-            extract(settings, &extractor, &backbone, context, work)
-        })?;
-        Ok(vec![made])
+        let mut recipe = self.recipe.clone().input(format!("dataset/{}", images::FILE), images_hash);
+        recipe.settings["part_images"] = json!(settings.part_images);
+        let folder = context.folder.features(&set_name(self.backbone.name, self.spec.view));
+        if shard.count == 1 {
+            let make = |work| self.extract(weights, shard, work)?.context("some parts are missing");
+            return Ok(Some(context.guard(Preprocess::NAME, folder, recipe, make)?));
+        }
+        let make = |work| self.extract(weights, shard, work);
+        context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)
     }
-}
 
-/// What decides the features of an image, whatever the other images are.
-fn recipe(settings: &Settings, backbone: &BackboneSpec, weights_sha256: &str) -> anyhow::Result<Recipe> {
-    let decisive = json!({
-        "backbone": backbone.name,
-        "transform": backbone.transform,
-        "part_images": settings.part_images,
-    });
-    let recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?;
-    Ok(recipe.input(format!("weights/{}", backbone.name), format!("sha256:{weights_sha256}")))
-}
-
-/// A finished part on its way to disk.
-struct Part {
-    file: String,
-    spec: FeatureSpec,
-    rows: Vec<FeatureRow>,
-    skipped: Vec<Warning>,
-    keys: Vec<FeatureKey>,
-}
-
-fn extract(
-    settings: &Settings,
-    extractor: &Extractor,
-    backbone: &Backbone,
-    context: &Context,
-    mut work: Work,
-) -> anyhow::Result<Manifest> {
-    let images = Images::read(&context.folder.dataset())?;
-    let parts: Vec<&[ImageRow]> = images.rows.chunks(settings.part_images).collect();
-    let progress = Progress::new(&extractor.spec.backbone, "images", images.rows.len(), context.quiet);
-    let pool = extractor.pool(settings.workers)?;
-    let mut skipped = Vec::new();
-    let mut reused = 0;
-    // One part is written while the next one is computed.
-    let (sender, receiver) = sync_channel::<Part>(1);
-    std::thread::scope(|scope| -> anyhow::Result<()> {
-        let writer = scope.spawn(|| -> anyhow::Result<()> {
-            for part in receiver {
-                let Part { file, spec, rows, skipped, keys } = part;
-                features::write_part(&work.path(&file), &spec, &rows, &skipped, &extractor.recipe, &keys)?;
+    fn extract(&self, weights: &Path, shard: Shard, work: Work) -> anyhow::Result<Option<Manifest>> {
+        let images = Images::read(&self.context.folder.dataset())?;
+        let parts = Parts::new(&images.rows, self.settings.part_images, &self.recipe, work.path(""));
+        let missing = parts.missing(shard, self.context.force);
+        if missing.len() < parts.len() && shard.count == 1 {
+            let complete = parts.len() - missing.len();
+            self.context.note(&format!("  {complete} of {} parts are complete already", parts.len()));
+        }
+        if !missing.is_empty() {
+            let old = if self.context.force { Vec::new() } else { parts.old(&self.spec)? };
+            let writer = Writer::new(&self.spec, self.settings.dtype, &self.recipe, missing, &old);
+            if writer.kept() > 0 {
+                self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
             }
-            Ok(())
-        });
-        let mut compute = || -> anyhow::Result<()> {
-            for (number, rows) in parts.iter().enumerate() {
-                let file = features::part_file(number);
-                let keys: Vec<FeatureKey> = rows.iter().map(key).collect();
-                let complete = features::complete_part(&work.path(&file), &extractor.recipe, &keys);
-                if let Some(warnings) = complete.filter(|_| !context.force) {
-                    reused += 1;
-                    skipped.extend(warnings);
-                    progress.add(rows.len());
-                    continue;
-                }
-                let (rows, warnings) = extractor.run(backbone, &pool, &images.root, rows, &progress)?;
-                skipped.extend(warnings.clone());
-                let part = Part { file, spec: extractor.spec.clone(), rows, skipped: warnings, keys };
-                if sender.send(part).is_err() {
-                    return Ok(()); // the writer failed, and says why below
-                }
-            }
-            Ok(())
+            let device = model::device::parse(&self.context.device)?;
+            let placement = Placement::new(device, self.settings.precision)
+                .map_err(|error| self.context.config.bad_value("preprocess.precision", error.to_string()))?;
+            let backbone = Backbone::load(self.backbone, weights, placement)?;
+            let extractor = Extractor::new(&self.spec, images.root.clone(), device)?;
+            let progress = Progress::new(&self.spec.name(), "images", writer.wanted(), self.context.quiet);
+            let waits = pipeline::run(&extractor, &backbone, self.settings.workers, writer, &progress)?;
+            drop(progress);
+            self.context.note(&format!("  {waits}"));
+        }
+        let Some(skipped) = parts.skipped() else {
+            self.context.note("  this shard's parts are complete, those of others are not yet");
+            return Ok(None);
         };
-        let computed = compute();
-        drop(sender);
-        let written = writer.join().map_err(|_| anyhow::anyhow!("the Parquet writer panicked"))?;
-        computed.and(written)
-    })?;
-    drop(progress);
-    check_skipped(&skipped, images.rows.len(), settings.max_bad_fraction)?;
-    let files: Vec<String> = (0..parts.len()).map(features::part_file).collect();
-    remove_other_parts(&work, &files)?;
-    if reused > 0 {
-        context.note(&format!("  {reused} of {} parts were complete already", parts.len()));
+        self.finish(work, &parts, images.rows.len(), skipped).map(Some)
     }
-    let summary = Map::from_iter([
-        ("images".to_owned(), json!(images.rows.len() - skipped.len())),
-        ("skipped".to_owned(), json!(skipped.len())),
-        ("grid".to_owned(), json!(extractor.spec.grid)),
-        ("channels".to_owned(), json!(extractor.spec.channels)),
-    ]);
-    for warning in skipped {
-        work.warn(warning.subject, warning.reason);
-    }
-    Ok(work.finish(&files, summary)?)
-}
 
-fn key(row: &ImageRow) -> FeatureKey {
-    FeatureKey { image_id: row.image_id.clone(), split: row.split, content_hash: row.content_hash.clone() }
+    fn finish(
+        &self,
+        mut work: Work,
+        parts: &Parts,
+        images: usize,
+        skipped: Vec<Warning>,
+    ) -> anyhow::Result<Manifest> {
+        check_skipped(&skipped, images, self.settings.max_bad_fraction)?;
+        parts.remove_others()?;
+        let summary = Map::from_iter([
+            ("images".to_owned(), json!(images - skipped.len())),
+            ("skipped".to_owned(), json!(skipped.len())),
+            ("grid".to_owned(), json!(self.spec.grid)),
+            ("channels".to_owned(), json!(self.spec.channels)),
+        ]);
+        for warning in skipped {
+            work.warn(warning.subject, warning.reason);
+        }
+        Ok(work.finish(&parts.files(), summary)?)
+    }
 }
 
 fn check_skipped(skipped: &[Warning], images: usize, max_bad_fraction: f64) -> anyhow::Result<()> {
@@ -183,20 +220,6 @@ fn check_skipped(skipped: &[Warning], images: usize, max_bad_fraction: f64) -> a
             first.subject,
             first.reason
         );
-    }
-    Ok(())
-}
-
-/// Removes parts that a larger dataset, or smaller parts, left behind.
-fn remove_other_parts(work: &Work, files: &[String]) -> anyhow::Result<()> {
-    for entry in std::fs::read_dir(work.path(""))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_part =
-            name.starts_with("part-") && Path::new(&name).extension().is_some_and(|end| end == "parquet");
-        if is_part && !files.contains(&name) {
-            std::fs::remove_file(entry.path())?;
-        }
     }
     Ok(())
 }

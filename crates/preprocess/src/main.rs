@@ -14,9 +14,22 @@ use preprocess::Preprocess;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[derive(clap::Args)]
+struct Flags {
+    /// Makes a share of the parts, for one of n machines that write into one folder; i counts from 0.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<String>,
+}
+
+impl cli::Flags for Flags {
+    fn overrides(&self) -> Vec<String> {
+        self.shard.iter().map(|shard| format!("preprocess.shard=\"{shard}\"")).collect()
+    }
+}
+
 #[derive(Subcommand)]
 enum Command {
-    /// Lists the backbones: grid, channels, and where their weights come from.
+    /// Lists the backbones: input, grid and channels, parameters, and where their weights come from.
     Backbones,
     /// Fetches or converts the weights of a backbone, and checks them.
     Weights {
@@ -29,7 +42,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    cli::main_with_commands::<Preprocess, Command>(|command| match command {
+    cli::main_with_commands::<Preprocess, Flags, Command>(|command| match command {
         Command::Backbones => list_backbones(),
         Command::Weights { backbone, folder } => fetch(&backbone, &folder),
     })
@@ -42,7 +55,9 @@ fn list_backbones() -> anyhow::Result<()> {
         let side = spec.grid(crop);
         let sources: Vec<String> = spec.sources.iter().map(ToString::to_string).collect();
         let shape = format!("{side}×{side}×{}", spec.channels);
-        writeln!(out, "{:<20} {crop} px → {shape:<12} {}", spec.name, sources.join(", or "))?;
+        let parameters = spec.parameters as f64 / 1e6;
+        let (name, sources) = (spec.name, sources.join(", or "));
+        writeln!(out, "{name:<20} {crop} px → {shape:<12} {parameters:>4.1} M  {sources}")?;
     }
     Ok(())
 }

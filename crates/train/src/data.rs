@@ -1,8 +1,8 @@
-//! Train images in memory, and the padded batches made of them.
+//! Train images with their captions, and the padded batches made of them.
 
 use std::collections::HashMap;
 
-use artifacts::features::FeatureSet;
+use artifacts::features::{FeatureError, FeatureStore};
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::PAD;
 use rand::SeedableRng;
@@ -14,7 +14,7 @@ const BATCHES_A_POOL: usize = 16;
 
 /// The images of a split with features and captions both.
 pub(crate) struct Examples {
-    features: FeatureSet,
+    features: FeatureStore,
     /// Index into `features`, and the captions' ids.
     images: Vec<(usize, Vec<Vec<u32>>)>,
 }
@@ -35,12 +35,12 @@ pub(crate) struct Batch {
 
 impl Examples {
     /// Joins features and captions by image; images that lack either are left out.
-    pub(crate) fn new(features: FeatureSet, tokens: &[TokenRow]) -> Examples {
+    pub(crate) fn new(features: FeatureStore, tokens: &[TokenRow]) -> Examples {
         let mut captions: HashMap<&str, Vec<Vec<u32>>> = HashMap::new();
         for row in tokens {
             captions.entry(&row.image_id).or_default().push(row.ids.clone());
         }
-        let ids = features.image_ids.iter().enumerate();
+        let ids = features.image_ids().iter().enumerate();
         let images = ids.filter_map(|(index, id)| Some((index, captions.remove(id.as_str())?))).collect();
         Examples { features, images }
     }
@@ -68,7 +68,7 @@ impl Examples {
     }
 
     /// The batch of some image numbers.
-    pub(crate) fn batch(&self, numbers: &[usize], device: Device) -> Batch {
+    pub(crate) fn batch(&self, numbers: &[usize], device: Device) -> Result<Batch, FeatureError> {
         let images: Vec<_> = numbers.iter().map(|&number| &self.images[number]).collect();
         let features: Vec<usize> = images.iter().map(|image| image.0).collect();
         let captions = images.iter().map(|image| image.1.len()).max().unwrap_or(0);
@@ -86,21 +86,25 @@ impl Examples {
             Tensor::from_slice(&ids).view([(images.len() * captions) as i64, steps as i64]).to_device(device)
         };
         let target = padded(1);
-        Batch {
-            grid: grid(&self.features, &features, device),
+        Ok(Batch {
+            grid: grid(&self.features, &features, device)?,
             input: padded(0).view([images.len() as i64, captions as i64, steps as i64]),
             mask: target.ne(i64::from(PAD)).to_kind(Kind::Float),
             target,
             tokens: words().map(|ids| ids.len() - 1).sum(),
-        }
+        })
     }
 }
 
 /// The grids of some images as one tensor `[images, regions, channels]` in single precision.
-pub(crate) fn grid(features: &FeatureSet, indices: &[usize], device: Device) -> Tensor {
-    let grids: Vec<_> = indices.iter().map(|&index| features.grid(index)).collect();
-    let shape = [indices.len() as i64, features.spec.regions() as i64, features.spec.channels as i64];
-    Tensor::from_slice(&grids.concat()).view(shape).to_device(device).to_kind(Kind::Float)
+pub(crate) fn grid(
+    features: &FeatureStore,
+    images: &[usize],
+    device: Device,
+) -> Result<Tensor, FeatureError> {
+    let grids = features.read(images)?;
+    let shape = [images.len() as i64, features.regions() as i64, features.channels() as i64];
+    Ok(Tensor::from_slice(&grids).view(shape).to_device(device).to_kind(Kind::Float))
 }
 
 #[cfg(test)]
@@ -114,6 +118,7 @@ mod tests {
     fn examples() -> Examples {
         let spec = FeatureSpec {
             backbone: "tiny".to_owned(),
+            view: Default::default(),
             weights_sha256: String::new(),
             transform: serde_json::Value::Null,
             grid: [1, 2],
@@ -121,7 +126,7 @@ mod tests {
         };
         let ids = ["a", "b", "unused"].map(str::to_owned).to_vec();
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(f16::from_f32).to_vec();
-        let features = FeatureSet::new(spec, ids, values);
+        let features = FeatureStore::resident(spec, ids, values);
         let row = |image_id: &str, ids: &[u32]| TokenRow {
             image_id: image_id.to_owned(),
             caption_id: 0,
@@ -134,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_padded_to_the_longest_caption_and_the_most_captions() {
-        let batch = examples().batch(&[0, 1], Device::Cpu);
+        let batch = examples().batch(&[0, 1], Device::Cpu).unwrap();
         let ids = |tensor: &Tensor| Vec::<i64>::try_from(tensor.flatten(0, -1)).unwrap();
         assert_eq!(batch.input.size(), [2, 2, 3]);
         assert_eq!(ids(&batch.input), [1, 7, 0, 1, 6, 0, 1, 8, 9, 0, 0, 0]);

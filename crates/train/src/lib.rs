@@ -15,7 +15,7 @@ mod validation;
 use anyhow::Context as _;
 use artifacts::captions::CaptionRow;
 use artifacts::cli::{Context, Outcome, Stage};
-use artifacts::features::FeatureSet;
+use artifacts::features::{FeatureSpec, FeatureStore, joined_name};
 use artifacts::layout::model_name;
 use artifacts::stage::Work;
 use artifacts::tokens::TokenRow;
@@ -46,20 +46,20 @@ impl Stage for Train {
         if let Some((key, reason)) = settings.problem() {
             return Err(context.config.bad_value(key, reason.to_owned()).into());
         }
-        let backbone = context.config.backbone()?;
-        let inputs = inputs(context, &backbone)?;
+        let sets = context.config.feature_sets()?;
+        let inputs = inputs(context, &sets)?;
         let mut outcomes = Vec::new();
         for &kind in &settings.decoders {
             let decoder = settings.decoder(kind);
             let mut recipe =
                 Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed))?;
             recipe.inputs.extend(inputs.clone());
-            let folder = context.folder.train(&model_name(&backbone, kind.as_str()));
+            let folder = context.folder.train(&model_name(&joined_name(&sets), kind.as_str()));
             outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |work| {
                 if context.force {
                     state::remove(&folder)?;
                 }
-                train(settings, decoder, &backbone, context, work)
+                train(settings, decoder, &sets, context, work)
             })?);
         }
         Ok(outcomes)
@@ -67,34 +67,37 @@ impl Stage for Train {
 }
 
 /// Names and hashes of everything that training reads.
-fn inputs(context: &Context, backbone: &str) -> anyhow::Result<Vec<(String, String)>> {
-    let (dataset, text, features) =
-        (context.folder.dataset(), context.folder.text(), context.folder.features(backbone));
+fn inputs(context: &Context, sets: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let (dataset, text) = (context.folder.dataset(), context.folder.text());
     let from = |folder: &std::path::Path, stage: &str, file: &str| -> anyhow::Result<_> {
         Ok((format!("{stage}/{file}"), Manifest::read(folder)?.hash_of(folder, file)?))
     };
-    Ok(vec![
+    let mut inputs = vec![
         from(&dataset, "dataset", images::FILE)?,
         from(&dataset, "dataset", captions::FILE)?,
         from(&text, "text", vocabulary::FILE)?,
         from(&text, "text", tokens::FILE)?,
-        (format!("features/{backbone}"), Manifest::read(&features)?.hash_of_all()),
-    ])
+    ];
+    for set in sets {
+        let manifest = Manifest::read(&context.folder.features(set))?;
+        inputs.push((format!("features/{set}"), manifest.hash_of_all()));
+    }
+    Ok(inputs)
 }
 
 fn train(
     settings: &Settings,
     decoder_config: DecoderConfig,
-    backbone: &str,
+    sets: &[String],
     context: &Context,
     work: Work,
 ) -> anyhow::Result<Manifest> {
     let device = model::device::parse(&context.device)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
-    let (examples, validation, spec) = load(settings, backbone, context)?;
+    let (examples, validation, specs, channels) = load(settings, sets, context)?;
     tch::manual_seed(context.run.seed as i64);
     let store = VarStore::new(device);
-    let dimensions = Dimensions { channels: spec.channels as i64, vocabulary: vocabulary.len() as i64 };
+    let dimensions = Dimensions { channels: channels as i64, vocabulary: vocabulary.len() as i64 };
     let decoder = decoder_config.build(&store.root(), dimensions);
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
     context.note(&format!(
@@ -106,7 +109,7 @@ fn train(
     let header = Header {
         decoder: decoder_config,
         vocabulary,
-        features: spec,
+        features: specs,
         provenance: work.recipe().provenance(),
     };
     let (folder, checkpoint) = (work.path(""), work.path(checkpoint::FILE));
@@ -133,22 +136,27 @@ fn train(
     Ok(work.finish(&[checkpoint::FILE, log::FILE], summary)?)
 }
 
+/// What training reads: train and validation images, what made their features, and numbers a region.
 fn load(
     settings: &Settings,
-    backbone: &str,
+    sets: &[String],
     context: &Context,
-) -> anyhow::Result<(Examples, Validation, artifacts::features::FeatureSpec)> {
-    let (dataset, text, features) =
-        (context.folder.dataset(), context.folder.text(), context.folder.features(backbone));
+) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>, usize)> {
+    let (dataset, text) = (context.folder.dataset(), context.folder.text());
     let (token_rows, _) = table::read::<TokenRow>(&text.join(tokens::FILE))?;
     let (caption_rows, _) = table::read::<CaptionRow>(&dataset.join(captions::FILE))?;
-    let train = FeatureSet::load(&features, backbone, Split::Train)?;
-    let spec = train.spec.clone();
+    let folders: Vec<_> = sets.iter().map(|set| (context.folder.features(set), set)).collect();
+    let memory = settings.feature_memory_mb * 1_000_000;
+    let train = FeatureStore::open(&folders, Split::Train, memory)?;
+    if !train.is_resident() {
+        context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
+    }
+    let (specs, channels) = (train.specs().to_vec(), train.channels());
     let examples = Examples::new(train, &token_rows);
     anyhow::ensure!(examples.len() > 0, "no train image has both features and captions");
-    let validation = FeatureSet::load(&features, backbone, Split::Val)
+    let validation = FeatureStore::open(&folders, Split::Val, 0)
         .context("training needs validation images to choose a checkpoint")?;
     let validation = Validation::new(validation, &caption_rows, settings.validation_images);
     anyhow::ensure!(validation.len() > 0, "no validation image has both features and captions");
-    Ok((examples, validation, spec))
+    Ok((examples, validation, specs, channels))
 }

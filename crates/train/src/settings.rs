@@ -27,6 +27,9 @@ pub struct Settings {
     pub monitor: Monitor,
     /// Validation images captioned after each epoch, at most.
     pub validation_images: usize,
+    /// Train features are kept in memory up to this size, in MB; beyond it each batch is read from disk. Changes nothing
+    /// in the result.
+    pub feature_memory_mb: u64,
     /// Sizes of the `lstm` decoder.
     pub lstm: LstmConfig,
     /// Sizes of the `soft_attention` decoder.
@@ -46,6 +49,7 @@ impl Default for Settings {
             patience: 3,
             monitor: Monitor::CiderD,
             validation_images: 1000,
+            feature_memory_mb: 4000,
             lstm: LstmConfig::default(),
             soft_attention: SoftAttentionConfig::default(),
         }

@@ -1,6 +1,7 @@
 //! The training loop: epochs of cross-entropy steps, each epoch closed by scored captions.
 
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use artifacts::progress::Progress as Bar;
@@ -18,6 +19,7 @@ use crate::state::{self, Progress};
 use crate::validation::Validation;
 
 const LOG_EVERY: usize = 20;
+const BATCHES_AHEAD: usize = 2;
 
 /// Everything that training one decoder needs.
 pub(crate) struct Trainer<'a> {
@@ -120,28 +122,39 @@ impl Trainer<'_> {
         let steps = batches.len() * settings.epochs;
         let bar = Bar::new(&format!("epoch {}", progress.epoch + 1), "batches", batches.len(), self.quiet);
         let (mut sum, mut tokens) = (0.0, 0);
-        for numbers in &batches {
-            // Dropout draws from libtorch's generator, whose state cannot be saved: seed it a step.
-            tch::manual_seed(step_seed(self.seed, progress.step));
-            let batch = examples.batch(numbers, self.device);
-            let (loss, cross_entropy) = self.loss(&batch);
-            anyhow::ensure!(
-                cross_entropy.is_finite(),
-                "the loss is {cross_entropy} at step {}: lower train.learning_rate",
-                progress.step
-            );
-            let factor = settings.schedule.factor(progress.step, settings.warmup_steps, steps);
-            adam.minimize(&loss, settings.learning_rate * factor, settings.gradient_clip);
-            progress.step += 1;
-            sum += cross_entropy * batch.tokens as f64;
-            tokens += batch.tokens;
-            if progress.step.is_multiple_of(LOG_EVERY) {
-                let rate = settings.learning_rate * factor;
-                log.write(progress.step, &[("train/loss", cross_entropy), ("train/learning_rate", rate)])?;
-                bar.message(&format!("loss {cross_entropy:.3}"));
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            // The next batches are read while this one is computed.
+            let (sender, receiver) = sync_channel(BATCHES_AHEAD);
+            let device = self.device;
+            scope.spawn(move || {
+                // Sending fails when an error has ended the epoch.
+                batches.iter().try_for_each(|numbers| sender.send(examples.batch(numbers, device)))
+            });
+            for batch in receiver {
+                let batch = batch?;
+                // Dropout draws from libtorch's generator, whose state cannot be saved: seed it a step.
+                tch::manual_seed(step_seed(self.seed, progress.step));
+                let (loss, cross_entropy) = self.loss(&batch);
+                anyhow::ensure!(
+                    cross_entropy.is_finite(),
+                    "the loss is {cross_entropy} at step {}: lower train.learning_rate",
+                    progress.step
+                );
+                let factor = settings.schedule.factor(progress.step, settings.warmup_steps, steps);
+                adam.minimize(&loss, settings.learning_rate * factor, settings.gradient_clip);
+                progress.step += 1;
+                sum += cross_entropy * batch.tokens as f64;
+                tokens += batch.tokens;
+                if progress.step.is_multiple_of(LOG_EVERY) {
+                    let rate = settings.learning_rate * factor;
+                    let values = [("train/loss", cross_entropy), ("train/learning_rate", rate)];
+                    log.write(progress.step, &values)?;
+                    bar.message(format!("loss {cross_entropy:.3}"));
+                }
+                bar.add(1);
             }
-            bar.add(1);
-        }
+            Ok(())
+        })?;
         Ok(sum / tokens.max(1) as f64)
     }
 
@@ -174,7 +187,7 @@ mod tests {
 
     use artifacts::Split;
     use artifacts::captions::CaptionRow;
-    use artifacts::features::{FeatureSet, FeatureSpec};
+    use artifacts::features::{FeatureSpec, FeatureStore};
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
@@ -185,6 +198,7 @@ mod tests {
     fn spec() -> FeatureSpec {
         FeatureSpec {
             backbone: "tiny".to_owned(),
+            view: Default::default(),
             weights_sha256: String::new(),
             transform: serde_json::Value::Null,
             grid: [1, 2],
@@ -192,9 +206,9 @@ mod tests {
         }
     }
 
-    fn features() -> FeatureSet {
+    fn features() -> FeatureStore {
         let ids = (0..6).map(|number| number.to_string()).collect();
-        FeatureSet::new(spec(), ids, (0..36).map(|value| f16::from_f32((value % 7) as f32)).collect())
+        FeatureStore::resident(spec(), ids, (0..36).map(|value| f16::from_f32((value % 7) as f32)).collect())
     }
 
     fn examples() -> Examples {
@@ -234,7 +248,7 @@ mod tests {
         let header = Header {
             decoder: decoder.clone(),
             vocabulary,
-            features: spec(),
+            features: vec![spec()],
             provenance: serde_json::Value::Null,
         };
         let checkpoint = folder.join(checkpoint::FILE);

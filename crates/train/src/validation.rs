@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use artifacts::captions::CaptionRow;
-use artifacts::features::FeatureSet;
+use artifacts::features::FeatureStore;
 use artifacts::vocabulary::Vocabulary;
 use model::decoder::Decoder;
 use model::search::{SearchSettings, beam_search};
@@ -15,19 +15,19 @@ const IMAGES_AT_ONCE: usize = 50;
 
 /// Validation images with the references people wrote.
 pub(crate) struct Validation {
-    features: FeatureSet,
+    features: FeatureStore,
     indices: Vec<usize>,
     references: Vec<Vec<Vec<String>>>,
 }
 
 impl Validation {
     /// The first `count` images of the split that have captions.
-    pub(crate) fn new(features: FeatureSet, captions: &[CaptionRow], count: usize) -> Validation {
+    pub(crate) fn new(features: FeatureStore, captions: &[CaptionRow], count: usize) -> Validation {
         let mut by_image: HashMap<&str, Vec<Vec<String>>> = HashMap::new();
         for row in captions {
             by_image.entry(&row.image_id).or_default().push(metrics::tokenize::caption_tokens(&row.caption));
         }
-        let ids = features.image_ids.iter().enumerate();
+        let ids = features.image_ids().iter().enumerate();
         let (indices, references) =
             ids.filter_map(|(index, id)| Some((index, by_image.remove(id.as_str())?))).take(count).unzip();
         Validation { features, indices, references }
@@ -48,7 +48,8 @@ impl Validation {
         let greedy = SearchSettings { beam_size: 1, ..SearchSettings::default() };
         let mut hypotheses = Vec::with_capacity(self.len());
         for indices in self.indices.chunks(IMAGES_AT_ONCE) {
-            let memory = tch::no_grad(|| decoder.encode(&grid(&self.features, indices, device), false));
+            let grid = grid(&self.features, indices, device)?;
+            let memory = tch::no_grad(|| decoder.encode(&grid, false));
             for beams in beam_search(decoder, &memory, &greedy)? {
                 let words = beams.first().map(|best| vocabulary.decode(&best.ids).join(" "));
                 hypotheses.push(metrics::tokenize::caption_tokens(&words.unwrap_or_default()));

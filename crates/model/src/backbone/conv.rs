@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::Placement;
 use crate::weights::{NamedTensors, WeightsError};
 
 /// The whole geometry of a square convolution.
@@ -30,7 +31,7 @@ pub(super) struct Source<'a> {
     pub(super) weights: &'a NamedTensors,
     /// Added to the variance by every batch normalisation.
     pub(super) epsilon: f64,
-    pub(super) device: Device,
+    pub(super) placement: Placement,
 }
 
 impl Source<'_> {
@@ -42,29 +43,33 @@ impl Source<'_> {
         let weight = self.weights.get(&name, &[outputs, inputs / groups, kernel, kernel])?;
         let [gamma, beta, mean, variance] = ["weight", "bias", "running_mean", "running_var"]
             .map(|part| self.weights.get(&format!("{norm}.{part}"), &[outputs]));
-        let folded = fold(&weight, [gamma?, beta?, mean?, variance?], self.epsilon, self.device);
-        let (weight, bias) = folded.map_err(|source| self.weights.torch_error(&name, source))?;
-        Ok(Conv { weight, bias, geometry })
+        let conv = fold(&weight, [gamma?, beta?, mean?, variance?], self.epsilon)
+            .and_then(|(weight, bias)| Conv::place(&weight, &bias, geometry, self.placement));
+        conv.map_err(|source| self.weights.torch_error(&name, source))
+    }
+
+    /// The convolution `<name>.weight` with its own `<name>.bias`.
+    pub(super) fn biased_conv(&self, name: &str, geometry: Geometry) -> Result<Conv, WeightsError> {
+        let Geometry { inputs, outputs, kernel, groups, .. } = geometry;
+        let weight =
+            self.weights.get(&format!("{name}.weight"), &[outputs, inputs / groups, kernel, kernel])?;
+        let bias = self.weights.get(&format!("{name}.bias"), &[outputs])?;
+        let conv = Conv::place(&weight, &bias, geometry, self.placement);
+        conv.map_err(|source| self.weights.torch_error(name, source))
     }
 }
 
+/// Weight and bias in f64.
 fn fold(
     weight: &Tensor,
     [gamma, beta, mean, variance]: [Tensor; 4],
     epsilon: f64,
-    device: Device,
 ) -> Result<(Tensor, Tensor), TchError> {
     let double = |tensor: &Tensor| tensor.f_to_kind(Kind::Double);
     let scale = double(&gamma)?.f_div(&double(&variance)?.f_add_scalar(epsilon)?.f_sqrt()?)?;
     let bias = double(&beta)?.f_sub(&double(&mean)?.f_mul(&scale)?)?;
     let weight = double(weight)?.f_mul(&scale.f_view([-1, 1, 1, 1])?)?;
-    if !(weight.f_sum(Kind::Double)?.f_double_value(&[])? + bias.f_sum(Kind::Double)?.f_double_value(&[])?)
-        .is_finite()
-    {
-        return Err(TchError::Convert("not all numbers are finite, or a variance is negative".to_owned()));
-    }
-    let single = |tensor: &Tensor| tensor.f_to_kind(Kind::Float)?.f_to_device(device);
-    Ok((channels_last(&single(&weight)?)?, single(&bias)?))
+    Ok((weight, bias))
 }
 
 /// The same tensor `[batch, channels, height, width]` with the channels adjacent in memory, the order that oneDNN's
@@ -89,11 +94,33 @@ impl Clone for Conv {
 }
 
 impl Conv {
+    fn place(
+        weight: &Tensor,
+        bias: &Tensor,
+        geometry: Geometry,
+        placement: Placement,
+    ) -> Result<Self, TchError> {
+        let sum = |tensor: &Tensor| tensor.f_sum(Kind::Double)?.f_double_value(&[]);
+        if !(sum(weight)? + sum(bias)?).is_finite() {
+            return Err(TchError::Convert(
+                "not all numbers are finite, or a variance is negative".to_owned(),
+            ));
+        }
+        let place = |tensor: &Tensor| tensor.f_to_kind(placement.kind())?.f_to_device(placement.device);
+        Ok(Self { weight: channels_last(&place(weight)?)?, bias: place(bias)?, geometry })
+    }
+
     /// `[batch, inputs, height, width]` to `[batch, outputs, ceil(height / stride), ceil(width / stride)]`.
     pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
         let Geometry { kernel, stride, groups, padding, .. } = self.geometry;
         let convolve = |input: &Tensor, padding: [i64; 2]| {
-            input.f_conv2d(&self.weight, Some(&self.bias), [stride, stride], padding, [1, 1], groups)
+            let (weight, bias) = (&self.weight, Some(&self.bias));
+            if weight.device() == Device::Cpu && tch::utils::has_mkldnn() {
+                // On one thread `conv2d` sends 1×1 convolutions of fewer than 16 images elsewhere, which is slower.
+                input.f_mkldnn_convolution(weight, bias, padding, [stride; 2], [1, 1], groups)
+            } else {
+                input.f_conv2d(weight, bias, [stride; 2], padding, [1, 1], groups)
+            }
         };
         let Padding::Same = padding else {
             return convolve(input, [kernel / 2; 2]);

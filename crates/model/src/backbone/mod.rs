@@ -4,7 +4,9 @@
 //! convolution when the weights are loaded, and the tensor names are those of the published files.
 
 mod conv;
-mod efficientnet_lite;
+mod efficientnet;
+mod efficientnet_names;
+mod placement;
 mod registry;
 mod resnet;
 
@@ -15,11 +17,12 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::weights::{self, NamedTensors, WeightsError};
 
+pub use placement::{Placement, Precision, SlowPrecision};
 pub use registry::{BackboneSpec, Builder, UnknownBackbone};
 
 /// A network without its classifier.
 pub trait Network: Debug + Send {
-    /// `[batch, 3, side, side]` to `[batch, channels, rows, rows]`.
+    /// `[batch, 3, side, side]` to `[batch, channels, rows, rows]`, both in the element type of the weights.
     fn features(&self, images: &Tensor) -> Result<Tensor, TchError>;
 
     /// The same network, sharing its weights: one for each thread.
@@ -34,33 +37,43 @@ pub trait Network: Debug + Send {
 pub struct Backbone {
     spec: &'static BackboneSpec,
     network: Box<dyn Network>,
-    device: Device,
+    placement: Placement,
 }
 
 impl Clone for Backbone {
     fn clone(&self) -> Self {
-        Self { spec: self.spec, network: self.network.shallow_clone(), device: self.device }
+        Self { spec: self.spec, network: self.network.shallow_clone(), placement: self.placement }
     }
 }
 
 impl Backbone {
-    /// Builds the network of a registry row from tensors with the published names and shapes.
+    /// Builds the network of a registry row from tensors with the published names and shapes; a device alone means f32.
     pub fn build(
         spec: &'static BackboneSpec,
         weights: &NamedTensors,
-        device: Device,
+        placement: impl Into<Placement>,
     ) -> Result<Self, WeightsError> {
-        Ok(Self { spec, network: (spec.builder)(weights, device)?, device })
+        let placement = placement.into();
+        Ok(Self { spec, network: (spec.builder)(weights, placement)?, placement })
     }
 
     /// Builds it from a weight file; [`weights::find`] and [`weights::ensure`] give the path.
-    pub fn load(spec: &'static BackboneSpec, path: &Path, device: Device) -> Result<Self, WeightsError> {
-        Self::build(spec, &weights::read(path)?, device)
+    pub fn load(
+        spec: &'static BackboneSpec,
+        path: &Path,
+        placement: impl Into<Placement>,
+    ) -> Result<Self, WeightsError> {
+        Self::build(spec, &weights::read(path)?, placement)
     }
 
     /// The registry row it was built from.
     pub fn spec(&self) -> &'static BackboneSpec {
         self.spec
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.placement.device
     }
 
     /// Features of normalised images: f32 `[batch, 3, side, side]` to contiguous f32 `[batch, regions, channels]` on
@@ -74,8 +87,8 @@ impl Backbone {
             let found = (images.f_kind()?, images.size());
             return Err(TchError::Shape(format!("images must be f32 [batch, 3, side, side], not {found:?}")));
         }
-        let images = conv::channels_last(&images.f_to_device(self.device)?)?;
-        let features = self.network.features(&images)?;
-        features.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_flatten(1, 2)
+        let images = images.f_to_device(self.placement.device)?.f_to_kind(self.placement.kind())?;
+        let features = self.network.features(&conv::channels_last(&images)?)?;
+        features.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_flatten(1, 2)?.f_to_kind(Kind::Float)
     }
 }

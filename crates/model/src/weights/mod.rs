@@ -112,6 +112,13 @@ impl NamedTensors {
         Self { path: path.into(), tensors, metadata: BTreeMap::new() }
     }
 
+    /// The tensors in the content of a weight file; `path` serves the error messages alone.
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
+        let (tensors, metadata) =
+            parse(bytes).map_err(|source| WeightsError::Malformed { path: path.into(), source })?;
+        Ok(Self { path: path.into(), tensors, metadata })
+    }
+
     /// The tensor `name`, which must have exactly the shape `wanted`; shares its memory with this map.
     pub fn get(&self, name: &str, wanted: &[i64]) -> Result<Tensor, WeightsError> {
         let Some(tensor) = self.tensors.get(name) else {
@@ -157,9 +164,7 @@ impl NamedTensors {
 /// Reads a weight file, whatever its extension: the content decides the format.
 pub fn read(path: &Path) -> Result<NamedTensors, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.into(), source })?;
-    let (tensors, metadata) =
-        parse(&bytes).map_err(|source| WeightsError::Malformed { path: path.into(), source })?;
-    Ok(NamedTensors { path: path.into(), tensors, metadata })
+    NamedTensors::from_bytes(path, &bytes)
 }
 
 /// The SHA-256 of a file as 64 hexadecimal digits.
@@ -176,6 +181,14 @@ pub fn sha256_file(path: &Path) -> Result<String, WeightsError> {
             length => hasher.update(&block[..length]),
         }
     }
+}
+
+/// The product of the sizes that are not zero fits an i64, and so does any partial product; gives the number of
+/// elements. Files name sizes like 2^40 × 2^40 × 0, which overflow for whoever multiplies from the left.
+fn element_count(size: &[i64]) -> Option<i64> {
+    let product = |product: i64, &size: &i64| product.checked_mul(size);
+    size.iter().filter(|&&size| size != 0).try_fold(1, product)?;
+    Some(size.iter().product())
 }
 
 type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);

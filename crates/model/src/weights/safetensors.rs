@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::{Content, Malformed, WeightsError};
+use super::{Content, Malformed, WeightsError, element_count};
 
 /// Element types that both libtorch and the weight files of networks have.
 const KINDS: [(Kind, Dtype); 9] = [
@@ -35,7 +35,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
     for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
         let kind = KINDS.iter().find(|(_, dtype)| *dtype == view.dtype());
         let (kind, _) = kind.ok_or_else(|| Malformed::Expected(format!("numbers as tensor `{name}`")))?;
-        let size: Vec<i64> = view.shape().iter().map(|&dim| dim as i64).collect();
+        let size: Result<Vec<i64>, _> = view.shape().iter().map(|&dim| i64::try_from(dim)).collect();
+        let size = size.ok().filter(|size| element_count(size).is_some());
+        let size =
+            size.ok_or_else(|| Malformed::Expected(format!("a shape that can be, of tensor `{name}`")))?;
         tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, *kind)?);
     }
     Ok((tensors, metadata))
@@ -149,6 +152,17 @@ mod tests {
         assert_eq!(found, tensors);
         assert_eq!(found_metadata, metadata);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "no temporary files stay");
+    }
+
+    #[test]
+    fn sizes_that_overflow_beside_a_zero_are_refused() {
+        for (shape, allowed) in
+            [("4611686018427387904,2,0", false), ("9223372036854775808,0", false), ("2,0", true)]
+        {
+            let header = format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,0]}}}}"#);
+            let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
+            assert_eq!(parse(&bytes).is_ok(), allowed, "{shape}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod machine;
 
 use tch::Kind;
 
+use super::element_count;
 use machine::Machine;
 
 /// ResNet-152 takes about 40,000.
@@ -108,7 +109,8 @@ impl Storage<'_> {
     }
 }
 
-/// A view of a storage, checked to lie inside it and to have no more elements than it.
+/// A view of a storage, checked to lie inside it and to have no more elements than it; the product of its sizes is an
+/// i64 in any order, so that nobody who counts elements overflows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct StridedTensor<'a> {
     pub(super) storage: Storage<'a>,
@@ -125,14 +127,16 @@ impl StridedTensor<'_> {
         if self.size.len() != self.stride.len() || self.size.iter().chain(&self.stride).any(|&n| n < 0) {
             return false;
         }
-        if self.size.contains(&0) {
+        let Some(elements) = element_count(&self.size) else {
+            return false;
+        };
+        if elements == 0 {
             return true;
         }
-        let elements = self.size.iter().try_fold(1i64, |product, &size| product.checked_mul(size));
         let last = self.size.iter().zip(&self.stride).try_fold(self.offset, |last, (&size, &stride)| {
             last.checked_add((size - 1).checked_mul(stride)?)
         });
-        self.offset >= 0 && elements.is_some_and(|n| n <= limit) && last.is_some_and(|last| last < limit)
+        self.offset >= 0 && elements <= limit && last.is_some_and(|last| last < limit)
     }
 }
 
@@ -277,6 +281,21 @@ mod tests {
         ] {
             let problem = problem(&state_dict(offset, size, stride));
             assert!(matches!(problem, Problem::Operand(_)), "{problem}");
+        }
+    }
+
+    #[test]
+    fn sizes_that_overflow_beside_a_zero_are_refused() {
+        let huge = |dims: [u8; 3]| {
+            // LONG1 of eight bytes: 2^40 for each 1.
+            let dim = |one: u8| [b"\x8a\x08".to_vec(), vec![0, 0, 0, 0, 0, one, 0, 0]].concat();
+            [b"(".to_vec(), dims.into_iter().flat_map(dim).collect(), b"t".to_vec()].concat()
+        };
+        let small = state_dict(0, &[9, 9, 9], &[1, 1, 1]);
+        let at = small.windows(8).position(|window| window == b"(K\x09K\x09K\x09t").unwrap();
+        for (dims, allowed) in [([1, 1, 0], false), ([0, 1, 1], false), ([0, 0, 1], true)] {
+            let bytes = [&small[..at], &huge(dims), &small[at + 8..]].concat();
+            assert_eq!(Pickle::read(&bytes).is_ok(), allowed, "{dims:?}");
         }
     }
 

@@ -1,0 +1,287 @@
+//! `features/<set>/part-*.parquet`: one row an image, its grid of CNN features in half precision.
+//!
+//! The grid column is `FixedSizeList<FixedSizeList<Float16, channels>, regions>`, the layout that carries its shape
+//! and opens typed in pyarrow, pandas, Polars, DuckDB and Hugging Face datasets. Each row is a page of its own, so
+//! that a single image can be read without its neighbours.
+//!
+//! A set is what one backbone makes of one view of the images; several lie side by side.
+
+mod part;
+mod store;
+mod write;
+
+use std::path::PathBuf;
+
+use half::f16;
+use serde::{Deserialize, Serialize};
+
+use crate::recipe::{Recipe, digest};
+use crate::split::Split;
+use crate::table::TableError;
+use crate::view::View;
+
+pub use part::Part;
+pub use store::{FeatureStore, joined_name, joined_shape};
+pub use write::{complete_part, write_part};
+
+const KIND: &str = "features";
+const VERSION: u32 = 2;
+const SPEC_KEY: &str = "captioning.features";
+const CONTENT_KEY: &str = "captioning.part_content";
+const SKIPPED_KEY: &str = "captioning.skipped";
+
+/// What made the features, and their shape: the same for every part of a folder.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeatureSpec {
+    /// Name of the backbone in the registry.
+    pub backbone: String,
+    /// What it was shown of each image.
+    pub view: View,
+    /// SHA-256 of the weights file.
+    pub weights_sha256: String,
+    /// The image transform (`imaging::Transform`), opaque here.
+    pub transform: serde_json::Value,
+    /// Rows and columns of the grid.
+    pub grid: [usize; 2],
+    /// Numbers a region.
+    pub channels: usize,
+}
+
+impl FeatureSpec {
+    /// Regions of the grid: rows × columns.
+    pub fn regions(&self) -> usize {
+        self.grid[0] * self.grid[1]
+    }
+
+    /// Name of the set, which is that of its folder.
+    pub fn name(&self) -> String {
+        set_name(&self.backbone, self.view)
+    }
+}
+
+/// Name of the features that a backbone makes of a view: `resnet50`, `resnet50.flip`.
+pub fn set_name(backbone: &str, view: View) -> String {
+    if view == View::Centre { backbone.to_owned() } else { format!("{backbone}.{}", view.as_str()) }
+}
+
+/// How the numbers are stored; both hold values rounded to half precision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    /// Half precision.
+    #[default]
+    F16,
+    /// Single precision, for readers that know no halves: a quarter more bytes.
+    F32,
+}
+
+/// Identity of one image in a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeatureKey {
+    /// The image.
+    pub image_id: String,
+    /// Its split.
+    pub split: Split,
+    /// Hash of the file's bytes.
+    pub content_hash: String,
+}
+
+/// One image's features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureRow {
+    /// Which image.
+    pub key: FeatureKey,
+    /// Mean over the regions, taken before they were rounded: `[channels]`.
+    pub pooled: Vec<f16>,
+    /// Row-major regions: `[regions × channels]`.
+    pub grid: Vec<f16>,
+}
+
+/// File name of part number `part`, which holds the images `keys` made by `recipe`.
+///
+/// Another recipe or other images give another name, so that old parts stay readable until new ones are complete.
+pub fn part_file(part: usize, recipe: &Recipe, keys: &[FeatureKey]) -> String {
+    let content = digest(format!("{} {}", recipe.fingerprint(), part_content(keys)).as_bytes());
+    format!("part-{part:05}-{}.parquet", &content["blake3:".len()..][..8])
+}
+
+/// Hash of the images that a part was made from, those that turned out unreadable included.
+fn part_content(keys: &[FeatureKey]) -> String {
+    digest(&serde_json::to_vec(keys).unwrap_or_default())
+}
+
+/// Why features cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FeatureError {
+    /// A part cannot be read.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// The folder is not a finished artifact.
+    #[error(transparent)]
+    Manifest(#[from] crate::manifest::ManifestError),
+    /// The folder holds features of something else.
+    #[error("{}: made with {found}, but {wanted} is wanted: run preprocess for it, or name the other backbone", path.display())]
+    OtherBackbone {
+        /// The part.
+        path: PathBuf,
+        /// What made the features.
+        found: String,
+        /// What the caller needs.
+        wanted: String,
+    },
+    /// The folder holds no image of the split.
+    #[error("{} holds no features of split {split}", folder.display())]
+    Empty {
+        /// The feature folder.
+        folder: PathBuf,
+        /// The split asked for.
+        split: Split,
+    },
+    /// Sets that do not fit side by side.
+    #[error("{first} has a grid of {}×{}, {second} one of {}×{}: only equal grids can be joined", first_grid[0], first_grid[1], second_grid[0], second_grid[1])]
+    OtherGrid {
+        /// Name of a set.
+        first: String,
+        /// Its rows and columns.
+        first_grid: [usize; 2],
+        /// Name of another.
+        second: String,
+        /// Its rows and columns.
+        second_grid: [usize; 2],
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::stage::{Begin, begin};
+
+    fn spec(backbone: &str, grid: [usize; 2]) -> FeatureSpec {
+        FeatureSpec {
+            backbone: backbone.to_owned(),
+            view: View::Centre,
+            weights_sha256: "0".repeat(64),
+            transform: serde_json::json!({ "crop": 64 }),
+            grid,
+            channels: 4,
+        }
+    }
+
+    fn rows(count: usize, size: usize) -> Vec<FeatureRow> {
+        let row = |index: usize| FeatureRow {
+            key: FeatureKey {
+                image_id: format!("image-{index}"),
+                split: if index.is_multiple_of(2) { Split::Train } else { Split::Val },
+                content_hash: format!("blake3:{index}"),
+            },
+            pooled: vec![f16::from_f32(index as f32); 4],
+            grid: (0..size).map(|value| f16::from_f32((index * size + value) as f32)).collect(),
+        };
+        (0..count).map(row).collect()
+    }
+
+    /// Writes `count` images in parts of 300; returns the last part's path and recipe.
+    fn write(folder: &Path, spec: &FeatureSpec, count: usize, dtype: Dtype) -> (PathBuf, Recipe) {
+        let recipe = Recipe::new("preprocess", 1, &"settings").unwrap();
+        let Begin::Work(work) = begin(folder, recipe.clone(), true).unwrap() else { panic!() };
+        let rows = rows(count, spec.regions() * spec.channels);
+        let mut files = Vec::new();
+        for (number, rows) in rows.chunks(300).enumerate() {
+            let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
+            files.push(part_file(number, &recipe, &keys));
+            let path = work.path(&files[number]);
+            write_part(&path, spec, dtype, rows, &[], &recipe, &keys).unwrap();
+        }
+        let last = work.path(&files[files.len() - 1]);
+        work.finish(&files, Default::default()).unwrap();
+        (last, recipe)
+    }
+
+    #[test]
+    fn a_split_comes_back_as_it_was_written_from_memory_or_from_disk() {
+        for dtype in [Dtype::F16, Dtype::F32] {
+            let folder = tempfile::tempdir().unwrap();
+            let spec = spec("tiny", [2, 3]);
+            write(folder.path(), &spec, 700, dtype);
+            for memory in [0, u64::MAX] {
+                let store = FeatureStore::open(&[(folder.path(), "tiny")], Split::Val, memory).unwrap();
+                assert_eq!((store.len(), store.specs()), (350, &[spec.clone()][..]));
+                assert_eq!(store.is_resident(), memory > 0);
+                assert_eq!(store.image_ids()[349], "image-699");
+                let wanted = rows(700, 24);
+                assert_eq!(
+                    store.read(&[349, 0, 200]).unwrap(),
+                    [699, 1, 401].map(|row| wanted[row].grid.clone()).concat()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn sets_with_equal_grids_are_joined_by_channel_and_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
+        write(&a, &spec("a", [1, 2]), 5, Dtype::F16);
+        write(&b, &spec("b", [1, 2]), 4, Dtype::F16);
+        write(&c, &spec("c", [2, 1]), 4, Dtype::F16);
+        let store = FeatureStore::open(&[(&a, "a"), (&b, "b")], Split::Train, 0).unwrap();
+        // image-4 is in the first set only.
+        assert_eq!(store.image_ids(), ["image-0", "image-2"]);
+        let grid: Vec<f32> = store.read(&[1]).unwrap().into_iter().map(f32::from).collect();
+        let side_by_side = [16., 17., 18., 19., 16., 17., 18., 19., 20., 21., 22., 23., 20., 21., 22., 23.];
+        assert_eq!(grid, side_by_side);
+        let error = FeatureStore::open(&[(&a, "a"), (&c, "c")], Split::Train, 0).err().unwrap();
+        assert!(error.to_string().contains("a has a grid of 1×2, c one of 2×1"), "{error}");
+    }
+
+    #[test]
+    fn another_backbone_or_an_absent_split_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
+        let open = |name, split| FeatureStore::open(&[(folder.path(), name)], split, 0).err().unwrap();
+        let error = open("resnet50", Split::Val).to_string();
+        assert!(error.contains("made with tiny, but resnet50 is wanted"), "{error}");
+        assert!(matches!(open("tiny", Split::Test), FeatureError::Empty { .. }));
+    }
+
+    #[test]
+    fn a_part_is_complete_only_for_its_own_recipe_and_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, recipe) = write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
+        let keys: Vec<_> = rows(4, 24).into_iter().map(|row| row.key).collect();
+        assert_eq!(complete_part(&path, &recipe, &keys), Some(vec![]));
+        assert_eq!(complete_part(&path, &recipe, &keys[1..]), None);
+        let other = Recipe::new("preprocess", 1, &"other").unwrap();
+        assert_eq!(complete_part(&path, &other, &keys), None);
+        assert_ne!(part_file(0, &recipe, &keys), part_file(0, &other, &keys));
+        assert_ne!(part_file(0, &recipe, &keys), part_file(0, &recipe, &keys[1..]));
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(complete_part(&path, &recipe, &keys), None);
+    }
+
+    #[test]
+    fn a_damaged_page_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, _) = write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
+        let mut bytes = std::fs::read(&path).unwrap();
+        let wanted = rows(4, 24);
+        let part = Part::open(&path).unwrap();
+        let row = |part: &Part, row: usize| -> Result<_, TableError> {
+            let mut grid = Vec::new();
+            part.grid(row, &mut grid)?;
+            Ok((part.pooled(row)?, grid))
+        };
+        assert_eq!(row(&part, 2).unwrap(), (wanted[2].pooled.clone(), wanted[2].grid.clone()));
+        // Zeros over the pages, the footer left alone.
+        let footer = u32::from_le_bytes(bytes[bytes.len() - 8..][..4].try_into().unwrap()) as usize;
+        let pages = bytes.len() - 8 - footer;
+        bytes[4..pages / 2].fill(0);
+        std::fs::write(&path, &bytes).unwrap();
+        let errors =
+            Part::open(&path).map(|part| (0..4).filter(|&number| row(&part, number).is_err()).count());
+        assert!(errors.is_err() || errors.is_ok_and(|count| count > 0));
+    }
+}

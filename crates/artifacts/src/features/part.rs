@@ -1,0 +1,173 @@
+//! Reading a part, all its identities at once and its numbers a row at a time.
+//!
+//! A row's numbers are one page, so reading them is finding the page, decompressing it, and taking what follows the
+//! level headers: no Arrow array is built. That is what makes a random row as cheap as a sequential one.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use half::f16;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::basic::Encoding;
+use parquet::column::page::{Page, PageReader};
+use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::{FeatureKey, FeatureSpec, KIND, SPEC_KEY, VERSION};
+use crate::recipe::Recipe;
+use crate::split::Split;
+use crate::table::{self, TableError, malformed};
+
+/// An open part.
+pub struct Part {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What made its features.
+    pub spec: FeatureSpec,
+    /// Its images, in order.
+    pub keys: Vec<FeatureKey>,
+    footer: HashMap<String, String>,
+    metadata: Arc<ParquetMetaData>,
+    /// Row groups' first rows, then the number of rows.
+    starts: Vec<usize>,
+}
+
+/// A column of numbers, by its name and its place among the leaves of the schema.
+struct Column {
+    name: &'static str,
+    leaf: usize,
+}
+
+const POOLED: Column = Column { name: "pooled", leaf: 3 };
+const GRID: Column = Column { name: "grid", leaf: 4 };
+
+impl Part {
+    /// Opens a part and reads the identities of its images.
+    pub fn open(path: &Path) -> Result<Part, TableError> {
+        let bad = |reason: String| malformed(path, KIND, reason);
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
+        let (builder, footer) = table::open(path, KIND, VERSION, options)?;
+        let text = footer.get(SPEC_KEY).map(String::as_str).unwrap_or_default();
+        let spec: FeatureSpec =
+            serde_json::from_str(text).map_err(|error| bad(format!("footer entry {SPEC_KEY}: {error}")))?;
+        let metadata = builder.metadata().clone();
+        for Column { name, leaf } in [POOLED, GRID] {
+            let column = metadata.file_metadata().schema_descr().columns().get(leaf);
+            if column.is_none_or(|column| column.path().parts()[0] != name) {
+                return Err(bad(format!("column {name} is not where it is written")));
+            }
+        }
+        let keys = keys(builder).map_err(bad)?;
+        let mut starts = vec![0];
+        for group in metadata.row_groups() {
+            starts.push(starts[starts.len() - 1] + group.num_rows().max(0) as usize);
+        }
+        Ok(Part { path: path.to_owned(), spec, keys, footer, metadata, starts })
+    }
+
+    /// Whether it was made by this recipe.
+    pub fn is_made_by(&self, recipe: &Recipe) -> bool {
+        let wanted = table::metadata(KIND, VERSION, recipe, &[]);
+        wanted.iter().all(|(key, value)| self.footer.get(key) == Some(value))
+    }
+
+    /// The mean over the regions of row number `row`: `[channels]`.
+    pub fn pooled(&self, row: usize) -> Result<Vec<f16>, TableError> {
+        let mut pooled = Vec::new();
+        self.numbers(&POOLED, row, self.spec.channels, &mut pooled)?;
+        Ok(pooled)
+    }
+
+    /// Appends the grid of row number `row`, `[regions × channels]`, to `grid`.
+    pub fn grid(&self, row: usize, grid: &mut Vec<f16>) -> Result<(), TableError> {
+        self.numbers(&GRID, row, self.spec.regions() * self.spec.channels, grid)
+    }
+
+    fn numbers(
+        &self,
+        column: &Column,
+        row: usize,
+        count: usize,
+        out: &mut Vec<f16>,
+    ) -> Result<(), TableError> {
+        let bad =
+            |reason: String| malformed(&self.path, KIND, format!("{} of row {row}: {reason}", column.name));
+        let file =
+            File::open(&self.path).map_err(|source| TableError::Io { path: self.path.clone(), source })?;
+        let page = self.page(file, column.leaf, row).map_err(|error| bad(error.to_string()))?;
+        match page {
+            Some(Page::DataPage { buf, num_values, encoding: Encoding::PLAIN, .. })
+                if num_values as usize == count =>
+            {
+                append(&buf, count, out)
+                    .ok_or_else(|| bad("the page is too short, or has missing values".to_owned()))
+            }
+            _ => Err(bad("not one plain page a row, as it was written".to_owned())),
+        }
+    }
+
+    fn page(&self, file: File, leaf: usize, row: usize) -> parquet::errors::Result<Option<Page>> {
+        let group = self.starts.partition_point(|&start| start <= row).saturating_sub(1);
+        let Some(columns) = self.metadata.row_groups().get(group) else { return Ok(None) };
+        let pages = self.metadata.offset_index().and_then(|index| index.get(group)?.get(leaf));
+        let pages = pages.map(|index| index.page_locations().as_slice()).unwrap_or_default();
+        let number = row - self.starts[group];
+        let (Some(first), Some(wanted)) = (pages.first(), pages.get(number)) else { return Ok(None) };
+        let rows = columns.num_rows().max(0) as usize;
+        if pages.len() != rows {
+            return Ok(None);
+        }
+        // The reader takes space before the first page for a dictionary, so the first page must be named, and skipped.
+        let locations = if number == 0 { vec![first.clone()] } else { vec![first.clone(), wanted.clone()] };
+        let mut reader =
+            SerializedPageReader::new(Arc::new(file), columns.column(leaf), rows, Some(locations))?;
+        if number > 0 {
+            reader.skip_next_page()?;
+        }
+        reader.get_next_page()
+    }
+}
+
+/// Takes `count` numbers off a page without missing values: behind two blocks of levels, each with its length in front.
+fn append(page: &[u8], count: usize, out: &mut Vec<f16>) -> Option<()> {
+    let mut values = page;
+    for _levels in ["repetition", "definition"] {
+        let (length, rest) = values.split_first_chunk::<4>()?;
+        values = rest.get(u32::from_le_bytes(*length) as usize..)?;
+    }
+    if values.len() == 2 * count {
+        out.extend(values.as_chunks::<2>().0.iter().map(|&bytes| f16::from_le_bytes(bytes)));
+    } else if values.len() == 4 * count {
+        out.extend(values.as_chunks::<4>().0.iter().map(|&bytes| f16::from_f32(f32::from_le_bytes(bytes))));
+    } else {
+        return None;
+    }
+    Some(())
+}
+
+fn keys(builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Vec<FeatureKey>, String> {
+    let columns = ["image_id", "split", "content_hash"];
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
+    let mut keys = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(|error| error.to_string())?;
+        let strings = columns.map(|name| batch.column_by_name(name)?.as_string_opt::<i32>());
+        let [Some(ids), Some(splits), Some(hashes)] = strings else {
+            return Err("column image_id, split or content_hash is missing or no text".to_owned());
+        };
+        for row in 0..batch.num_rows() {
+            let split = splits.value(row);
+            keys.push(FeatureKey {
+                image_id: ids.value(row).to_owned(),
+                split: Split::named(split).ok_or_else(|| format!("unknown split {split}"))?,
+                content_hash: hashes.value(row).to_owned(),
+            });
+        }
+    }
+    Ok(keys)
+}

@@ -1,0 +1,132 @@
+//! Writing a part, and knowing a complete one again.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::types::{Float16Type, Float32Type};
+use arrow_array::{ArrayRef, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::EnabledStatistics;
+use parquet::schema::types::ColumnPath;
+
+use super::{
+    CONTENT_KEY, Dtype, FeatureKey, FeatureRow, FeatureSpec, KIND, SKIPPED_KEY, SPEC_KEY, VERSION,
+    part_content,
+};
+use crate::atomic;
+use crate::manifest::Warning;
+use crate::recipe::Recipe;
+use crate::table::{self, TableError, malformed};
+
+const ROWS_PER_GROUP: usize = 256;
+
+/// The images skipped by a complete part made from the same recipe and images; `None` when it must be made (again).
+pub fn complete_part(path: &Path, recipe: &Recipe, keys: &[FeatureKey]) -> Option<Vec<Warning>> {
+    let found = table::read_metadata(path).ok()?;
+    let wanted = table::metadata(KIND, VERSION, recipe, &[(CONTENT_KEY, part_content(keys))]);
+    let same = wanted.iter().all(|(key, value)| found.get(key) == Some(value));
+    same.then(|| serde_json::from_str(found.get(SKIPPED_KEY)?).ok())?
+}
+
+/// Writes one part atomically.
+pub fn write_part(
+    path: &Path,
+    spec: &FeatureSpec,
+    dtype: Dtype,
+    rows: &[FeatureRow],
+    skipped: &[Warning],
+    recipe: &Recipe,
+    keys: &[FeatureKey],
+) -> Result<(), TableError> {
+    let json = |value: serde_json::Result<String>| value.unwrap_or_default();
+    let extra = [
+        (SPEC_KEY, json(serde_json::to_string(spec))),
+        (CONTENT_KEY, part_content(keys)),
+        (SKIPPED_KEY, json(serde_json::to_string(skipped))),
+    ];
+    let metadata = table::metadata(KIND, VERSION, recipe, &extra);
+    let schema = Arc::new(schema(spec, dtype, metadata.iter().cloned().collect()));
+    let properties = table::properties(&metadata)
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_column_statistics_enabled(ColumnPath::from("image_id"), EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(Some(ROWS_PER_GROUP))
+        // The page limit is checked once a write batch, so both must be one row.
+        .set_data_page_row_count_limit(1)
+        .set_write_batch_size(1)
+        .build();
+    atomic::write(path, |file| {
+        let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
+        for rows in rows.chunks(ROWS_PER_GROUP) {
+            writer.write(&record_batch(&schema, spec, dtype, rows)?)?;
+        }
+        writer.close()?;
+        Ok::<_, parquet::errors::ParquetError>(())
+    })
+    .map_err(|error| malformed(path, KIND, error.to_string()))
+}
+
+fn item(data_type: DataType) -> FieldRef {
+    Arc::new(Field::new("item", data_type, false))
+}
+
+fn number(dtype: Dtype) -> DataType {
+    match dtype {
+        Dtype::F16 => DataType::Float16,
+        Dtype::F32 => DataType::Float32,
+    }
+}
+
+fn schema(spec: &FeatureSpec, dtype: Dtype, metadata: HashMap<String, String>) -> Schema {
+    let channels = DataType::FixedSizeList(item(number(dtype)), spec.channels as i32);
+    let grid = DataType::FixedSizeList(item(channels.clone()), spec.regions() as i32);
+    let fields = vec![
+        Field::new("image_id", DataType::Utf8, false),
+        Field::new("split", DataType::Utf8, false),
+        Field::new("content_hash", DataType::Utf8, false),
+        Field::new("pooled", channels, false),
+        Field::new("grid", grid, false),
+    ];
+    Schema::new_with_metadata(fields, metadata)
+}
+
+fn record_batch(
+    schema: &Arc<Schema>,
+    spec: &FeatureSpec,
+    dtype: Dtype,
+    rows: &[FeatureRow],
+) -> Result<RecordBatch, ArrowError> {
+    let strings = |get: fn(&FeatureRow) -> &str| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(get)))
+    };
+    let pooled: Vec<&[f16]> = rows.iter().map(|row| row.pooled.as_slice()).collect();
+    let grid: Vec<&[f16]> = rows.iter().map(|row| row.grid.as_slice()).collect();
+    let grid = lists(channels(&grid, dtype, spec)?, spec.regions())?;
+    let columns: Vec<ArrayRef> = vec![
+        strings(|row| &row.key.image_id),
+        strings(|row| row.key.split.as_str()),
+        strings(|row| &row.key.content_hash),
+        channels(&pooled, dtype, spec)?,
+        grid,
+    ];
+    RecordBatch::try_new(schema.clone(), columns)
+}
+
+/// All numbers of some rows, a list for each region.
+fn channels(rows: &[&[f16]], dtype: Dtype, spec: &FeatureSpec) -> Result<ArrayRef, ArrowError> {
+    let numbers = rows.concat();
+    let numbers: ArrayRef = match dtype {
+        Dtype::F16 => Arc::new(PrimitiveArray::<Float16Type>::from(numbers)),
+        Dtype::F32 => Arc::new(PrimitiveArray::<Float32Type>::from(numbers.to_f32_vec())),
+    };
+    lists(numbers, spec.channels)
+}
+
+fn lists(values: ArrayRef, length: usize) -> Result<ArrayRef, ArrowError> {
+    let item = item(values.data_type().clone());
+    Ok(Arc::new(FixedSizeListArray::try_new(item, length as i32, values, None)?))
+}

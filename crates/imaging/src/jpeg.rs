@@ -1,0 +1,41 @@
+//! JPEG pixels by libjpeg, bit for bit those of Pillow and so of the pipelines that the backbones were trained with.
+//!
+//! Decoders are free to round, and the `image` crate's rounds otherwise: by 0.2 levels on average, which moves the
+//! features of EfficientNet-Lite0 by 4 % (relative error, median), as much as another resizing kernel would.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use image::{ImageFormat, RgbImage};
+use mozjpeg::{ColorSpace, Decompress};
+
+use crate::decode::ImageError;
+
+/// The pixels of a JPEG; nothing for other formats, and for CMYK, of which libjpeg makes no RGB.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Option<RgbImage>, ImageError> {
+    if image::guess_format(bytes).ok() != Some(ImageFormat::Jpeg) {
+        return Ok(None);
+    }
+    // libjpeg leaves by unwinding when it gives up; no state of ours outlives that.
+    match catch_unwind(AssertUnwindSafe(|| pixels(bytes))) {
+        Ok(pixels) => pixels.map_err(|error| ImageError::Damaged(error.to_string())),
+        Err(message) => Err(ImageError::Damaged(reason(message.as_ref()))),
+    }
+}
+
+fn pixels(bytes: &[u8]) -> std::io::Result<Option<RgbImage>> {
+    let header = Decompress::new_mem(bytes)?;
+    if matches!(header.color_space(), ColorSpace::JCS_CMYK | ColorSpace::JCS_YCCK) {
+        return Ok(None);
+    }
+    let mut scan = header.rgb()?;
+    let (width, height) = (scan.width() as u32, scan.height() as u32);
+    let pixels = scan.read_scanlines::<u8>()?;
+    scan.finish()?;
+    Ok(RgbImage::from_raw(width, height, pixels))
+}
+
+fn reason(message: &(dyn Any + Send)) -> String {
+    let text = message.downcast_ref::<String>().map_or("the decoder gave up", String::as_str);
+    text.trim_start_matches("libjpeg fatal error: ").to_owned()
+}

@@ -1,0 +1,62 @@
+//! Where a network computes, and with which numbers.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind};
+
+/// The numbers inside a network; images and grids are f32 either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// bfloat16: 8 bits of mantissa, about twice as fast where the processor multiplies it.
+    Bf16,
+}
+
+/// A device and a precision that it is good at. Any device will do for f32: `Device::Cpu.into()`.
+#[derive(Clone, Copy, Debug)]
+pub struct Placement {
+    pub(super) device: Device,
+    precision: Precision,
+}
+
+/// The processor has no instructions for bfloat16.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this processor lacks AVX512_BF16, without which bf16 is slower than f32: use f32")]
+pub struct SlowPrecision;
+
+impl Placement {
+    /// Refuses bf16 on a CPU that would have to emulate it.
+    pub fn new(device: Device, precision: Precision) -> Result<Self, SlowPrecision> {
+        match (precision, device) {
+            (Precision::Bf16, Device::Cpu) if !cpu_has_bf16() => Err(SlowPrecision),
+            _ => Ok(Self { device, precision }),
+        }
+    }
+
+    /// The element type of weights and activations.
+    pub(super) fn kind(self) -> Kind {
+        match self.precision {
+            Precision::F32 => Kind::Float,
+            Precision::Bf16 => Kind::BFloat16,
+        }
+    }
+}
+
+impl From<Device> for Placement {
+    fn from(device: Device) -> Self {
+        Self { device, precision: Precision::F32 }
+    }
+}
+
+/// Every processor with AMX has AVX512_BF16, too.
+#[cfg(target_arch = "x86_64")]
+fn cpu_has_bf16() -> bool {
+    std::arch::is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn cpu_has_bf16() -> bool {
+    false
+}

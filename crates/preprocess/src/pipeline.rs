@@ -1,0 +1,147 @@
+//! Images in, parts out: decoding threads, network threads and a writer, joined by bounded channels.
+//!
+//! Each network thread has its own handle on the backbone, with libtorch's inner threads off: on a CPU, independent
+//! batches share nothing, so no core waits for another. The channels bound what is in flight to a few batches and
+//! two parts, whatever the number of images.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use artifacts::progress::Progress;
+use crossbeam_channel::bounded;
+use model::backbone::Backbone;
+use rayon::ThreadPoolBuilder;
+use rayon::iter::{ParallelBridge, ParallelIterator};
+
+use crate::extract::{Batch, Extractor, Pixels};
+use crate::parts::{FullPart, Writer};
+
+/// Computes and writes all that `writer` wants, with `workers` threads a step (0: one a core).
+pub(crate) fn run(
+    extractor: &Extractor,
+    backbone: &Backbone,
+    workers: usize,
+    mut writer: Writer,
+    progress: &Progress,
+) -> anyhow::Result<Waits> {
+    let cores = available_parallelism().map_or(1, usize::from);
+    let decoders = if workers == 0 { cores } else { workers };
+    // A GPU takes one batch after the other anyway.
+    let networks = if backbone.device().is_cuda() { 1 } else { decoders };
+    // Each thread is one thread of libtorch, too: set where it is asked for, and again in the threads themselves.
+    tch::set_num_threads(1);
+    let pool = ThreadPoolBuilder::new().num_threads(decoders).build()?;
+    let waits = Waits::new(decoders, networks);
+    let batches = writer.batches(extractor.batch_size);
+    let pen = writer.pen();
+    let (decoded, to_network) = bounded::<Pixels>(2 * networks);
+    let (computed, to_collector) = bounded(2 * networks);
+    let (full, to_pen) = sync_channel::<FullPart>(1);
+    let bytes = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        let (pool, waits, bytes) = (&pool, &waits, &bytes);
+        scope.spawn(move || {
+            pool.install(|| {
+                // The bridge hands batches out in order, so parts fill one after the other. When nobody wants
+                // pixels any more, somebody else failed, and says why.
+                let _ = batches.into_iter().par_bridge().try_for_each(|batch: Batch| {
+                    let pixels = extractor.decode(batch);
+                    waits.decoders.time(|| decoded.send(pixels))
+                });
+            });
+        });
+        for backbone in std::iter::repeat_with(|| backbone.clone()).take(networks) {
+            let (to_network, computed) = (to_network.clone(), computed.clone());
+            scope.spawn(move || {
+                tch::set_num_threads(1);
+                while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
+                    let features = extractor.features(&backbone, &pixels);
+                    let failed = features.is_err();
+                    let images = pixels.batch.images.len();
+                    let read = bytes.fetch_add(pixels.bytes, Ordering::Relaxed) + pixels.bytes;
+                    if computed.send((pixels.batch, features)).is_err() || failed {
+                        return;
+                    }
+                    progress.message(format!("{:.1} MB/s", read as f64 / 1e6 / progress.seconds().max(1e-9)));
+                    progress.add(images);
+                }
+            });
+        }
+        drop((to_network, computed));
+        let written = scope.spawn(move || -> anyhow::Result<()> {
+            while let Ok(part) = waits.writer.time(|| to_pen.recv()) {
+                pen.write(part)?;
+            }
+            Ok(())
+        });
+        let mut collect = || -> anyhow::Result<()> {
+            loop {
+                for part in writer.full() {
+                    if full.send(part).is_err() {
+                        return Ok(()); // the writer failed, and says why below
+                    }
+                }
+                let Ok((batch, features)) = to_collector.recv() else { return Ok(()) };
+                writer.accept(&batch, features?);
+            }
+        };
+        let collected = collect();
+        // Whoever still sends must not wait for ever.
+        drop((full, to_collector));
+        let written = written.join().map_err(|_| anyhow::anyhow!("the Parquet writer panicked"))?;
+        collected.and(written)
+    })?;
+    Ok(waits)
+}
+
+/// The share of their time that threads of each kind spent waiting for their neighbours.
+pub(crate) struct Waits {
+    decoders: Clock,
+    networks: Clock,
+    writer: Clock,
+    started: Instant,
+}
+
+struct Clock {
+    threads: usize,
+    nanoseconds: AtomicU64,
+}
+
+impl Waits {
+    fn new(decoders: usize, networks: usize) -> Waits {
+        let clock = |threads| Clock { threads, nanoseconds: AtomicU64::new(0) };
+        Waits {
+            decoders: clock(decoders),
+            networks: clock(networks),
+            writer: clock(1),
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Clock {
+    fn time<T>(&self, wait: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let value = wait();
+        self.nanoseconds.fetch_add(started.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        value
+    }
+}
+
+impl fmt::Display for Waits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let elapsed = self.started.elapsed().as_nanos() as f64;
+        let share = |clock: &Clock| {
+            let waited = clock.nanoseconds.load(Ordering::Relaxed) as f64;
+            100.0 * waited / (elapsed * clock.threads as f64)
+        };
+        let [decoders, networks, writer] = [&self.decoders, &self.networks, &self.writer].map(share);
+        write!(
+            f,
+            "waiting: decoding {decoders:.0} % of its time, the network {networks:.0} %, writing {writer:.0} %"
+        )
+    }
+}

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Measurements beside peers, in one run each. Python is $CAPTIONING_PYTHON or python3; a script names what it imports.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python="${CAPTIONING_PYTHON:-python3}"
+what="${1:-}"
+[ $# -gt 0 ] && shift
+case "$what" in
+    features) # FOLDER_OF_IMAGES: the feature stage against PyTorch and Pillow
+        cargo build --release --locked --quiet -p imaging --example decode
+        "$python" scripts/bench/features.py "$@" ;;
+    fidelity) # FOLDER_OF_IMAGES: our features against those of a PyTorch pipeline
+        "$python" scripts/bench/fidelity.py "$@" ;;
+    reader) # FEATURE_FOLDER: the feature reader against HDF5 and .npy in Python
+        cargo run --release --locked --quiet -p artifacts --example read_features -- "$@"
+        "$python" scripts/bench/reader.py "$@" ;;
+    networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
+        OMP_NUM_THREADS=1 cargo bench --locked --quiet -p model --bench backbones -- "$@" ;;
+    *)
+        echo "just bench WHAT ARGUMENTS, where WHAT is:" >&2
+        sed -n 's/^    \([a-z]*\)) # /  \1  /p' "$0" >&2
+        exit 2 ;;
+esac
