@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use artifacts::{RunFolder, Split, manifest};
+use artifacts::{Manifest, RunFolder, Split, manifest};
 use metrics::bootstrap::{Bootstrap, Comparison};
 use metrics::{Evaluation, Scores};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::compare::{Rescored, TEST};
 use crate::score::ScoreFile;
 use crate::table::{cell, p_text};
-use crate::{blind, compare, human};
+use crate::{blind, has_scores, human};
 
 /// The table of an ablation.
 #[derive(Serialize)]
@@ -165,8 +165,9 @@ fn evaluated(run: &Path, split: Split) -> anyhow::Result<BTreeMap<String, PathBu
     for entry in entries {
         let name = entry?.file_name().to_string_lossy().into_owned();
         let evaluation = folder.evaluate(&name, split);
-        let decoder = ![blind::NAME, human::NAME, compare::NAME].contains(&name.as_str());
-        if decoder && evaluation.join(manifest::FILE).is_file() {
+        let decoder = ![blind::NAME, human::NAME].contains(&name.as_str());
+        let finished = evaluation.join(manifest::FILE).is_file();
+        if decoder && finished && has_scores(&Manifest::read(&evaluation)?) {
             found.insert(name, evaluation);
         }
     }

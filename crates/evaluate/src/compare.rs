@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 /// File name in the folder of the comparison.
 pub(crate) const FILE: &str = "comparison.json";
-/// Name of the comparison among the evaluations.
+/// Name of the comparison among the evaluations, after that of the features.
 pub(crate) const NAME: &str = "comparison";
 
 /// `comparison.json`: what each decoder gains over the baseline.

@@ -180,23 +180,4 @@ fn script_text(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_text_ends_the_script_element() {
-        let text = script_text(&serde_json::json!({ "caption": "</script><!-- <script>" }));
-        assert!(!text.contains('<'));
-        let back: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(back["caption"], "</script><!-- <script>");
-    }
-
-    #[test]
-    fn the_template_has_its_places_in_order_and_loads_nothing() {
-        let at = PLACES.map(|place| TEMPLATE.find(place).unwrap());
-        assert!(at[0] < at[1]);
-        for outside in ["http:", "https:", "src=", "@import", "fetch("] {
-            assert!(!TEMPLATE.contains(outside), "{outside}");
-        }
-    }
-}
+mod tests;

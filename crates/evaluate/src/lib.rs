@@ -291,10 +291,11 @@ impl Evaluation<'_> {
     }
 
     /// Every decoder against the one without attention; `None` when that one was not trained, or alone.
-    fn comparison(&self, names: &[String], baseline: &str) -> anyhow::Result<Option<Outcome>> {
+    fn comparison(&self, names: &[String], features: &str) -> anyhow::Result<Option<Outcome>> {
+        let baseline = model_name(features, BASELINE);
         let folder = |name: &str| self.context.folder.evaluate(name, self.settings.split);
         let others: Vec<(String, PathBuf)> =
-            names.iter().filter(|name| *name != baseline).map(|name| (name.clone(), folder(name))).collect();
+            names.iter().filter(|name| **name != baseline).map(|name| (name.clone(), folder(name))).collect();
         if others.len() == names.len() || others.is_empty() {
             return Ok(None);
         }
@@ -304,8 +305,8 @@ impl Evaluation<'_> {
             let hash = Manifest::read(&folder(name))?.hash_of(&folder(name), per_image::FILE)?;
             recipe = recipe.input(format!("evaluate/{name}"), hash);
         }
-        let made = self.guard(compare::NAME, recipe, |work| {
-            let file = compare::compare((baseline, &folder(baseline)), &others, self.bootstrap())?;
+        let made = self.guard(&model_name(features, compare::NAME), recipe, |work| {
+            let file = compare::compare((&baseline, &folder(&baseline)), &others, self.bootstrap())?;
             artifacts::atomic::write_json(&work.path(compare::FILE), &file)
                 .context("cannot write the comparison")?;
             Ok(work.finish(&[compare::FILE], Map::new())?)
@@ -346,7 +347,7 @@ fn finish(work: Work, file: &ScoreFile, more: Vec<String>) -> anyhow::Result<Man
 }
 
 /// Whether there were captions to score: people who wrote one reference each cannot be compared.
-fn has_scores(manifest: &Manifest) -> bool {
+pub(crate) fn has_scores(manifest: &Manifest) -> bool {
     manifest.outputs.iter().any(|output| output.file == score::FILE)
 }
 
