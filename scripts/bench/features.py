@@ -11,6 +11,7 @@ best of the rounds counts, because a machine is never idle.
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,7 @@ def network(weights):
     from torchvision.models import resnet50
 
     model = resnet50()
-    model.load_state_dict(load_file(weights))
+    model.load_state_dict(load_file(weights), strict=False)  # the classifier is not used
     trunk = torch.nn.Sequential(*list(model.children())[:-2])
     return trunk.eval()
 
@@ -131,7 +132,11 @@ def ours(paths, weights, out, *settings):
         f'[run]\nname = "bench"\nfolder = "{out}/runs"\nweights = "{Path(weights).parent}"\n'
         f'[dataset]\nlayout = "table"\nroot = "{out}/captions.jsonl"\n[preprocess]\nbackbone = "resnet50"\n'
     )
-    lines = (json.dumps({"image": str(path), "caption": "a photo"}) for path in paths)
+    # A dataset's images lie below its table.
+    names = [f"{number}{Path(path).suffix}" for number, path in enumerate(paths)]
+    for path, name in zip(paths, names):
+        shutil.copy(path, out / name)
+    lines = (json.dumps({"image": name, "caption": "a photo"}) for name in names)
     (out / "captions.jsonl").write_text("\n".join(lines) + "\n")
     program = ROOT / "target/release"
     subprocess.run([program / "dataset", "--config", config, "-q"], check=True)

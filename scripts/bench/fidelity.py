@@ -7,6 +7,7 @@ the release programs. Prints the relative L2 error of the 7x7x1280 grids, and of
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,9 +34,12 @@ def reference(model, path):
 
 
 def ours(paths, out):
-    (out / "captions.jsonl").write_text(
-        "\n".join(json.dumps({"image": str(path), "caption": "a photo"}) for path in paths) + "\n"
-    )
+    # A dataset's images lie below its table.
+    names = {f"{number}{path.suffix}": path for number, path in enumerate(paths)}
+    for name, path in names.items():
+        shutil.copy(path, out / name)
+    lines = (json.dumps({"image": name, "caption": "a photo"}) for name in names)
+    (out / "captions.jsonl").write_text("\n".join(lines) + "\n")
     config = out / "fidelity.toml"
     config.write_text(
         f'[run]\nname = "fidelity"\nfolder = "{out}"\nweights = "{ROOT}/data/weights"\n'
@@ -45,7 +49,7 @@ def ours(paths, out):
         subprocess.run([ROOT / "target/release" / stage, "--config", config, "-q"], check=True)
     folder = out / "fidelity"
     images = pq.read_table(folder / "dataset/images.parquet").to_pylist()
-    by_id = {image["image_id"]: image["path"] for image in images}
+    by_id = {image["image_id"]: names[image["path"]] for image in images}
     rows = pq.ParquetDataset(sorted((folder / "features/efficientnet_lite0").glob("part-*.parquet"))).read()
     for row in rows.to_pylist():
         yield by_id[row["image_id"]], np.array(row["grid"], np.float32), np.array(row["pooled"], np.float32)

@@ -12,7 +12,7 @@ use model::backbone::{Backbone, BackboneSpec, Placement, Precision};
 use model::weights::{self, NamedTensors};
 use tch::{Device, Kind, Tensor};
 
-/// As in the programs; without it a third of the time goes into page faults.
+/// As in the programs.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
