@@ -11,10 +11,10 @@ use artifacts::images::Images;
 use artifacts::objects::{self, ObjectRow};
 use artifacts::{Manifest, table};
 use imaging::Transform;
+use imaging::attention::seen_share;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Captioned;
-use crate::view::seen_share;
 
 /// Pixels of the network's input around a box that still count, as in the pointing game's paper.
 const TOLERANCE: f64 = 15.0;

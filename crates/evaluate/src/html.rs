@@ -12,6 +12,7 @@ use artifacts::stage::Work;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
+use imaging::attention::View;
 use metrics::{NAMES, Scores};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -21,7 +22,7 @@ use crate::decode::{Beam, Captioned, Seen};
 use crate::references::{Reference, References};
 use crate::score::ScoreFile;
 use crate::table;
-use crate::view::View;
+use crate::view;
 
 /// File name in the evaluation folder.
 pub(crate) const FILE: &str = "report.html";
@@ -140,7 +141,7 @@ struct Photo {
 
 impl Photo {
     fn read(reference: &Reference, seen: &Seen) -> anyhow::Result<Photo> {
-        let View { photo, seen } = View::open(&reference.path, &seen.transform, PHOTO)?;
+        let View { photo, seen } = view::open(&reference.path, &seen.transform, PHOTO)?;
         let mut jpeg = Cursor::new(Vec::new());
         photo.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY))?;
         Ok(Photo { jpeg: jpeg.into_inner(), size: [photo.width(), photo.height()], seen })
