@@ -1,4 +1,4 @@
-//! Scores COCO-format files and times each step: the native half of `scripts/bench_metrics.py`.
+//! Scores COCO-format files and times each step: the native half of `scripts/bench/metrics.py`.
 //!
 //! `score references.json hypotheses.json`, images in the order of the hypotheses, all on one thread.
 

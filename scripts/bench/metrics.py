@@ -3,7 +3,7 @@
 
     pip install pycocoevalcap==1.2        # and a Java runtime on the path
     cargo build --release -p metrics --example score
-    python scripts/bench_metrics.py [--images 5000] [--captions FILE]
+    python scripts/bench/metrics.py [--images 5000] [--captions FILE]
 
 Captions are put together from the lines of FILE (one caption a line; by default from a small grammar): five references
 and one hypothesis an image. Both sides run on one core.
@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-EXAMPLE = Path(__file__).parent.parent / "target/release/examples/score"
+EXAMPLE = Path(__file__).parents[2] / "target/release/examples/score"
 PARTS = [
     ["A", "The", "One", "Some", "This"],
     ["small", "black", "brown and white", "wet", "young", "old", "smiling", "running", "long-haired"],
