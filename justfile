@@ -46,6 +46,11 @@ evaluate config="configs/demo.toml" *args: build
 [group('pipeline')]
 ablation config="configs/demo.toml": (train config) (evaluate config)
     {{bin}}/evaluate compare data/runs/{{file_stem(config)}}
+# Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
+[group('use it')]
+[positional-arguments]
+caption *args: build
+    @{{bin}}/caption "$@"
 
 # What a run has made so far
 [group('look')]
@@ -61,6 +66,11 @@ show path: build
 [group('look')]
 backbones: build
     {{bin}}/preprocess backbones
+
+# What a folder of features holds, and the images most like one: just inspect FOLDER --like ID --sheet like.png
+[group('look')]
+inspect folder *args: build
+    {{bin}}/preprocess inspect {{folder}} {{args}}
 
 # Fetches and checks the weights of a backbone into data/weights
 [group('set-up')]

@@ -4,10 +4,13 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
+use artifacts::features::Part;
+use artifacts::images::Images;
 use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
-use image::{ImageFormat, Rgb, RgbImage};
+use image::codecs::gif::GifEncoder;
+use image::{DynamicImage, Frame, ImageFormat, Rgb, RgbImage};
 use pipeline_tests::{Workspace, message};
 use preprocess::Preprocess;
 use text::Text;
@@ -25,10 +28,25 @@ backbone = "resnet18"
 max_bad_fraction = 0.5
 "#;
 
-fn jpeg(shade: u8) -> Vec<u8> {
+fn encoded(image: &RgbImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Vec::new();
+    image.write_to(&mut Cursor::new(&mut bytes), format).unwrap();
+    bytes
+}
+
+fn jpeg(shade: u8) -> Vec<u8> {
     let image = RgbImage::from_fn(80, 60, |x, y| Rgb([x as u8 * 3, y as u8 * 4, shade]));
-    image.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Jpeg).unwrap();
+    encoded(&image, ImageFormat::Jpeg)
+}
+
+fn animation(frames: &[&RgbImage]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    for &frame in frames {
+        let frame = DynamicImage::ImageRgb8(frame.clone()).into_rgba8();
+        encoder.encode_frame(Frame::new(frame)).unwrap();
+    }
+    drop(encoder);
     bytes
 }
 
@@ -117,6 +135,145 @@ fn an_image_damaged_inside_is_skipped_by_extraction_and_scores_nothing() {
     let missing = warnings(&folder.evaluate("resnet18-lstm", Split::Val));
     assert_eq!(missing.len(), 1, "the image without features counts, with a score of 0");
     assert!(missing[0].starts_with("good0: has no caption"), "{missing:?}");
+}
+
+#[test]
+fn odd_images_that_a_viewer_opens_are_used() {
+    let workspace = table_workspace();
+    let png = |image: &RgbImage| encoded(image, ImageFormat::Png);
+    let first = RgbImage::from_fn(60, 40, |x, _| Rgb(if x < 20 { [250, 10, 10] } else { [10, 10, 250] }));
+    let odd = [
+        ("really-a-png.jpg", png(&first)),
+        ("moving.gif", animation(&[&first, &RgbImage::from_pixel(60, 40, Rgb([0, 255, 0]))])),
+        ("dot.png", png(&RgbImage::from_pixel(1, 1, Rgb([9, 99, 199])))),
+        ("wide.jpg", encoded(&RgbImage::from_pixel(1000, 20, Rgb([9, 99, 199])), ImageFormat::Jpeg)),
+        ("tall.png", png(&RgbImage::from_pixel(20, 1000, Rgb([9, 99, 199])))),
+    ];
+    table(&workspace, 2, &odd);
+    workspace.run::<Dataset>(&[]).unwrap();
+    workspace.run::<Preprocess>(&[]).unwrap();
+    let folder = workspace.run_folder();
+    assert!(warnings(&folder.dataset()).is_empty());
+    let features = folder.features("resnet18");
+    assert!(warnings(&features).is_empty());
+
+    let file = Manifest::read(&features).unwrap().outputs.remove(0).file;
+    let part = Part::open(&features.join(file)).unwrap();
+    let grid = |id: &str| {
+        let mut grid = Vec::new();
+        let row = part.keys.iter().position(|key| key.image_id == id).unwrap();
+        part.grid(row, &mut grid).unwrap();
+        grid
+    };
+    assert_eq!(part.keys.len(), 7);
+    assert!(part.keys.iter().all(|key| grid(&key.image_id).iter().all(|value| value.is_finite())));
+    assert!(grid("moving") == grid("really-a-png"), "an animation is its first frame");
+    assert!(grid("dot") == grid("tall"), "one colour is one colour in any shape");
+}
+
+#[test]
+fn an_image_that_only_extraction_finds_unusable_is_counted_there() {
+    let workspace = table_workspace();
+    let mut damaged =
+        encoded(&RgbImage::from_fn(90, 70, |x, y| Rgb([x as u8, y as u8, 7])), ImageFormat::Png);
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 20].fill(0xaa);
+    table(&workspace, 8, &[("damaged.png", damaged)]);
+    workspace.run::<Dataset>(&[]).unwrap();
+    assert!(warnings(&workspace.run_folder().dataset()).is_empty(), "its header is sound");
+    fs::remove_file(workspace.path("raw/good1.jpg")).unwrap();
+    fs::remove_file(workspace.path("raw/good2.jpg")).unwrap();
+    fs::create_dir(workspace.path("raw/good2.jpg")).unwrap();
+
+    let message = message(workspace.run::<Preprocess>(&["preprocess.max_bad_fraction=0.3"]));
+    assert!(
+        message.contains("3 of 9 images") && message.contains("good1.jpg: skipped: cannot be read"),
+        "{message}"
+    );
+    workspace.run::<Preprocess>(&[]).unwrap();
+    let skipped = warnings(&workspace.run_folder().features("resnet18"));
+    let reason = |name: &str| skipped.iter().find(|warning| warning.starts_with(name)).unwrap().clone();
+    assert_eq!(skipped.len(), 3);
+    assert!(reason("good1.jpg").contains("cannot be read"));
+    assert!(reason("good2.jpg").contains("cannot be read"));
+    assert!(reason("damaged.png").contains("damaged: "));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_no_readable_file_is_counted_with_its_reason() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    let workspace = table_workspace();
+    table(&workspace, 8, &[("locked.jpg", jpeg(1)), ("gone.jpg", jpeg(1))]);
+    let raw = workspace.path("raw");
+    fs::remove_file(raw.join("gone.jpg")).unwrap();
+    symlink("itself.jpg", raw.join("itself.jpg")).unwrap();
+    symlink(".", raw.join("around.jpg")).unwrap();
+    fs::create_dir(raw.join("folder.jpg")).unwrap();
+    fs::set_permissions(raw.join("locked.jpg"), fs::Permissions::from_mode(0o000)).unwrap();
+    let csv = raw.join("captions.csv");
+    let rows = ["itself.jpg", "around.jpg", "folder.jpg", "around.jpg/around.jpg/good1.jpg"];
+    let rows = rows.map(|name| format!("{name},a bad picture,train\n")).concat();
+    fs::write(&csv, fs::read_to_string(&csv).unwrap() + &rows).unwrap();
+
+    workspace.run::<Dataset>(&[]).unwrap();
+    let warnings = warnings(&workspace.run_folder().dataset());
+    let reason = |name: &str| warnings.iter().find(|warning| warning.starts_with(name)).unwrap().clone();
+    assert!(reason("gone.jpg").contains("file not found; its caption is left out"));
+    assert!(reason("itself.jpg").contains("cannot be opened: "));
+    assert!(reason("around.jpg:").contains("a folder, not a file"));
+    assert!(reason("folder.jpg").contains("a folder, not a file"));
+    if fs::read(raw.join("locked.jpg")).is_ok() {
+        println!("skipped: this user may read every file");
+        assert_eq!(warnings.len(), 4);
+    } else {
+        assert!(reason("locked.jpg").contains("cannot be read: "));
+        assert_eq!(warnings.len(), 5);
+    }
+    // A loop is walked as far as the table says, and no further.
+    let images = Images::read(&workspace.run_folder().dataset()).unwrap().rows;
+    assert!(images.iter().any(|row| row.image_id == "around.jpg/around.jpg/good1.jpg"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_name_that_is_no_text_is_counted() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let workspace = table_workspace();
+    let images = workspace.path("flickr/images");
+    fs::create_dir_all(&images).unwrap();
+    for name in ["a.jpg", "b.jpg", "c.jpg"] {
+        fs::write(images.join(name), jpeg(50)).unwrap();
+    }
+    fs::write(images.join(OsStr::from_bytes(b"caf\xe9.jpg")), jpeg(60)).unwrap();
+    std::os::unix::fs::symlink(".", images.join("loop")).unwrap();
+    let captions = "image,caption\na.jpg,one\nb.jpg,two\nc.jpg,three\n";
+    fs::write(workspace.path("flickr/captions.csv"), captions).unwrap();
+    let root = format!("dataset.root={}", workspace.path("flickr").display());
+    let flickr = ["dataset.layout=flickr8k", root.as_str(), "dataset.val_fraction=0.0"];
+    workspace.run::<Dataset>(&flickr).unwrap();
+    let warnings = warnings(&workspace.run_folder().dataset());
+    assert_eq!(warnings, ["images/caf\u{fffd}.jpg: skipped: no caption"]);
+}
+
+#[test]
+fn a_table_that_names_what_it_should_not_is_refused_with_its_line() {
+    let workspace = table_workspace();
+    table(&workspace, 2, &[("good1.jpg.jpg", jpeg(1)), ("good1.png", jpeg(2))]);
+    let refused = |csv: &[u8]| {
+        fs::write(workspace.path("raw/captions.csv"), csv).unwrap();
+        message(workspace.run::<Dataset>(&[]))
+    };
+    let outside = refused(b"image,caption\ngood0.jpg,fine\n../config.toml,not fine\n");
+    assert!(
+        outside.contains("captions.csv:3") && outside.contains("leaves the dataset's folder"),
+        "{outside}"
+    );
+    let latin = refused(b"image,caption\ngood0.jpg,caf\xe9\n");
+    assert!(latin.contains("captions.csv:2: not UTF-8"), "{latin}");
+    let twice = refused(b"image,caption\ngood1.jpg,a\ngood1.png,b\ngood1.jpg.jpg,c\n");
+    assert!(twice.contains("both get the image id `good1.jpg`"), "{twice}");
 }
 
 #[test]

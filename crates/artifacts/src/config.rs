@@ -178,9 +178,23 @@ impl Config {
     /// Names of the features that later stages read, side by side: of each `preprocess.backbone`, the first of
     /// `preprocess.views`.
     pub fn feature_sets(&self) -> Result<Vec<String>, ConfigError> {
+        let view = self.views()?.first().copied().unwrap_or_default();
+        self.sets_of(view)
+    }
+
+    /// The same sets seen in a mirror, when that view is among `preprocess.views` too.
+    pub fn mirrored_feature_sets(&self) -> Result<Option<Vec<String>>, ConfigError> {
+        let views = self.views()?;
+        let mirrored = views.first().map(|view| view.mirrored());
+        mirrored.filter(|view| views.contains(view)).map(|view| self.sets_of(view)).transpose()
+    }
+
+    fn views(&self) -> Result<Vec<View>, ConfigError> {
+        Ok(self.preprocess::<Option<_>>("views")?.unwrap_or_default())
+    }
+
+    fn sets_of(&self, view: View) -> Result<Vec<String>, ConfigError> {
         let backbones: Backbones = self.preprocess("backbone")?;
-        let views: Option<Vec<View>> = self.preprocess("views")?;
-        let view = views.and_then(|views| views.first().copied()).unwrap_or_default();
         Ok(backbones.names().iter().map(|backbone| set_name(backbone, view)).collect())
     }
 

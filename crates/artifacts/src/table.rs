@@ -14,6 +14,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use parquet::basic::{Compression, ZstdLevel};
+use parquet::errors::ParquetError;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder};
 use serde::Serialize;
@@ -38,6 +39,14 @@ pub enum TableError {
         path: PathBuf,
         /// The system's word.
         source: std::io::Error,
+    },
+    /// The disk is full, say; what was there before is untouched.
+    #[error("cannot write {}: {reason}; put that right and run the stage again", path.display())]
+    Write {
+        /// The table.
+        path: PathBuf,
+        /// What went wrong.
+        reason: String,
     },
     /// Not Parquet, cut short, or with other columns than expected.
     #[error("{} cannot be read as {kind}: {reason}; run the stage that writes it again", path.display())]
@@ -80,9 +89,9 @@ pub fn write<R: Row>(
         let mut writer = ArrowWriter::try_new(file, schema, Some(properties))?;
         writer.write(&batch)?;
         writer.close()?;
-        Ok::<_, parquet::errors::ParquetError>(())
+        Ok::<_, ParquetError>(())
     })
-    .map_err(|error| malformed(error.to_string()))
+    .map_err(|error| not_written(path, error))
 }
 
 /// Reads all rows of a table and its footer metadata.
@@ -135,6 +144,13 @@ pub fn row_count(path: &Path) -> Result<u64, TableError> {
     Ok(loaded.metadata().file_metadata().num_rows().max(0) as u64)
 }
 
+/// The columns of any Parquet file, each with its Arrow type in words.
+pub fn columns(path: &Path) -> Result<Vec<(String, String)>, TableError> {
+    let loaded = load_footer(path)?;
+    let fields = loaded.schema().fields().iter();
+    Ok(fields.map(|field| (field.name().clone(), field.data_type().to_string())).collect())
+}
+
 fn load_footer(path: &Path) -> Result<ArrowReaderMetadata, TableError> {
     let file = File::open(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
     ArrowReaderMetadata::load(&file, Default::default())
@@ -144,6 +160,15 @@ fn load_footer(path: &Path) -> Result<ArrowReaderMetadata, TableError> {
 fn footer(pairs: Option<&Vec<KeyValue>>) -> HashMap<String, String> {
     let pairs = pairs.into_iter().flatten();
     pairs.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default())).collect()
+}
+
+/// The system's own word, where there is one.
+pub(crate) fn not_written(path: &Path, error: ParquetError) -> TableError {
+    let reason = match error {
+        ParquetError::External(source) => source.to_string(),
+        other => other.to_string(),
+    };
+    TableError::Write { path: path.to_owned(), reason }
 }
 
 pub(crate) fn malformed(path: &Path, kind: &str, reason: String) -> TableError {

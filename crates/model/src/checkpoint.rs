@@ -6,13 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use artifacts::features::{FeatureSpec, joined_shape};
+use artifacts::features::{FeatureSpec, Join};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::decoder::{Decoder, DecoderConfig, Dimensions};
+use crate::decoder::{Decoder, DecoderConfig, Dimensions, Ensemble};
 use crate::weights::{self, NamedTensors, WeightsError};
 
 /// File name in the train folder.
@@ -33,6 +33,18 @@ pub struct Header {
     pub provenance: serde_json::Value,
 }
 
+impl Header {
+    /// What the decoder learns from its data.
+    pub fn dimensions(&self) -> Dimensions {
+        let join = Join::new(&self.features);
+        Dimensions {
+            channels: join.channels() as i64,
+            regions: join.grid().iter().product::<usize>() as i64,
+            vocabulary: self.vocabulary.len() as i64,
+        }
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Versioned {
     format: u32,
@@ -46,6 +58,9 @@ pub enum CheckpointError {
     /// The file is damaged or does not hold the network that its header describes.
     #[error("checkpoint {0}")]
     File(#[from] WeightsError),
+    /// libtorch refused.
+    #[error("cannot set up the decoder: {0}")]
+    Torch(#[from] tch::TchError),
     /// A safetensors file, but not one of ours, or of another version.
     #[error("{} is no checkpoint of this program: {reason}", path.display())]
     Header {
@@ -54,26 +69,92 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// Checkpoints that write other words or read other features cannot be averaged.
+    #[error(
+        "{} and {} make no ensemble, their {what} differ: train them on the same text and features",
+        first.display(),
+        other.display()
+    )]
+    Ensemble {
+        /// The first checkpoint.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// No checkpoint was named.
+    #[error("an ensemble needs at least one checkpoint")]
+    NoMembers,
+}
+
+struct Member {
+    config: DecoderConfig,
+    store: VarStore,
+}
+
+impl Member {
+    /// A network with this member's weights, in the memory of which they lie.
+    fn decoder(&self, dimensions: Dimensions) -> Result<(Member, Box<dyn Decoder>), tch::TchError> {
+        let store = VarStore::new(self.store.device());
+        let decoder = self.config.build(&store.root(), dimensions);
+        let ours = self.store.variables();
+        for (name, mut variable) in store.variables() {
+            if let Some(source) = ours.get(&name) {
+                tch::no_grad(|| variable.f_set_data(source))?;
+            }
+        }
+        Ok((Member { config: self.config.clone(), store }, decoder))
+    }
 }
 
 /// A decoder ready to write captions.
 pub struct Model {
-    /// What it knows beside its weights.
+    /// What it knows beside its weights; of an ensemble, the first member's header: vocabulary and features are those
+    /// of all members, architecture and provenance only its own.
     pub header: Header,
     /// The network.
     pub decoder: Box<dyn Decoder>,
-    store: VarStore,
+    device: Device,
+    /// One, or those of an ensemble.
+    members: Vec<Member>,
 }
 
 impl Model {
+    /// The same decoder for another thread; the two share the memory of the weights.
+    ///
+    /// A tensor may move between threads but not be shared by them.
+    pub fn share(&self) -> Result<Model, tch::TchError> {
+        Model::assemble(self.header.clone(), &self.members, self.device)
+    }
+
+    /// One decoder, or the ensemble of several, with the weights of `members`, of which there is at least one.
+    fn assemble(header: Header, members: &[Member], device: Device) -> Result<Model, tch::TchError> {
+        let dimensions = header.dimensions();
+        let built: Vec<_> =
+            members.iter().map(|member| member.decoder(dimensions)).collect::<Result<_, _>>()?;
+        let (members, mut decoders): (Vec<_>, Vec<_>) = built.into_iter().unzip();
+        let decoder = if decoders.len() == 1 {
+            decoders.remove(0)
+        } else {
+            let example = Tensor::zeros([1, dimensions.regions, dimensions.channels], (Kind::Float, device));
+            Box::new(Ensemble::new(decoders, &example))
+        };
+        Ok(Model { header, decoder, device, members })
+    }
+
     /// Where the network runs.
     pub fn device(&self) -> Device {
-        self.store.device()
+        self.device
     }
 
     /// Number of trained numbers.
     pub fn parameters(&self) -> usize {
-        self.store.variables().values().map(tch::Tensor::numel).sum()
+        self.members
+            .iter()
+            .flat_map(|member| member.store.variables())
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
     }
 }
 
@@ -97,12 +178,35 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     }
     let header =
         serde_json::from_value::<Versioned>(value).map_err(|error| refuse(error.to_string()))?.header;
-    let (_, channels) = joined_shape(&header.features).map_err(|error| refuse(error.to_string()))?;
-    let dimensions = Dimensions { channels: channels as i64, vocabulary: header.vocabulary.len() as i64 };
     let store = VarStore::new(device);
-    let decoder = header.decoder.build(&store.root(), dimensions);
+    let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
-    Ok(Model { header, decoder, store })
+    let members = vec![Member { config: header.decoder.clone(), store }];
+    Ok(Model { header, decoder, device, members })
+}
+
+/// Loads checkpoints as one model that writes by the mean of their probabilities. They must share vocabulary and
+/// features.
+pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, CheckpointError> {
+    let models: Vec<Model> = paths.iter().map(|path| load(path, device)).collect::<Result<_, _>>()?;
+    let (first, others) = models.split_first().ok_or(CheckpointError::NoMembers)?;
+    for (model, other) in others.iter().zip(&paths[1..]) {
+        let differences = [
+            ("vocabularies", model.header.vocabulary != first.header.vocabulary),
+            ("features", model.header.features != first.header.features),
+        ];
+        if let Some(&(what, _)) = differences.iter().find(|(_, differ)| *differ) {
+            return Err(CheckpointError::Ensemble { first: paths[0].clone(), other: other.clone(), what });
+        }
+    }
+    let header = first.header.clone();
+    let members: Vec<Member> = models.into_iter().flat_map(|model| model.members).collect();
+    Ok(Model::assemble(header, &members, device)?)
+}
+
+/// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
+pub fn restore_decoder(path: &Path, store: &VarStore) -> Result<(), CheckpointError> {
+    Ok(restore(&weights::read(path)?, store.variables())?)
 }
 
 /// Fills `targets` with the tensors of the same names and shapes.
@@ -119,8 +223,6 @@ pub fn restore(
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
     use crate::decoder::SoftAttentionConfig;
 
@@ -146,7 +248,8 @@ mod tests {
 
     fn saved(path: &Path) -> (VarStore, Box<dyn Decoder>) {
         let store = VarStore::new(Device::Cpu);
-        let decoder = header().decoder.build(&store.root(), Dimensions { channels: 6, vocabulary: 6 });
+        let decoder =
+            header().decoder.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 6 });
         save(path, &header(), &store).unwrap();
         (store, decoder)
     }
@@ -163,6 +266,62 @@ mod tests {
         let score =
             |decoder: &dyn Decoder| decoder.forward(&decoder.encode(&grid, false), &words, false).logits;
         assert_eq!(score(decoder.as_ref()), score(loaded.decoder.as_ref()));
+    }
+
+    #[test]
+    fn an_ensemble_averages_and_counts_its_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        let members = paths.each_ref().map(|path| saved(path));
+        let loaded = load_ensemble(&paths, Device::Cpu).unwrap();
+        assert_eq!(loaded.parameters(), 2 * load(&paths[0], Device::Cpu).unwrap().parameters());
+        let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
+        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+        let probabilities = |decoder: &dyn Decoder| {
+            decoder.forward(&decoder.encode(&grid, false), &words, false).logits.softmax(-1, Kind::Float)
+        };
+        let [a, b] = members.each_ref().map(|(_, decoder)| probabilities(decoder.as_ref()));
+        let difference = (probabilities(loaded.decoder.as_ref()) - (a + b) / 2.0).abs().max();
+        assert!(difference.double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn checkpoints_that_do_not_fit_make_no_ensemble() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, other] = ["first", "other"].map(|name| folder.path().join(name));
+        let (store, _) = saved(&first);
+        let refused = |header: &Header| {
+            save(&other, header, &store).unwrap();
+            load_ensemble(&[first.clone(), other.clone()], Device::Cpu).err().unwrap().to_string()
+        };
+        let vocabulary = Vocabulary::new(["dog".to_owned(), "walks".to_owned()]).unwrap();
+        let error = refused(&Header { vocabulary, ..header() });
+        assert!(error.contains("their vocabularies differ"), "{error}");
+        let mut features = header().features;
+        features[0].weights_sha256 = "1".repeat(64);
+        let error = refused(&Header { features, ..header() });
+        assert!(error.contains("other make no ensemble, their features differ"), "{error}");
+        let error = load_ensemble(&[], Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("at least one checkpoint"), "{error}");
+    }
+
+    #[test]
+    fn a_shared_decoder_scores_as_the_first_on_a_thread_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        saved(&path);
+        let first = load(&path, Device::Cpu).unwrap();
+        let second = first.share().unwrap();
+        let (of_first, of_second) = (first.members[0].store.variables(), second.members[0].store.variables());
+        assert!(of_first.iter().all(|(name, tensor)| tensor.data_ptr() == of_second[name].data_ptr()));
+        let score = |model: &Model| {
+            let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));
+            let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+            let logits = model.decoder.forward(&model.decoder.encode(&grid, false), &words, false).logits;
+            Vec::<f32>::try_from(logits.flatten(0, -1)).unwrap()
+        };
+        let of_second = std::thread::spawn(move || score(&second)).join().unwrap();
+        assert_eq!(score(&first), of_second);
     }
 
     #[test]

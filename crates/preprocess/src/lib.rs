@@ -3,7 +3,9 @@
 //! Each backbone and each view of the images gives a set of features in a folder of its own. A set is made in parts;
 //! a part is complete or absent, and the rows of older parts are used again wherever the image is the same.
 
+mod contact_sheet;
 mod extract;
+pub mod inspect;
 mod parts;
 mod pipeline;
 mod shard;
@@ -57,7 +59,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             backbone: Backbones::default(),
-            views: vec![View::Centre],
+            views: vec![View::default()],
             precision: Precision::F32,
             dtype: Dtype::F16,
             part_images: 512,

@@ -1,4 +1,4 @@
-//! The `preprocess` stage on the command line, and what goes with it: the list of backbones and their weights.
+//! The `preprocess` stage on the command line, and what goes with it: backbones, their weights, a look at features.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use artifacts::cli;
 use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
-use preprocess::Preprocess;
+use preprocess::{Preprocess, inspect};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
@@ -39,12 +39,15 @@ enum Command {
         #[arg(long, default_value = "data/weights")]
         folder: PathBuf,
     },
+    /// Shows what a set of features holds, and the images most like a given one.
+    Inspect(inspect::Request),
 }
 
 fn main() -> ExitCode {
     cli::main_with_commands::<Preprocess, Flags, Command>(|command| match command {
         Command::Backbones => list_backbones(),
         Command::Weights { backbone, folder } => fetch(&backbone, &folder),
+        Command::Inspect(request) => show(&request),
     })
 }
 
@@ -66,5 +69,17 @@ fn fetch(backbone: &str, folder: &std::path::Path) -> anyhow::Result<()> {
     let spec = BackboneSpec::named(backbone)?;
     let path = weights::ensure(spec, folder)?;
     writeln!(std::io::stdout(), "{}", path.display())?;
+    Ok(())
+}
+
+fn show(request: &inspect::Request) -> anyhow::Result<()> {
+    let report = inspect::inspect(request)?;
+    let mut out = std::io::stdout();
+    if request.json {
+        serde_json::to_writer_pretty(&mut out, &report)?;
+        writeln!(out)?;
+    } else {
+        writeln!(out, "{report}")?;
+    }
     Ok(())
 }

@@ -8,16 +8,13 @@ const LARGE_MULTIPLE: u32 = 64;
 
 /// What the backbone's own transform becomes for a view.
 pub(crate) fn transform(view: View, own: &Transform) -> Transform {
-    match view {
-        View::Centre => own.clone(),
-        View::Squash => Transform { squash: true, ..own.clone() },
-        View::Flip => Transform { mirror: true, ..own.clone() },
-        View::Large => {
-            let crop = (own.crop * 4 / 3).next_multiple_of(LARGE_MULTIPLE);
-            let resize = (f64::from(own.resize) * f64::from(crop) / f64::from(own.crop)).round() as u32;
-            Transform { crop, resize, ..own.clone() }
-        }
-    }
+    let (crop, resize) = if view.large {
+        let crop = (own.crop * 4 / 3).next_multiple_of(LARGE_MULTIPLE);
+        (crop, (f64::from(own.resize) * f64::from(crop) / f64::from(own.crop)).round() as u32)
+    } else {
+        (own.crop, own.resize)
+    };
+    Transform { crop, resize, squash: view.squash, mirror: view.flip, ..own.clone() }
 }
 
 #[cfg(test)]
@@ -29,7 +26,7 @@ mod tests {
     #[test]
     fn the_large_view_sees_the_same_part_of_the_image_on_a_finer_grid() {
         for spec in BackboneSpec::all() {
-            let large = transform(View::Large, &spec.transform);
+            let large = transform(View { large: true, ..View::default() }, &spec.transform);
             assert!(large.check().is_ok());
             assert!(spec.grid(large.crop) > spec.grid(spec.transform.crop), "{}", spec.name);
             let [own, larger] = [&spec.transform, &large].map(|transform| transform.visible_region(500, 375));

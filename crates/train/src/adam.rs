@@ -1,4 +1,5 @@
-//! Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>), with moments that can be saved.
+//! Adam (Kingma and Ba 2015, <https://arxiv.org/abs/1412.6980>) with decoupled weight decay (AdamW, Loshchilov and Hutter
+//! 2019, <https://arxiv.org/abs/1711.05101>), with moments that can be saved.
 //!
 //! libtorch has one, but its binding keeps the moments to itself, and without them a resumed run is not the same run.
 
@@ -14,6 +15,7 @@ const EPSILON: f64 = 1e-8;
 /// The optimiser of all trainable variables of a [`VarStore`].
 pub(crate) struct Adam {
     parameters: BTreeMap<String, Parameter>,
+    weight_decay: f64,
     steps: i32,
 }
 
@@ -24,12 +26,14 @@ struct Parameter {
 }
 
 impl Adam {
-    /// Zero moments for every variable.
-    pub(crate) fn new(store: &VarStore) -> Adam {
+    /// Zero moments for every variable. Matrices shrink by `weight_decay × learning rate` a step; vectors (biases,
+    /// normalisations) do not.
+    pub(crate) fn new(store: &VarStore, weight_decay: f64) -> Adam {
         let variables = store.variables().into_iter().filter(|(_, value)| value.requires_grad());
         let parameter =
             |value: Tensor| Parameter { mean: value.zeros_like(), square: value.zeros_like(), value };
-        Adam { parameters: variables.map(|(name, value)| (name, parameter(value))).collect(), steps: 0 }
+        let parameters = variables.map(|(name, value)| (name, parameter(value))).collect();
+        Adam { parameters, weight_decay, steps: 0 }
     }
 
     /// Forgets the gradients, runs `loss.backward()`, scales the gradients to norm `clip` at most, and takes a step.
@@ -62,6 +66,9 @@ impl Adam {
             let gradient = gradient * scale;
             let _ = mean.g_mul_scalar_(BETA_1).g_add_(&(&gradient * (1.0 - BETA_1)));
             let _ = square.g_mul_scalar_(BETA_2).g_add_(&(gradient.square() * (1.0 - BETA_2)));
+            if self.weight_decay > 0.0 && value.dim() > 1 {
+                let _ = value.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
+            }
             let denominator = (&*square / correction_2).sqrt() + EPSILON;
             let _ = value.g_add_(&(&*mean / denominator * (-learning_rate / correction_1)));
         }
@@ -102,8 +109,26 @@ mod tests {
     fn steps_are_those_of_libtorch() {
         let (ours, a) = store();
         let (theirs, b) = store();
-        let mut adam = Adam::new(&ours);
+        let mut adam = Adam::new(&ours, 0.0);
         let mut reference = nn::Adam::default().build(&theirs, 0.05).unwrap();
+        for _ in 0..20 {
+            adam.minimize(&loss(&a), 0.05, 10.0);
+            reference.backward_step_clip_norm(&loss(&b), 10.0);
+        }
+        assert!((a - b).abs().max().double_value(&[]) < 1e-5);
+    }
+
+    #[test]
+    fn weight_decay_is_that_of_libtorch() {
+        let matrix = || {
+            let store = VarStore::new(Device::Cpu);
+            let weights = store.root().var_copy("w", &Tensor::from_slice2(&[[1.0f32, -2.0, 3.0]]));
+            (store, weights)
+        };
+        let (ours, a) = matrix();
+        let (theirs, b) = matrix();
+        let mut adam = Adam::new(&ours, 0.1);
+        let mut reference = nn::AdamW { wd: 0.1, ..Default::default() }.build(&theirs, 0.05).unwrap();
         for _ in 0..20 {
             adam.minimize(&loss(&a), 0.05, 10.0);
             reference.backward_step_clip_norm(&loss(&b), 10.0);

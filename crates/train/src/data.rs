@@ -2,47 +2,134 @@
 
 use std::collections::HashMap;
 
+use artifacts::captions::CaptionRow;
 use artifacts::features::{FeatureError, FeatureStore};
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::PAD;
-use rand::SeedableRng;
+use metrics::Tokens;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Kind, Tensor};
 
+use crate::reward::ended;
+
 const BATCHES_A_POOL: usize = 16;
+/// A caption with one of these words is not true of the mirror image.
+const SIDED: [&str; 2] = ["left", "right"];
 
 /// The images of a split with features and captions both.
 pub(crate) struct Examples {
     features: FeatureStore,
-    /// Index into `features`, and the captions' ids.
-    images: Vec<(usize, Vec<Vec<u32>>)>,
+    /// Features of the same images seen in a mirror, and where each of `images` is there.
+    mirrored: Option<(FeatureStore, Vec<usize>)>,
+    images: Vec<Example>,
+}
+
+struct Example {
+    /// Index into `features`.
+    feature: usize,
+    captions: Vec<Caption>,
+}
+
+struct Caption {
+    ids: Vec<u32>,
+    /// The words as metrics see them, with their end.
+    words: Tokens,
+    sided: bool,
+}
+
+/// An image of a batch, as it is or seen in a mirror.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pick {
+    image: usize,
+    mirrored: bool,
 }
 
 /// Some images, each with all its captions; images with fewer captions are filled up with padding.
 pub(crate) struct Batch {
+    /// The images.
+    pub(crate) picks: Vec<Pick>,
     /// `[images, regions, channels]`.
     pub(crate) grid: Tensor,
+    /// The captions.
+    pub(crate) captions: Captions,
+    /// Tokens of the captions that are to be written.
+    pub(crate) tokens: usize,
+}
+
+/// Captions as a decoder reads and should write them.
+pub(crate) struct Captions {
     /// What the decoder reads, `<bos>` first, padded: `[images, captions, steps]`.
     pub(crate) input: Tensor,
     /// What it should write, `<eos>` last, padded: `[images × captions, steps]`.
     pub(crate) target: Tensor,
     /// 1 where `target` is no padding: `[images × captions, steps]`.
     pub(crate) mask: Tensor,
-    /// Tokens of `target` that are no padding.
-    pub(crate) tokens: usize,
+}
+
+impl Captions {
+    /// Pads `captions[image][caption]`, each with `<bos>` first; one that has ended has `<eos>` last.
+    pub(crate) fn new<I: AsRef<[u32]>>(captions: &[Vec<I>], device: Device) -> Captions {
+        let most = captions.iter().map(Vec::len).max().unwrap_or(0);
+        let longest = captions.iter().flatten().map(|ids| ids.as_ref().len() - 1).max().unwrap_or(0);
+        let padded = |from: usize| {
+            let mut ids = vec![i64::from(PAD); captions.len() * most * longest];
+            let mut rows = ids.chunks_mut(longest.max(1));
+            for image in captions {
+                let mut captions = image.iter().map(AsRef::as_ref);
+                for row in rows.by_ref().take(most) {
+                    let Some(caption) = captions.next() else { continue };
+                    let words = &caption[from..caption.len() - 1 + from];
+                    row.iter_mut().zip(words).for_each(|(place, &id)| *place = i64::from(id));
+                }
+            }
+            let shape = [captions.len() as i64, most as i64, longest as i64];
+            Tensor::from_slice(&ids).view(shape).to_device(device)
+        };
+        let target = padded(1).flatten(0, 1);
+        Captions { input: padded(0), mask: target.ne(i64::from(PAD)).to_kind(Kind::Float), target }
+    }
 }
 
 impl Examples {
-    /// Joins features and captions by image; images that lack either are left out.
-    pub(crate) fn new(features: FeatureStore, tokens: &[TokenRow]) -> Examples {
-        let mut captions: HashMap<&str, Vec<Vec<u32>>> = HashMap::new();
+    /// Joins features and captions by image; images that lack either are left out. `mirrored` holds features of the same
+    /// images seen in a mirror.
+    pub(crate) fn new(
+        features: FeatureStore,
+        mirrored: Option<FeatureStore>,
+        tokens: &[TokenRow],
+        captions: &[CaptionRow],
+    ) -> Examples {
+        let text: HashMap<(&str, u32), &str> = captions
+            .iter()
+            .map(|row| ((row.image_id.as_str(), row.caption_id), row.caption.as_str()))
+            .collect();
+        let mut by_image: HashMap<&str, Vec<Caption>> = HashMap::new();
         for row in tokens {
-            captions.entry(&row.image_id).or_default().push(row.ids.clone());
+            let text = text.get(&(row.image_id.as_str(), row.caption_id)).copied().unwrap_or_default();
+            let words = metrics::tokenize::caption_tokens(text);
+            let sided = words.iter().any(|word| SIDED.contains(&word.as_str()));
+            let caption = Caption { ids: row.ids.clone(), words: ended(words), sided };
+            by_image.entry(&row.image_id).or_default().push(caption);
         }
-        let ids = features.image_ids().iter().enumerate();
-        let images = ids.filter_map(|(index, id)| Some((index, captions.remove(id.as_str())?))).collect();
-        Examples { features, images }
+        let places = mirrored.as_ref().map(|store| {
+            let ids = store.image_ids().iter().enumerate();
+            ids.map(|(index, id)| (id.as_str(), index)).collect::<HashMap<_, _>>()
+        });
+        let mut images = Vec::new();
+        let mut twins = Vec::new();
+        for (feature, id) in features.image_ids().iter().enumerate() {
+            let twin = places.as_ref().map(|places| places.get(id.as_str()).copied());
+            if let Some(captions) = by_image.remove(id.as_str())
+                && twin != Some(None)
+            {
+                images.push(Example { feature, captions });
+                twins.extend(twin.flatten());
+            }
+        }
+        drop(places);
+        Examples { features, mirrored: mirrored.map(|store| (store, twins)), images }
     }
 
     /// Number of images.
@@ -50,49 +137,70 @@ impl Examples {
         self.images.len()
     }
 
-    /// The image numbers of every batch of an epoch, decided by `seed` and `epoch` alone.
+    /// The references of every image, as metrics see them.
+    pub(crate) fn all_references(&self) -> Vec<Vec<Tokens>> {
+        (0..self.len()).map(|image| self.references(Pick { image, mirrored: false })).collect()
+    }
+
+    /// The references of one image.
+    pub(crate) fn references(&self, pick: Pick) -> Vec<Tokens> {
+        self.captions(pick).map(|caption| caption.words.clone()).collect()
+    }
+
+    /// The captions that are true of an image.
+    fn captions(&self, pick: Pick) -> impl Iterator<Item = &Caption> {
+        self.images[pick.image].captions.iter().filter(move |caption| !(pick.mirrored && caption.sided))
+    }
+
+    /// The images of every batch of an epoch, decided by `seed` and `epoch` alone.
     ///
     /// Images are shuffled, sorted by their longest caption within pools of several batches, so that little of a batch
-    /// is padding, and the batches are shuffled again.
-    pub(crate) fn shuffled(&self, batch_images: usize, seed: u64, epoch: usize) -> Vec<Vec<usize>> {
-        let mut order: Vec<usize> = (0..self.images.len()).collect();
+    /// is padding, and the batches are shuffled again. Where there are mirror images, each is taken half of the time.
+    pub(crate) fn shuffled(&self, batch_images: usize, seed: u64, epoch: usize) -> Vec<Vec<Pick>> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(epoch as u64 + 1);
+        let mut order: Vec<usize> = (0..self.images.len()).collect();
         order.shuffle(&mut random);
         for pool in order.chunks_mut(BATCHES_A_POOL * batch_images) {
-            pool.sort_by_key(|&number| self.images[number].1.iter().map(Vec::len).max());
+            pool.sort_by_key(|&image| {
+                self.images[image].captions.iter().map(|caption| caption.ids.len()).max()
+            });
         }
-        let mut batches: Vec<_> = order.chunks(batch_images).map(<[usize]>::to_vec).collect();
+        let mut pick = |&image: &usize| {
+            let all_sided = || self.images[image].captions.iter().all(|caption| caption.sided);
+            let mirrored = self.mirrored.is_some() && random.random() && !all_sided();
+            Pick { image, mirrored }
+        };
+        let mut batches: Vec<Vec<Pick>> =
+            order.chunks(batch_images).map(|images| images.iter().map(&mut pick).collect()).collect();
         batches.shuffle(&mut random);
         batches
     }
 
-    /// The batch of some image numbers.
-    pub(crate) fn batch(&self, numbers: &[usize], device: Device) -> Result<Batch, FeatureError> {
-        let images: Vec<_> = numbers.iter().map(|&number| &self.images[number]).collect();
-        let features: Vec<usize> = images.iter().map(|image| image.0).collect();
-        let captions = images.iter().map(|image| image.1.len()).max().unwrap_or(0);
-        let words = || images.iter().flat_map(|image| &image.1);
-        let steps = words().map(|ids| ids.len() - 1).max().unwrap_or(0);
-        let padded = |from: usize| {
-            let mut ids = vec![i64::from(PAD); images.len() * captions * steps];
-            let mut rows = ids.chunks_mut(steps);
-            for image in &images {
-                for (row, caption) in rows.by_ref().take(captions).zip(&image.1) {
-                    let words = &caption[from..caption.len() - 1 + from];
-                    row.iter_mut().zip(words).for_each(|(place, &id)| *place = i64::from(id));
-                }
-            }
-            Tensor::from_slice(&ids).view([(images.len() * captions) as i64, steps as i64]).to_device(device)
-        };
-        let target = padded(1);
+    /// The batch of some images.
+    pub(crate) fn batch(&self, picks: &[Pick], device: Device) -> Result<Batch, FeatureError> {
+        let captions: Vec<Vec<&[u32]>> = picks
+            .iter()
+            .map(|&pick| self.captions(pick).map(|caption| caption.ids.as_slice()).collect())
+            .collect();
         Ok(Batch {
-            grid: grid(&self.features, &features, device)?,
-            input: padded(0).view([images.len() as i64, captions as i64, steps as i64]),
-            mask: target.ne(i64::from(PAD)).to_kind(Kind::Float),
-            target,
-            tokens: words().map(|ids| ids.len() - 1).sum(),
+            grid: self.grid(picks, device)?,
+            tokens: captions.iter().flatten().map(|ids| ids.len() - 1).sum(),
+            captions: Captions::new(&captions, device),
+            picks: picks.to_vec(),
         })
+    }
+
+    fn grid(&self, picks: &[Pick], device: Device) -> Result<Tensor, FeatureError> {
+        let mut grids = Vec::new();
+        for pick in picks {
+            let (store, index) = match &self.mirrored {
+                Some((store, places)) if pick.mirrored => (store, places[pick.image]),
+                _ => (&self.features, self.images[pick.image].feature),
+            };
+            grids.extend(store.read(&[index])?);
+        }
+        Ok(to_tensor(&grids, &self.features, device))
     }
 }
 
@@ -102,9 +210,12 @@ pub(crate) fn grid(
     images: &[usize],
     device: Device,
 ) -> Result<Tensor, FeatureError> {
-    let grids = features.read(images)?;
-    let shape = [images.len() as i64, features.regions() as i64, features.channels() as i64];
-    Ok(Tensor::from_slice(&grids).view(shape).to_device(device).to_kind(Kind::Float))
+    Ok(to_tensor(&features.read(images)?, features, device))
+}
+
+fn to_tensor(grids: &[half::f16], features: &FeatureStore, device: Device) -> Tensor {
+    let shape = [-1, features.regions() as i64, features.channels() as i64];
+    Tensor::from_slice(grids).view(shape).to_device(device).to_kind(Kind::Float)
 }
 
 #[cfg(test)]
@@ -115,7 +226,7 @@ mod tests {
 
     use super::*;
 
-    fn examples() -> Examples {
+    fn examples(with_mirror: bool) -> Examples {
         let spec = FeatureSpec {
             backbone: "tiny".to_owned(),
             view: Default::default(),
@@ -126,33 +237,60 @@ mod tests {
         };
         let ids = ["a", "b", "unused"].map(str::to_owned).to_vec();
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(f16::from_f32).to_vec();
+        let twins = ["b", "a"].map(str::to_owned).to_vec();
+        let mirrored = [4.0, 3.0, 2.0, 1.0].map(f16::from_f32).to_vec();
+        let mirrored = with_mirror.then(|| FeatureStore::resident(spec.clone(), twins, mirrored));
         let features = FeatureStore::resident(spec, ids, values);
-        let row = |image_id: &str, ids: &[u32]| TokenRow {
+        let row = |image_id: &str, caption_id: u32, ids: &[u32]| TokenRow {
             image_id: image_id.to_owned(),
-            caption_id: 0,
+            caption_id,
             split: Split::Train,
             ids: ids.to_vec(),
             length: ids.len() as u32,
         };
-        Examples::new(features, &[row("a", &[1, 7, 2]), row("b", &[1, 8, 9, 2]), row("a", &[1, 6, 2])])
+        let text = |image_id: &str, caption_id: u32, caption: &str| CaptionRow {
+            image_id: image_id.to_owned(),
+            caption_id,
+            caption: caption.to_owned(),
+        };
+        let tokens = [row("a", 0, &[1, 7, 2]), row("b", 0, &[1, 8, 9, 2]), row("a", 1, &[1, 6, 2])];
+        let captions = [text("a", 0, "Left!"), text("b", 0, "to the right"), text("a", 1, "Up")];
+        Examples::new(features, mirrored, &tokens, &captions)
     }
 
     #[test]
     fn a_batch_is_padded_to_the_longest_caption_and_the_most_captions() {
-        let batch = examples().batch(&[0, 1], Device::Cpu).unwrap();
+        let picks = [0, 1].map(|image| Pick { image, mirrored: false });
+        let batch = examples(false).batch(&picks, Device::Cpu).unwrap();
+        let captions = &batch.captions;
         let ids = |tensor: &Tensor| Vec::<i64>::try_from(tensor.flatten(0, -1)).unwrap();
-        assert_eq!(batch.input.size(), [2, 2, 3]);
-        assert_eq!(ids(&batch.input), [1, 7, 0, 1, 6, 0, 1, 8, 9, 0, 0, 0]);
-        assert_eq!(ids(&batch.target), [7, 2, 0, 6, 2, 0, 8, 9, 2, 0, 0, 0]);
-        assert_eq!(ids(&batch.mask.to_kind(Kind::Int64)), [1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0]);
+        assert_eq!(captions.input.size(), [2, 2, 3]);
+        assert_eq!(ids(&captions.input), [1, 7, 0, 1, 6, 0, 1, 8, 9, 0, 0, 0]);
+        assert_eq!(ids(&captions.target), [7, 2, 0, 6, 2, 0, 8, 9, 2, 0, 0, 0]);
+        assert_eq!(ids(&captions.mask.to_kind(Kind::Int64)), [1, 1, 0, 1, 1, 0, 1, 1, 1, 0, 0, 0]);
         assert_eq!(batch.tokens, 7);
         assert_eq!(ids(&batch.grid.to_kind(Kind::Int64)), [1, 2, 3, 4]);
     }
 
     #[test]
+    fn a_mirror_image_has_other_features_and_no_captions_of_sides() {
+        let examples = examples(true);
+        let picks: Vec<Pick> = (0..40).flat_map(|epoch| examples.shuffled(2, 7, epoch).concat()).collect();
+        // All captions of b name a side.
+        assert!(picks.iter().all(|pick| pick.image == 0 || !pick.mirrored));
+        let mirrored = picks.iter().filter(|pick| pick.mirrored).count();
+        assert!((10..30).contains(&mirrored), "{mirrored}");
+        let batch = examples.batch(&[Pick { image: 0, mirrored: true }], Device::Cpu).unwrap();
+        assert_eq!(Vec::<f32>::try_from(batch.grid.flatten(0, -1)).unwrap(), [2.0, 1.0]);
+        assert_eq!(Vec::<i64>::try_from(batch.captions.target.flatten(0, -1)).unwrap(), [6, 2]);
+    }
+
+    #[test]
     fn every_epoch_sees_every_image_once_in_an_order_of_its_own() {
-        let examples = examples();
-        let order = |epoch| examples.shuffled(1, 7, epoch).concat();
+        let examples = examples(false);
+        let order = |epoch| -> Vec<usize> {
+            examples.shuffled(1, 7, epoch).concat().iter().map(|pick| pick.image).collect()
+        };
         assert_eq!(order(0), order(0));
         let mut orders: Vec<_> = (0..20).map(order).collect();
         assert!(orders.iter().any(|other| *other != orders[0]));

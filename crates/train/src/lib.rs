@@ -4,13 +4,18 @@
 //! between two of them is the architecture.
 
 mod adam;
+mod average;
 mod data;
 mod log;
+mod objective;
+mod reward;
 mod settings;
 mod state;
 mod tensorboard;
 mod trainer;
 mod validation;
+
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use artifacts::captions::CaptionRow;
@@ -22,7 +27,7 @@ use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens, vocabulary};
 use model::checkpoint::{self, Header};
-use model::decoder::{DecoderConfig, Dimensions};
+use model::decoder::DecoderConfig;
 use serde_json::{Map, json};
 use tch::nn::VarStore;
 
@@ -30,7 +35,7 @@ use data::Examples;
 use trainer::Trainer;
 use validation::Validation;
 
-pub use settings::{DecoderKind, Monitor, Schedule, Settings};
+pub use settings::{DecoderKind, Monitor, Schedule, SelfCriticalSettings, Settings};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -52,7 +57,7 @@ impl Stage for Train {
         for &kind in &settings.decoders {
             let decoder = settings.decoder(kind);
             let mut recipe =
-                Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed))?;
+                Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed)?)?;
             recipe.inputs.extend(inputs.clone());
             let folder = context.folder.train(&model_name(&joined_name(&sets), kind.as_str()));
             outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |work| {
@@ -78,7 +83,8 @@ fn inputs(context: &Context, sets: &[String]) -> anyhow::Result<Vec<(String, Str
         from(&text, "text", vocabulary::FILE)?,
         from(&text, "text", tokens::FILE)?,
     ];
-    for set in sets {
+    let mirrored = context.config.mirrored_feature_sets()?.unwrap_or_default();
+    for set in sets.iter().chain(&mirrored) {
         let manifest = Manifest::read(&context.folder.features(set))?;
         inputs.push((format!("features/{set}"), manifest.hash_of_all()));
     }
@@ -94,11 +100,16 @@ fn train(
 ) -> anyhow::Result<Manifest> {
     let device = model::device::parse(&context.device)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
-    let (examples, validation, specs, channels) = load(settings, sets, context)?;
+    let (examples, validation, specs) = load(settings, sets, context)?;
     tch::manual_seed(context.run.seed as i64);
     let store = VarStore::new(device);
-    let dimensions = Dimensions { channels: channels as i64, vocabulary: vocabulary.len() as i64 };
-    let decoder = decoder_config.build(&store.root(), dimensions);
+    let header = Header {
+        decoder: decoder_config,
+        vocabulary,
+        features: specs,
+        provenance: work.recipe().provenance(),
+    };
+    let decoder = header.decoder.build(&store.root(), header.dimensions());
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
     context.note(&format!(
         "  {} train images, {} validation images, {:.1} M parameters",
@@ -106,12 +117,6 @@ fn train(
         validation.len(),
         parameters as f64 / 1e6
     ));
-    let header = Header {
-        decoder: decoder_config,
-        vocabulary,
-        features: specs,
-        provenance: work.recipe().provenance(),
-    };
     let (folder, checkpoint) = (work.path(""), work.path(checkpoint::FILE));
     let trainer = Trainer {
         settings,
@@ -136,27 +141,32 @@ fn train(
     Ok(work.finish(&[checkpoint::FILE, log::FILE], summary)?)
 }
 
-/// What training reads: train and validation images, what made their features, and numbers a region.
+/// What training reads: train and validation images, and what made their features.
 fn load(
     settings: &Settings,
     sets: &[String],
     context: &Context,
-) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>, usize)> {
+) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>)> {
     let (dataset, text) = (context.folder.dataset(), context.folder.text());
     let (token_rows, _) = table::read::<TokenRow>(&text.join(tokens::FILE))?;
     let (caption_rows, _) = table::read::<CaptionRow>(&dataset.join(captions::FILE))?;
-    let folders: Vec<_> = sets.iter().map(|set| (context.folder.features(set), set)).collect();
+    let folders = |sets: &[String]| -> Vec<(PathBuf, String)> {
+        sets.iter().map(|set| (context.folder.features(set), set.clone())).collect()
+    };
     let memory = settings.feature_memory_mb * 1_000_000;
-    let train = FeatureStore::open(&folders, Split::Train, memory)?;
+    let train = FeatureStore::open(&folders(sets), Split::Train, memory)?;
     if !train.is_resident() {
         context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
     }
-    let (specs, channels) = (train.specs().to_vec(), train.channels());
-    let examples = Examples::new(train, &token_rows);
+    let specs = train.specs().to_vec();
+    let mirrored = context.config.mirrored_feature_sets()?;
+    let mirrored =
+        mirrored.map(|sets| FeatureStore::open(&folders(&sets), Split::Train, memory)).transpose()?;
+    let examples = Examples::new(train, mirrored, &token_rows, &caption_rows);
     anyhow::ensure!(examples.len() > 0, "no train image has both features and captions");
-    let validation = FeatureStore::open(&folders, Split::Val, 0)
+    let validation = FeatureStore::open(&folders(sets), Split::Val, 0)
         .context("training needs validation images to choose a checkpoint")?;
     let validation = Validation::new(validation, &caption_rows, settings.validation_images);
     anyhow::ensure!(validation.len() > 0, "no validation image has both features and captions");
-    Ok((examples, validation, specs, channels))
+    Ok((examples, validation, specs))
 }

@@ -10,18 +10,34 @@ use tch::Tensor;
 use tch::nn::VarStore;
 
 use crate::adam::Adam;
+use crate::average::Average;
 
 const KEY: &str = "captioning.training_state";
+
+/// The parts of a training, in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Phase {
+    /// Every next word of people's captions.
+    #[default]
+    CrossEntropy,
+    /// The score of whole captions of its own.
+    SelfCritical,
+}
 
 /// Where training stands after an epoch. Dropout and data order are drawn from the seed and these numbers alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Fingerprint of the recipe; a state of another recipe is not resumed.
     pub(crate) fingerprint: String,
-    /// Epochs done.
+    /// What is being minimised.
+    pub(crate) phase: Phase,
+    /// Epochs done, of all phases.
     pub(crate) epoch: usize,
-    /// Optimiser steps done.
+    /// Optimiser steps done, of all phases.
     pub(crate) step: usize,
+    /// Epochs and steps that were done when the phase began.
+    pub(crate) began: (usize, usize),
     /// Best validation score so far.
     pub(crate) best_score: Option<f64>,
     /// The epoch that reached it.
@@ -32,17 +48,28 @@ fn path(folder: &Path) -> PathBuf {
     folder.join("state").join("latest.safetensors")
 }
 
-/// Weights, then moments, by name.
-fn tensors(store: &VarStore, adam: &Adam) -> BTreeMap<String, Tensor> {
+/// What an optimiser step changes.
+pub(crate) struct Learning {
+    pub(crate) adam: Adam,
+    pub(crate) average: Average,
+}
+
+/// Weights, moments and mean weights by name.
+fn tensors(store: &VarStore, learning: &Learning) -> BTreeMap<String, Tensor> {
     let weights = store.variables().into_iter().map(|(name, tensor)| (format!("weights.{name}"), tensor));
-    weights.chain(adam.moments()).collect()
+    weights.chain(learning.adam.moments()).chain(learning.average.tensors()).collect()
 }
 
 /// Saves the state atomically.
-pub(crate) fn save(folder: &Path, progress: &Progress, store: &VarStore, adam: &Adam) -> anyhow::Result<()> {
+pub(crate) fn save(
+    folder: &Path,
+    progress: &Progress,
+    store: &VarStore,
+    learning: &Learning,
+) -> anyhow::Result<()> {
     let metadata = BTreeMap::from([(KEY.to_owned(), serde_json::to_string(progress)?)]);
     std::fs::create_dir_all(folder.join("state"))?;
-    weights::write_safetensors(&path(folder), &tensors(store, adam), &metadata)
+    weights::write_safetensors(&path(folder), &tensors(store, learning), &metadata)
         .context("cannot save the training state")
 }
 
@@ -51,7 +78,7 @@ pub(crate) fn resume(
     folder: &Path,
     fingerprint: &str,
     store: &VarStore,
-    adam: &mut Adam,
+    learning: &mut Learning,
 ) -> anyhow::Result<Option<Progress>> {
     let path = path(folder);
     if !path.exists() {
@@ -65,8 +92,8 @@ pub(crate) fn resume(
     if progress.fingerprint != fingerprint {
         return Ok(None);
     }
-    checkpoint::restore(&file, tensors(store, adam)).with_context(hint)?;
-    adam.set_steps(i32::try_from(progress.step)?);
+    checkpoint::restore(&file, tensors(store, learning)).with_context(hint)?;
+    learning.adam.set_steps(i32::try_from(progress.step - progress.began.1)?);
     Ok(Some(progress))
 }
 

@@ -1,21 +1,22 @@
-//! The training loop: epochs of cross-entropy steps, each epoch closed by scored captions.
+//! The training loop: epochs of steps, each epoch closed by scored captions.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use artifacts::progress::Progress as Bar;
-use artifacts::vocabulary::PAD;
 use model::checkpoint::{self, Header};
 use model::decoder::Decoder;
+use tch::Device;
 use tch::nn::VarStore;
-use tch::{Device, Reduction, Tensor};
 
 use crate::adam::Adam;
+use crate::average::Average;
 use crate::data::{Batch, Examples};
 use crate::log::Log;
+use crate::objective::{CrossEntropy, Objective, SelfCritical};
 use crate::settings::{Monitor, Settings};
-use crate::state::{self, Progress};
+use crate::state::{self, Learning, Phase, Progress};
 use crate::validation::Validation;
 
 const LOG_EVERY: usize = 20;
@@ -46,6 +47,14 @@ pub(crate) struct Trained {
     pub(crate) steps: usize,
 }
 
+/// How a phase goes.
+struct Course {
+    epochs: usize,
+    learning_rate: f64,
+    warmup_steps: usize,
+    batch_images: usize,
+}
+
 impl Trainer<'_> {
     /// Trains until the epochs are over or the validation score no longer rises, resuming what was interrupted.
     pub(crate) fn run(
@@ -55,8 +64,8 @@ impl Trainer<'_> {
         fingerprint: &str,
         note: impl Fn(&str),
     ) -> anyhow::Result<Trained> {
-        let mut adam = Adam::new(&self.store);
-        let resumed = state::resume(self.folder, fingerprint, &self.store, &mut adam)?;
+        let mut learning = self.learning();
+        let resumed = state::resume(self.folder, fingerprint, &self.store, &mut learning)?;
         // The best checkpoint of the interrupted run must still be there, or its score would be a promise only.
         let resumed = resumed.filter(|_| self.checkpoint.is_file());
         if let Some(progress) = &resumed {
@@ -65,36 +74,38 @@ impl Trainer<'_> {
         let mut progress =
             resumed.unwrap_or(Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() });
         let mut log = Log::open(self.folder, progress.step)?;
-        while progress.epoch < self.settings.epochs && !self.is_stuck(&progress) {
-            let started = Instant::now();
-            let loss = self.epoch(examples, &mut adam, &mut progress, &mut log)?;
-            let seconds = started.elapsed().as_secs_f64();
-            let scores = validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)?;
-            let score = match self.settings.monitor {
-                Monitor::Bleu4 => scores.bleu[3],
-                Monitor::CiderD => scores.cider_d,
-            };
-            progress.epoch += 1;
-            let better = progress.best_score.is_none_or(|best| score > best);
-            if better {
-                (progress.best_score, progress.best_epoch) = (Some(score), progress.epoch);
-                checkpoint::save(self.checkpoint, &self.header, &self.store)?;
+        for phase in [Phase::CrossEntropy, Phase::SelfCritical] {
+            let Some(course) = self.course(phase) else { continue };
+            if progress.phase > phase {
+                continue;
             }
-            state::save(self.folder, &progress, &self.store, &adam)?;
-            let values = [
-                ("validation/bleu_4", scores.bleu[3]),
-                ("validation/cider_d", scores.cider_d),
-                ("train/epoch_loss", loss),
-                ("train/epoch_seconds", seconds),
-            ];
-            log.write(progress.step, &values)?;
-            note(&format!(
-                "  epoch {:>2}: loss {loss:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({seconds:.0} s)",
-                progress.epoch,
-                scores.bleu[3],
-                scores.cider_d,
-                if better { " *" } else { "" },
-            ));
+            if progress.phase < phase {
+                note("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
+                checkpoint::restore_decoder(self.checkpoint, &self.store)?;
+                learning = self.learning();
+                progress = Progress { phase, began: (progress.epoch, progress.step), ..progress };
+            }
+            let objective: Box<dyn Objective> = match phase {
+                Phase::CrossEntropy => Box::new(CrossEntropy::new(self.settings)),
+                Phase::SelfCritical => Box::new(SelfCritical::new(
+                    &self.settings.self_critical,
+                    &self.header.vocabulary,
+                    examples,
+                )?),
+            };
+            while progress.epoch - progress.began.0 < course.epochs && !self.is_stuck(&progress) {
+                let started = Instant::now();
+                let loss = self.epoch(
+                    objective.as_ref(),
+                    &course,
+                    examples,
+                    &mut learning,
+                    &mut progress,
+                    &mut log,
+                )?;
+                let seconds = started.elapsed().as_secs_f64();
+                self.close_epoch(validation, &mut learning, &mut progress, &mut log, (loss, seconds), &note)?;
+            }
         }
         state::remove(self.folder)?;
         Ok(Trained {
@@ -105,21 +116,91 @@ impl Trainer<'_> {
         })
     }
 
-    fn is_stuck(&self, progress: &Progress) -> bool {
-        progress.epoch - progress.best_epoch >= self.settings.patience.max(1)
+    fn learning(&self) -> Learning {
+        Learning {
+            adam: Adam::new(&self.store, self.settings.weight_decay),
+            average: Average::new(&self.store, self.settings.average_decay),
+        }
     }
 
-    /// One pass over the train images; returns the mean loss of a token.
+    /// The settings of a phase; `None` when it is not wanted.
+    fn course(&self, phase: Phase) -> Option<Course> {
+        let settings = self.settings;
+        let course = match phase {
+            Phase::CrossEntropy => Course {
+                epochs: settings.epochs,
+                learning_rate: settings.learning_rate,
+                warmup_steps: settings.warmup_steps,
+                batch_images: settings.batch_images,
+            },
+            Phase::SelfCritical => Course {
+                epochs: settings.self_critical.epochs,
+                learning_rate: settings.self_critical.learning_rate,
+                warmup_steps: 0,
+                batch_images: settings.self_critical.batch_images,
+            },
+        };
+        (course.epochs > 0).then_some(course)
+    }
+
+    fn is_stuck(&self, progress: &Progress) -> bool {
+        progress.epoch - progress.best_epoch.max(progress.began.0) >= self.settings.patience.max(1)
+    }
+
+    /// Scores the mean weights, keeps them when they are the best so far, and saves where training stands.
+    fn close_epoch(
+        &self,
+        validation: &Validation,
+        learning: &mut Learning,
+        progress: &mut Progress,
+        log: &mut Log,
+        (loss, seconds): (f64, f64),
+        note: &impl Fn(&str),
+    ) -> anyhow::Result<()> {
+        learning.average.swap();
+        let scores = validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)?;
+        let score = match self.settings.monitor {
+            Monitor::Bleu4 => scores.bleu[3],
+            Monitor::CiderD => scores.cider_d,
+        };
+        progress.epoch += 1;
+        let better = progress.best_score.is_none_or(|best| score > best);
+        if better {
+            (progress.best_score, progress.best_epoch) = (Some(score), progress.epoch);
+            checkpoint::save(self.checkpoint, &self.header, &self.store)?;
+        }
+        learning.average.swap();
+        state::save(self.folder, progress, &self.store, learning)?;
+        let values = [
+            ("validation/bleu_4", scores.bleu[3]),
+            ("validation/cider_d", scores.cider_d),
+            ("train/epoch_loss", loss),
+            ("train/epoch_seconds", seconds),
+        ];
+        log.write(progress.step, &values)?;
+        note(&format!(
+            "  epoch {:>2}: loss {loss:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({seconds:.0} s)",
+            progress.epoch,
+            scores.bleu[3],
+            scores.cider_d,
+            if better { " *" } else { "" },
+        ));
+        Ok(())
+    }
+
+    /// One pass over the train images; returns the mean of what the objective reports, weighted by tokens.
     fn epoch(
         &self,
+        objective: &dyn Objective,
+        course: &Course,
         examples: &Examples,
-        adam: &mut Adam,
+        learning: &mut Learning,
         progress: &mut Progress,
         log: &mut Log,
     ) -> anyhow::Result<f64> {
         let settings = self.settings;
-        let batches = examples.shuffled(settings.batch_images, self.seed, progress.epoch);
-        let steps = batches.len() * settings.epochs;
+        let batches = examples.shuffled(course.batch_images, self.seed, progress.epoch);
+        let steps = batches.len() * course.epochs;
         let bar = Bar::new(&format!("epoch {}", progress.epoch + 1), "batches", batches.len(), self.quiet);
         let (mut sum, mut tokens) = (0.0, 0);
         std::thread::scope(|scope| -> anyhow::Result<()> {
@@ -128,28 +209,33 @@ impl Trainer<'_> {
             let device = self.device;
             scope.spawn(move || {
                 // Sending fails when an error has ended the epoch.
-                batches.iter().try_for_each(|numbers| sender.send(examples.batch(numbers, device)))
+                batches.iter().try_for_each(|picks| sender.send(examples.batch(picks, device)))
             });
             for batch in receiver {
-                let batch = batch?;
+                let batch: Batch = batch?;
                 // Dropout draws from libtorch's generator, whose state cannot be saved: seed it a step.
-                tch::manual_seed(step_seed(self.seed, progress.step));
-                let (loss, cross_entropy) = self.loss(&batch);
+                let seed = step_seed(self.seed, progress.step);
+                tch::manual_seed(seed as i64);
+                let done = progress.step - progress.began.1;
+                let share = done as f64 / steps.max(1) as f64;
+                let loss = objective.loss(self.decoder.as_ref(), &batch, share, seed)?;
+                let value = loss.reported.first().map_or(f64::NAN, |(_, value)| *value);
                 anyhow::ensure!(
-                    cross_entropy.is_finite(),
-                    "the loss is {cross_entropy} at step {}: lower train.learning_rate",
+                    value.is_finite(),
+                    "the loss is {value} at step {}: lower train.learning_rate",
                     progress.step
                 );
-                let factor = settings.schedule.factor(progress.step, settings.warmup_steps, steps);
-                adam.minimize(&loss, settings.learning_rate * factor, settings.gradient_clip);
+                let rate = course.learning_rate * settings.schedule.factor(done, course.warmup_steps, steps);
+                learning.adam.minimize(&loss.loss, rate, settings.gradient_clip);
+                learning.average.update(done);
                 progress.step += 1;
-                sum += cross_entropy * batch.tokens as f64;
+                sum += value * batch.tokens as f64;
                 tokens += batch.tokens;
                 if progress.step.is_multiple_of(LOG_EVERY) {
-                    let rate = settings.learning_rate * factor;
-                    let values = [("train/loss", cross_entropy), ("train/learning_rate", rate)];
+                    let mut values = loss.reported;
+                    values.push(("train/learning_rate", rate));
                     log.write(progress.step, &values)?;
-                    bar.message(format!("loss {cross_entropy:.3}"));
+                    bar.message(format!("loss {value:.3}"));
                 }
                 bar.add(1);
             }
@@ -157,28 +243,14 @@ impl Trainer<'_> {
         })?;
         Ok(sum / tokens.max(1) as f64)
     }
-
-    /// The loss to minimise, and its cross-entropy a token.
-    fn loss(&self, batch: &Batch) -> (Tensor, f64) {
-        let memory = self.decoder.encode(&batch.grid, true);
-        let forced = self.decoder.forward(&memory, &batch.input, true);
-        let logits = forced.logits.flatten(0, 1);
-        let target = batch.target.flatten(0, 1);
-        let cross_entropy =
-            logits.cross_entropy_loss(&target, None::<Tensor>, Reduction::Mean, i64::from(PAD), 0.0);
-        let value = cross_entropy.double_value(&[]);
-        let attention =
-            forced.attention.and_then(|attention| self.decoder.attention_loss(&attention, &batch.mask));
-        (attention.map_or(cross_entropy.shallow_clone(), |attention| cross_entropy + attention), value)
-    }
 }
 
 /// A seed for one step that looks nothing like its neighbours' (SplitMix64, Steele et al. 2014).
-fn step_seed(seed: u64, step: usize) -> i64 {
+fn step_seed(seed: u64, step: usize) -> u64 {
     let mut z = seed.wrapping_add((step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (z ^ (z >> 31)) as i64
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]
@@ -191,9 +263,10 @@ mod tests {
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
-    use model::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
+    use model::decoder::{DecoderConfig, Dimensions, HardAttentionConfig, SoftAttentionConfig};
 
     use super::*;
+    use crate::settings::SelfCriticalSettings;
 
     fn spec() -> FeatureSpec {
         FeatureSpec {
@@ -219,29 +292,56 @@ mod tests {
             ids: vec![1, 4 + number % 3, 4 + number / 2, 2],
             length: 4,
         };
-        Examples::new(features(), &(0..6).map(row).collect::<Vec<_>>())
+        Examples::new(features(), None, &(0..6).map(row).collect::<Vec<_>>(), &captions())
     }
 
-    fn validation() -> Validation {
+    fn captions() -> Vec<CaptionRow> {
         let row = |number: u32| CaptionRow {
             image_id: number.to_string(),
             caption_id: number,
             caption: "one two".to_owned(),
         };
-        Validation::new(features(), &(0..6).map(row).collect::<Vec<_>>(), 6)
+        (0..6).map(row).collect()
     }
 
-    /// Trains four epochs; `note` hears of each. Returns the kept checkpoint and the last logged line.
-    fn train(folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
-        let settings = Settings { epochs: 4, batch_images: 2, patience: 9, ..Settings::default() };
-        let sizes = SoftAttentionConfig {
+    fn validation() -> Validation {
+        Validation::new(features(), &captions(), 6)
+    }
+
+    /// Decoders that draw in training: soft attention its dropout, hard attention also where to look.
+    fn decoders() -> [DecoderConfig; 2] {
+        let soft = SoftAttentionConfig {
             embedding_size: 4,
             feature_size: 4,
             hidden_size: 4,
             attention_size: 4,
             ..Default::default()
         };
-        let decoder = DecoderConfig::SoftAttention(sizes);
+        let hard = HardAttentionConfig {
+            embedding_size: 4,
+            feature_size: 4,
+            hidden_size: 4,
+            attention_size: 4,
+            ..Default::default()
+        };
+        [DecoderConfig::SoftAttention(soft), DecoderConfig::HardAttention(hard)]
+    }
+
+    /// Trains three epochs on words and two on whole captions; `note` hears of each. Returns the kept checkpoint and
+    /// the last logged line.
+    fn train(decoder: &DecoderConfig, folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
+        let self_critical = SelfCriticalSettings { epochs: 2, batch_images: 2, ..Default::default() };
+        let settings = Settings {
+            epochs: 3,
+            batch_images: 2,
+            patience: 9,
+            label_smoothing: 0.1,
+            weight_decay: 0.01,
+            average_decay: 0.9,
+            scheduled_sampling: 0.5,
+            self_critical,
+            ..Settings::default()
+        };
         let vocabulary = Vocabulary::new(["one", "two", "three"].map(str::to_owned)).unwrap();
         tch::manual_seed(1);
         let store = VarStore::new(Device::Cpu);
@@ -260,11 +360,11 @@ mod tests {
             folder,
             checkpoint: &checkpoint,
             header,
-            decoder: decoder.build(&store.root(), Dimensions { channels: 3, vocabulary: 7 }),
+            decoder: decoder.build(&store.root(), Dimensions { channels: 3, regions: 2, vocabulary: 7 }),
             store,
         };
         let trained = trainer.run(&examples(), &validation(), "recipe", note).unwrap();
-        assert_eq!((trained.epochs, trained.steps), (4, 12));
+        assert_eq!((trained.epochs, trained.steps), (5, 15));
         assert!(!folder.join("state").exists());
         let log = std::fs::read_to_string(folder.join(crate::log::FILE)).unwrap();
         let without_seconds = log.lines().last().unwrap().split("seconds").next().unwrap().to_owned();
@@ -273,13 +373,18 @@ mod tests {
 
     #[test]
     fn an_interrupted_run_ends_like_an_undisturbed_one() {
-        let [undisturbed, interrupted] = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let wanted = train(undisturbed.path(), |_| ());
-        let stopped = catch_unwind(AssertUnwindSafe(|| {
-            train(interrupted.path(), |line| assert!(!line.contains("epoch  2"), "killed"));
-        }));
-        assert!(stopped.is_err() && interrupted.path().join("state").exists());
-        let resumed = train(interrupted.path(), |line| assert!(!line.contains("epoch  2")));
-        assert!(wanted == resumed, "resuming changed the result: {} / {}", wanted.1, resumed.1);
+        for decoder in decoders() {
+            let undisturbed = tempfile::tempdir().unwrap();
+            let wanted = train(&decoder, undisturbed.path(), |_| ());
+            for killed_in in ["epoch  2", "epoch  4"] {
+                let interrupted = tempfile::tempdir().unwrap();
+                let stopped = catch_unwind(AssertUnwindSafe(|| {
+                    train(&decoder, interrupted.path(), |line| assert!(!line.contains(killed_in), "killed"));
+                }));
+                assert!(stopped.is_err() && interrupted.path().join("state").exists());
+                let resumed = train(&decoder, interrupted.path(), |line| assert!(!line.contains(killed_in)));
+                assert!(wanted == resumed, "{decoder:?}: resuming changed {} to {}", wanted.1, resumed.1);
+            }
+        }
     }
 }

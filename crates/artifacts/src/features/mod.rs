@@ -6,6 +6,7 @@
 //!
 //! A set is what one backbone makes of one view of the images; several lie side by side.
 
+mod join;
 mod part;
 mod store;
 mod write;
@@ -20,8 +21,9 @@ use crate::split::Split;
 use crate::table::TableError;
 use crate::view::View;
 
+pub use join::Join;
 pub use part::Part;
-pub use store::{FeatureStore, joined_name, joined_shape};
+pub use store::{FeatureStore, joined_name};
 pub use write::{complete_part, write_part};
 
 const KIND: &str = "features";
@@ -61,7 +63,7 @@ impl FeatureSpec {
 
 /// Name of the features that a backbone makes of a view: `resnet50`, `resnet50.flip`.
 pub fn set_name(backbone: &str, view: View) -> String {
-    if view == View::Centre { backbone.to_owned() } else { format!("{backbone}.{}", view.as_str()) }
+    if view == View::default() { backbone.to_owned() } else { format!("{backbone}.{view}") }
 }
 
 /// How the numbers are stored; both hold values rounded to half precision.
@@ -137,18 +139,6 @@ pub enum FeatureError {
         /// The split asked for.
         split: Split,
     },
-    /// Sets that do not fit side by side.
-    #[error("{first} has a grid of {}×{}, {second} one of {}×{}: only equal grids can be joined", first_grid[0], first_grid[1], second_grid[0], second_grid[1])]
-    OtherGrid {
-        /// Name of a set.
-        first: String,
-        /// Its rows and columns.
-        first_grid: [usize; 2],
-        /// Name of another.
-        second: String,
-        /// Its rows and columns.
-        second_grid: [usize; 2],
-    },
 }
 
 #[cfg(test)]
@@ -161,7 +151,7 @@ mod tests {
     fn spec(backbone: &str, grid: [usize; 2]) -> FeatureSpec {
         FeatureSpec {
             backbone: backbone.to_owned(),
-            view: View::Centre,
+            view: View::default(),
             weights_sha256: "0".repeat(64),
             transform: serde_json::json!({ "crop": 64 }),
             grid,
@@ -220,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn sets_with_equal_grids_are_joined_by_channel_and_image() {
+    fn sets_are_joined_by_channel_and_image() {
         let folder = tempfile::tempdir().unwrap();
         let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
         write(&a, &spec("a", [1, 2]), 5, Dtype::F16);
@@ -232,8 +222,11 @@ mod tests {
         let grid: Vec<f32> = store.read(&[1]).unwrap().into_iter().map(f32::from).collect();
         let side_by_side = [16., 17., 18., 19., 16., 17., 18., 19., 20., 21., 22., 23., 20., 21., 22., 23.];
         assert_eq!(grid, side_by_side);
-        let error = FeatureStore::open(&[(&a, "a"), (&c, "c")], Split::Train, 0).err().unwrap();
-        assert!(error.to_string().contains("a has a grid of 1×2, c one of 2×1"), "{error}");
+        // The two regions of c lie above each other, so both of a's cover half of each.
+        let store = FeatureStore::open(&[(&a, "a"), (&c, "c")], Split::Train, 0).unwrap();
+        let grid: Vec<f32> = store.read(&[1]).unwrap().into_iter().map(f32::from).collect();
+        let side_by_side = [16., 17., 18., 19., 18., 19., 20., 21., 20., 21., 22., 23., 18., 19., 20., 21.];
+        assert_eq!(grid, side_by_side);
     }
 
     #[test]
@@ -260,6 +253,20 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert_eq!(complete_part(&path, &recipe, &keys), None);
+    }
+
+    #[test]
+    fn a_part_that_cannot_be_written_says_why_and_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        let recipe = Recipe::new("preprocess", 1, &"settings").unwrap();
+        let spec = spec("tiny", [2, 3]);
+        let error = write_part(&taken, &spec, Dtype::F16, &rows(4, 24), &[], &recipe, &[]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("cannot write ") && message.contains("taken: "), "{message}");
+        assert!(message.contains("run the stage again") && !message.contains("External"), "{message}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
     }
 
     #[test]

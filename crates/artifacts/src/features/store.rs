@@ -5,13 +5,14 @@ use std::path::Path;
 
 use half::f16;
 
-use super::{FeatureError, FeatureSpec, Part};
+use super::{FeatureError, FeatureSpec, Join, Part};
 use crate::Manifest;
 use crate::split::Split;
 
 /// Features of the images of a split, random access.
 pub struct FeatureStore {
     specs: Vec<FeatureSpec>,
+    join: Join,
     image_ids: Vec<String>,
     sets: Vec<Set>,
     /// All grids, joined, when they fit: `[images × regions × channels]`.
@@ -23,20 +24,6 @@ struct Set {
     parts: Vec<Part>,
     /// Part and row of each image.
     rows: Vec<(usize, usize)>,
-}
-
-/// Rows and columns, and numbers a region, of sets joined by channel.
-pub fn joined_shape(specs: &[FeatureSpec]) -> Result<([usize; 2], usize), FeatureError> {
-    let Some(first) = specs.first() else { return Ok(([0, 0], 0)) };
-    if let Some(other) = specs.iter().find(|spec| spec.grid != first.grid) {
-        return Err(FeatureError::OtherGrid {
-            first: first.name(),
-            first_grid: first.grid,
-            second: other.name(),
-            second_grid: other.grid,
-        });
-    }
-    Ok((first.grid, specs.iter().map(|spec| spec.channels).sum()))
 }
 
 /// Name of several sets read together.
@@ -60,7 +47,7 @@ impl FeatureStore {
             specs.push(spec);
             found.push(parts);
         }
-        let (grid, channels) = joined_shape(&specs)?;
+        let join = Join::new(&specs);
         let places: Vec<HashMap<&str, (usize, usize)>> =
             found.iter().map(|parts| index(parts, split)).collect();
         let in_all = |id: &&str| places.iter().all(|rows| rows.contains_key(*id));
@@ -74,8 +61,8 @@ impl FeatureStore {
         let rows: Vec<Vec<_>> = places.iter().map(|rows| ids.iter().map(|id| rows[id]).collect()).collect();
         let image_ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
         let sets = found.into_iter().zip(rows).map(|(parts, rows)| Set { parts, rows }).collect();
-        let bytes = (image_ids.len() * grid[0] * grid[1] * channels * size_of::<f16>()) as u64;
-        let mut store = FeatureStore { specs, image_ids, sets, resident: None };
+        let mut store = FeatureStore { specs, join, image_ids, sets, resident: None };
+        let bytes = (store.len() * store.regions() * store.channels() * size_of::<f16>()) as u64;
         if bytes <= memory {
             let all: Vec<usize> = (0..store.len()).collect();
             store.resident = Some(store.read(&all)?);
@@ -86,7 +73,8 @@ impl FeatureStore {
     /// A store of one set in memory; `grids` holds `[images × regions × channels]` values, row-major.
     pub fn resident(spec: FeatureSpec, image_ids: Vec<String>, grids: Vec<f16>) -> FeatureStore {
         debug_assert_eq!(grids.len(), image_ids.len() * spec.regions() * spec.channels);
-        FeatureStore { specs: vec![spec], image_ids, sets: vec![], resident: Some(grids) }
+        let specs = vec![spec];
+        FeatureStore { join: Join::new(&specs), specs, image_ids, sets: vec![], resident: Some(grids) }
     }
 
     /// What made each of the sets.
@@ -116,12 +104,12 @@ impl FeatureStore {
 
     /// Regions of a grid.
     pub fn regions(&self) -> usize {
-        self.specs.first().map_or(0, FeatureSpec::regions)
+        self.join.grid().iter().product()
     }
 
     /// Numbers a region, of all sets together.
     pub fn channels(&self) -> usize {
-        self.specs.iter().map(|spec| spec.channels).sum()
+        self.join.channels()
     }
 
     /// The grids of some images: `[images × regions × channels]`.
@@ -138,17 +126,12 @@ impl FeatureStore {
         Ok(grids)
     }
 
-    /// Appends an image's grid with the channels of all sets side by side in each region.
     fn join(&self, sets: &[Set], image: usize, out: &mut Vec<f16>) -> Result<(), FeatureError> {
         let mut grids = vec![Vec::new(); sets.len()];
         for (set, grid) in sets.iter().zip(&mut grids) {
             set.grid(image, grid)?;
         }
-        for region in 0..self.regions() {
-            for (grid, spec) in grids.iter().zip(&self.specs) {
-                out.extend_from_slice(&grid[region * spec.channels..(region + 1) * spec.channels]);
-            }
-        }
+        self.join.append(&grids, out);
         Ok(())
     }
 }

@@ -10,8 +10,12 @@ use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::errors::ParquetError;
 use parquet::file::properties::EnabledStatistics;
 use parquet::schema::types::ColumnPath;
+use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
 
 use super::{
     CONTENT_KEY, Dtype, FeatureKey, FeatureRow, FeatureSpec, KIND, SKIPPED_KEY, SPEC_KEY, VERSION,
@@ -20,9 +24,10 @@ use super::{
 use crate::atomic;
 use crate::manifest::Warning;
 use crate::recipe::Recipe;
-use crate::table::{self, TableError, malformed};
+use crate::table::{self, TableError, not_written};
 
-const ROWS_PER_GROUP: usize = 256;
+/// A group is encoded by one thread.
+const ROWS_PER_GROUP: usize = 64;
 
 /// The images skipped by a complete part made from the same recipe and images; `None` when it must be made (again).
 pub fn complete_part(path: &Path, recipe: &Recipe, keys: &[FeatureKey]) -> Option<Vec<Warning>> {
@@ -60,14 +65,36 @@ pub fn write_part(
         .set_write_batch_size(1)
         .build();
     atomic::write(path, |file| {
-        let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
-        for rows in rows.chunks(ROWS_PER_GROUP) {
-            writer.write(&record_batch(&schema, spec, dtype, rows)?)?;
+        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
+        let (mut writer, groups) = writer.into_serialized_writer()?;
+        let encode = |(number, rows)| -> Result<_, ParquetError> {
+            encode(groups.create_column_writers(number)?, &record_batch(&schema, spec, dtype, rows)?)
+        };
+        let encoded: Vec<_> =
+            rows.par_chunks(ROWS_PER_GROUP).enumerate().map(encode).collect::<Result<_, _>>()?;
+        for columns in encoded {
+            let mut group = writer.next_row_group()?;
+            columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut group))?;
+            group.close()?;
         }
         writer.close()?;
-        Ok::<_, parquet::errors::ParquetError>(())
+        Ok::<_, ParquetError>(())
     })
-    .map_err(|error| malformed(path, KIND, error.to_string()))
+    .map_err(|error| not_written(path, error))
+}
+
+/// The columns of one row group, compressed; every column of ours is one leaf.
+fn encode(
+    writers: Vec<ArrowColumnWriter>,
+    batch: &RecordBatch,
+) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    let schema = batch.schema();
+    let columns = schema.fields().iter().zip(batch.columns()).zip(writers);
+    let encode = |((field, array), mut writer): ((&FieldRef, &ArrayRef), ArrowColumnWriter)| {
+        compute_leaves(field, array)?.iter().try_for_each(|leaf| writer.write(leaf))?;
+        writer.close()
+    };
+    columns.map(encode).collect()
 }
 
 fn item(data_type: DataType) -> FieldRef {

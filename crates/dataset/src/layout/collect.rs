@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use artifacts::Split;
@@ -168,18 +169,29 @@ impl Collector {
 impl Image {
     /// Why this image cannot be used, if so.
     fn refusal(&self, root: &Path, splits_given: bool) -> Option<String> {
-        if !root.join(&self.path).is_file() {
+        if let Some(problem) = no_file(&root.join(&self.path)) {
             let named_by = match (&self.split, self.captions) {
                 (Some((_, at)), 0) => format!("named at {at}"),
                 (_, 1) => "its caption is left out".to_owned(),
                 (_, captions) => format!("its {captions} captions are left out"),
             };
-            return Some(format!("file not found; {named_by}"));
+            return Some(format!("{problem}; {named_by}"));
         }
         if self.captions == 0 {
             return Some("no caption".to_owned());
         }
         (splits_given && self.split.is_none()).then(|| "in none of the splits".to_owned())
+    }
+}
+
+/// Why there is no file at `path`, if so; one that is there may still be unreadable.
+fn no_file(path: &Path) -> Option<String> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() => None,
+        Ok(metadata) if metadata.is_dir() => Some("a folder, not a file".to_owned()),
+        Ok(_) => Some("not a regular file".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some("file not found".to_owned()),
+        Err(error) => Some(format!("cannot be opened: {error}")),
     }
 }
 

@@ -1,0 +1,126 @@
+//! Several sets read as one: their channels side by side in each region of the first set's grid.
+
+use half::f16;
+
+use super::FeatureSpec;
+
+/// How the grids of some sets become one.
+///
+/// Sets with another grid than the first are brought to it by area: each cell is the mean of what it covers, weighted by
+/// how much of it.
+#[derive(Clone, Debug)]
+pub struct Join {
+    grid: [usize; 2],
+    channels: usize,
+    sets: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    columns: usize,
+    channels: usize,
+    /// For each row and each column of the joined grid, what it covers of this one; nothing when the grids are equal.
+    resample: Option<[Vec<Cover>; 2]>,
+}
+
+/// Cells along one axis with their weights, which sum to 1.
+type Cover = Vec<(usize, f32)>;
+
+impl Join {
+    /// Joins sets in this order.
+    pub fn new(specs: &[FeatureSpec]) -> Join {
+        let grid = specs.first().map_or([0, 0], |spec| spec.grid);
+        let source = |spec: &FeatureSpec| Source {
+            columns: spec.grid[1],
+            channels: spec.channels,
+            resample: (spec.grid != grid).then(|| [0, 1].map(|axis| covers(spec.grid[axis], grid[axis]))),
+        };
+        Join {
+            grid,
+            channels: specs.iter().map(|spec| spec.channels).sum(),
+            sets: specs.iter().map(source).collect(),
+        }
+    }
+
+    /// Rows and columns.
+    pub fn grid(&self) -> [usize; 2] {
+        self.grid
+    }
+
+    /// Numbers a region, of all sets together.
+    pub fn channels(&self) -> usize {
+        self.channels
+    }
+
+    /// Appends one image: `grids` holds its values of each set, `[regions × channels]`.
+    pub fn append(&self, grids: &[impl AsRef<[f16]>], out: &mut Vec<f16>) {
+        for row in 0..self.grid[0] {
+            for column in 0..self.grid[1] {
+                for (set, grid) in self.sets.iter().zip(grids) {
+                    set.append([row, column], self.grid[1], grid.as_ref(), out);
+                }
+            }
+        }
+    }
+}
+
+impl Source {
+    fn append(&self, [row, column]: [usize; 2], columns: usize, grid: &[f16], out: &mut Vec<f16>) {
+        let region = |number: usize| &grid[number * self.channels..(number + 1) * self.channels];
+        let Some([rows, across]) = &self.resample else {
+            return out.extend_from_slice(region(row * columns + column));
+        };
+        let mut mean = vec![0.0f32; self.channels];
+        for &(y, vertical) in &rows[row] {
+            for &(x, horizontal) in &across[column] {
+                let weight = vertical * horizontal;
+                let values = region(y * self.columns + x);
+                mean.iter_mut().zip(values).for_each(|(sum, value)| *sum += weight * value.to_f32());
+            }
+        }
+        out.extend(mean.into_iter().map(f16::from_f32));
+    }
+}
+
+/// What each of `to` cells covers of `from` cells over the same length.
+fn covers(from: usize, to: usize) -> Vec<Cover> {
+    // In units of 1/(from × to) of the length, every edge is a whole number.
+    let cover = move |cell: usize| {
+        let (start, end) = (cell * from, (cell + 1) * from);
+        let cells = start / to..end.div_ceil(to);
+        cells.map(move |other| {
+            let overlap = end.min((other + 1) * to) - start.max(other * to);
+            (other, overlap as f32 / from as f32)
+        })
+    };
+    (0..to).map(|cell| cover(cell).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_cell_covers_its_share_of_the_other_grid() {
+        assert_eq!(
+            covers(3, 2),
+            [vec![(0, 2.0 / 3.0), (1, 1.0 / 3.0)], vec![(1, 1.0 / 3.0), (2, 2.0 / 3.0)]]
+        );
+        assert_eq!(covers(1, 2), [vec![(0, 1.0)], vec![(0, 1.0)]]);
+    }
+
+    proptest! {
+        #[test]
+        fn weights_sum_to_one_and_the_mean_is_kept(from in 1usize..20, to in 1usize..20) {
+            let covers = covers(from, to);
+            let mut shares = vec![0.0; from];
+            for cover in &covers {
+                prop_assert!((cover.iter().map(|cell| cell.1).sum::<f32>() - 1.0).abs() < 1e-5);
+                cover.iter().for_each(|&(cell, weight)| shares[cell] += weight / to as f32);
+            }
+            prop_assert!(shares.iter().all(|share| (share - 1.0 / from as f32).abs() < 1e-5));
+        }
+    }
+}

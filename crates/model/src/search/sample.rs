@@ -1,0 +1,130 @@
+//! Random captions: ancestral sampling with temperature and nucleus, batched over images and samples.
+
+use artifacts::vocabulary::{BOS, EOS, UNK};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tch::{Kind, Tensor};
+
+use super::{SampleSettings, SearchError, check, log_probabilities};
+use crate::decoder::{Decoder, Rows};
+
+/// A caption drawn from the decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Words, without special tokens.
+    pub ids: Vec<u32>,
+    /// Sum of the log-probabilities of its words and its `<eos>` as the decoder gives them: before temperature,
+    /// nucleus and the ban of special tokens.
+    pub log_probability: f64,
+    /// Whether it ended with `<eos>`.
+    pub finished: bool,
+}
+
+/// `count` independent captions of each image of `memory`; `seed` decides every draw.
+pub fn sample(
+    decoder: &dyn Decoder,
+    memory: &Rows,
+    settings: &SampleSettings,
+    count: usize,
+    seed: u64,
+) -> Result<Vec<Vec<Sample>>, SearchError> {
+    check(settings.problem())?;
+    let images = memory.0[0].size()[0] as usize;
+    if count == 0 || images == 0 {
+        return Ok(vec![vec![]; images]);
+    }
+    let samples = tch::no_grad(|| draw(decoder, memory, settings, images * count, seed))?;
+    Ok(samples.chunks(count).map(<[Sample]>::to_vec).collect())
+}
+
+/// Draws `total` samples; those of an image follow one another.
+fn draw(
+    decoder: &dyn Decoder,
+    memory: &Rows,
+    settings: &SampleSettings,
+    total: usize,
+    seed: u64,
+) -> Result<Vec<Sample>, SearchError> {
+    let device = memory.0[0].device();
+    let to_device = |values: &[i64]| Tensor::from_slice(values).to_device(device);
+    let mut samples = vec![Sample { ids: vec![], log_probability: 0.0, finished: false }; total];
+    // A generator a sample: which rows are still computed must not decide the draws.
+    let mut randoms: Vec<_> = (0..total as u64)
+        .map(|stream| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(stream);
+            random
+        })
+        .collect();
+    let images: Vec<i64> = (0..total).map(|row| row as i64 * memory.0[0].size()[0] / total as i64).collect();
+    let images = to_device(&images);
+    let mut row_memory = memory.select(&images);
+    let mut state = decoder.start(memory).select(&images);
+    let mut rows: Vec<usize> = (0..total).collect();
+    let mut words = vec![i64::from(BOS); total];
+    for position in 0..settings.max_length {
+        let step = decoder.step(&row_memory, &state, &to_device(&words));
+        let log_probabilities = log_probabilities(&step.logits)?;
+        let uniforms: Vec<f64> = rows.iter().map(|&row| randoms[row].random()).collect();
+        let chosen = choose(&log_probabilities, &Tensor::from_slice(&uniforms), settings, position > 0);
+        let scores: Vec<f64> = Vec::try_from(
+            log_probabilities.gather(1, &chosen.unsqueeze(1), false).squeeze_dim(1).to_kind(Kind::Double),
+        )?;
+        words = Vec::try_from(chosen)?;
+        state = step.state;
+        for ((&row, &word), score) in rows.iter().zip(&words).zip(scores) {
+            let sample = &mut samples[row];
+            if sample.finished {
+                continue;
+            }
+            sample.log_probability += score;
+            sample.finished = word == i64::from(EOS);
+            if !sample.finished {
+                sample.ids.push(word as u32);
+            }
+        }
+        let open: Vec<usize> = (0..rows.len()).filter(|&row| !samples[rows[row]].finished).collect();
+        if open.is_empty() {
+            break;
+        }
+        // Copying the other rows' memory costs about a step of theirs, so a few finished rows are carried along.
+        if 4 * open.len() <= 3 * rows.len() {
+            let kept = to_device(&open.iter().map(|&row| row as i64).collect::<Vec<_>>());
+            (row_memory, state) = (row_memory.select(&kept), state.select(&kept));
+            words = open.iter().map(|&row| words[row]).collect();
+            rows = open.iter().map(|&row| rows[row]).collect();
+        }
+    }
+    Ok(samples)
+}
+
+/// One word a row of `log_probabilities [rows, vocabulary]`, by inverting the cumulative distribution at
+/// `uniforms [rows]` in [0, 1): words only, and `<eos>` where it `may_end`.
+fn choose(log_probabilities: &Tensor, uniforms: &Tensor, settings: &SampleSettings, may_end: bool) -> Tensor {
+    let (vocabulary, device) = (log_probabilities.size()[1], log_probabilities.device());
+    let ordinary = Tensor::arange_start(i64::from(UNK) + 1, vocabulary, (Kind::Int64, device));
+    let allowed = match may_end {
+        true => Tensor::cat(&[Tensor::from_slice(&[i64::from(EOS)]).to_device(device), ordinary], 0),
+        false => ordinary,
+    };
+    let scores = log_probabilities.index_select(1, &allowed).to_kind(Kind::Double);
+    // Relative to the best one, so that no temperature makes all of them infinite.
+    let best = scores.amax([-1i64].as_slice(), true);
+    let probabilities = ((scores - best) / settings.temperature).softmax(-1, Kind::Double);
+    let last = allowed.size()[0] - 1;
+    // Without a nucleus the order of the words does not matter, and sorting is the dearest step.
+    let (cumulative, words, mass) = if settings.top_p < 1.0 {
+        let (sorted, ranks) = probabilities.sort(-1, true);
+        let cumulative = sorted.cumsum(-1, Kind::Double);
+        let end = cumulative.lt(settings.top_p).sum_dim_intlist([1i64].as_slice(), true, Kind::Int64);
+        let mass = cumulative.gather(1, &end.clamp_max(last), false);
+        (cumulative, allowed.take(&ranks), mass)
+    } else {
+        let cumulative = probabilities.cumsum(-1, Kind::Double);
+        let mass = cumulative.narrow(1, last, 1);
+        (cumulative, allowed.expand([probabilities.size()[0], -1], false), mass)
+    };
+    let target = mass * uniforms.to_device(device).unsqueeze(1);
+    let chosen = cumulative.le_tensor(&target).sum_dim_intlist([1i64].as_slice(), true, Kind::Int64);
+    words.gather(1, &chosen.clamp_max(last), false).squeeze_dim(1)
+}

@@ -1,0 +1,202 @@
+//! What training minimises: cross-entropy first, the score of whole captions afterwards.
+
+use std::time::Instant;
+
+use artifacts::vocabulary::{BOS, EOS, PAD, Vocabulary};
+use model::decoder::Decoder;
+use model::search::{SampleSettings, sample};
+use tch::{Kind, Tensor};
+
+use crate::data::{Batch, Captions, Examples};
+use crate::reward::{Reward, advantages};
+use crate::settings::{SelfCriticalSettings, Settings};
+
+/// A way to turn a batch into a loss.
+pub(crate) trait Objective {
+    /// The loss of a batch. `done` is the share of the phase that lies behind; `seed` decides what is drawn beside
+    /// libtorch's generator.
+    fn loss(&self, decoder: &dyn Decoder, batch: &Batch, done: f64, seed: u64) -> anyhow::Result<Loss>;
+}
+
+/// What to minimise, and what to tell of it.
+pub(crate) struct Loss {
+    /// A scalar.
+    pub(crate) loss: Tensor,
+    /// Named values, the one that stands for the loss first.
+    pub(crate) reported: Vec<(&'static str, f64)>,
+}
+
+/// Cross-entropy of people's captions, each word after the true earlier ones, or some of its own.
+pub(crate) struct CrossEntropy {
+    smoothing: f64,
+    /// Share of own words at the end of the phase.
+    own_words: f64,
+}
+
+impl CrossEntropy {
+    pub(crate) fn new(settings: &Settings) -> CrossEntropy {
+        CrossEntropy { smoothing: settings.label_smoothing, own_words: settings.scheduled_sampling }
+    }
+}
+
+impl Objective for CrossEntropy {
+    fn loss(&self, decoder: &dyn Decoder, batch: &Batch, done: f64, _seed: u64) -> anyhow::Result<Loss> {
+        let Captions { input, target, mask } = &batch.captions;
+        let memory = decoder.encode(&batch.grid, true);
+        let share = self.own_words * done;
+        let mixed = (share > 0.0).then(|| with_own_words(decoder, &batch.grid, input, share));
+        let forced = decoder.forward(&memory, mixed.as_ref().unwrap_or(input), true);
+        let (loss, of_words) = cross_entropy(&forced.logits, target, mask, self.smoothing);
+        let value = -mean_word(&of_words, mask).double_value(&[]);
+        let attention = forced.attention.and_then(|attention| decoder.attention_loss(&attention, mask));
+        let choices = forced.choices.and_then(|choices| decoder.choice_loss(&choices, &of_words, mask));
+        let loss = [attention, choices].into_iter().flatten().fold(loss, |sum, loss| sum + loss);
+        Ok(Loss { loss, reported: vec![("train/loss", value)] })
+    }
+}
+
+/// Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova and Martins 2019), which suits any decoder: a share
+/// of the words that are read, never the first, is replaced by what the decoder would have written there.
+fn with_own_words(decoder: &dyn Decoder, grid: &Tensor, words: &Tensor, share: f64) -> Tensor {
+    tch::no_grad(|| {
+        let memory = decoder.encode(grid, false);
+        let own = decoder.forward(&memory, words, false).logits.argmax(-1, false).view_as(words);
+        let own = Tensor::cat(&[&words.narrow(2, 0, 1), &own.narrow(2, 0, words.size()[2] - 1)], 2);
+        let replaced = words.empty_like().to_kind(Kind::Float).uniform_(0.0, 1.0).lt(share);
+        let replaced = replaced.logical_and(&words.ne(i64::from(PAD)));
+        own.where_self(&replaced, words)
+    })
+}
+
+/// Self-critical sequence training (Rennie et al. 2017, <https://arxiv.org/abs/1612.00563>): sampled captions that score
+/// better than the other samples of their image become more probable.
+pub(crate) struct SelfCritical<'a> {
+    settings: &'a SelfCriticalSettings,
+    vocabulary: &'a Vocabulary,
+    examples: &'a Examples,
+    reward: Reward,
+}
+
+impl<'a> SelfCritical<'a> {
+    pub(crate) fn new(
+        settings: &'a SelfCriticalSettings,
+        vocabulary: &'a Vocabulary,
+        examples: &'a Examples,
+    ) -> anyhow::Result<SelfCritical<'a>> {
+        let reward = Reward::new(&examples.all_references())?;
+        Ok(SelfCritical { settings, vocabulary, examples, reward })
+    }
+}
+
+impl Objective for SelfCritical<'_> {
+    /// Without dropout: the samples are drawn from the very distribution that the gradient is of.
+    fn loss(&self, decoder: &dyn Decoder, batch: &Batch, _done: f64, seed: u64) -> anyhow::Result<Loss> {
+        let started = Instant::now();
+        let memory = decoder.encode(&batch.grid, false);
+        let settings = SampleSettings { max_length: self.settings.max_length, ..SampleSettings::default() };
+        let samples = sample(decoder, &memory, &settings, self.settings.samples, seed)?;
+        let drawn: Vec<Vec<(&[u32], bool)>> = samples
+            .iter()
+            .map(|samples| samples.iter().map(|sample| (sample.ids.as_slice(), sample.finished)).collect())
+            .collect();
+        let references: Vec<_> = batch.picks.iter().map(|&pick| self.examples.references(pick)).collect();
+        let before_reward = started.elapsed();
+        let rewards = self.reward.of(self.vocabulary, &references, &drawn)?;
+        let reward_seconds = (started.elapsed() - before_reward).as_secs_f64();
+        let with_ends: Vec<Vec<Vec<u32>>> =
+            drawn.iter().map(|samples| samples.iter().map(|sample| framed(*sample)).collect()).collect();
+        let captions = Captions::new(&with_ends, batch.grid.device());
+        let advantages: Vec<f32> = rewards.iter().flat_map(|rewards| advantages(rewards)).collect();
+        let advantages = Tensor::from_slice(&advantages).to_device(batch.grid.device());
+        let forced = decoder.forward(&memory, &captions.input, false);
+        let loss = policy_gradient(&forced.logits, &captions.target, &captions.mask, &advantages);
+        let count = rewards.iter().flatten().count().max(1);
+        let mean = f64::from(rewards.iter().flatten().sum::<f32>()) / count as f64;
+        let share = reward_seconds / started.elapsed().as_secs_f64();
+        Ok(Loss { loss, reported: vec![("train/reward", mean), ("train/reward_time_share", share)] })
+    }
+}
+
+/// `<bos>`, the words, and `<eos>` if it was drawn.
+fn framed((ids, finished): (&[u32], bool)) -> Vec<u32> {
+    let end = finished.then_some(EOS);
+    std::iter::once(BOS).chain(ids.iter().copied()).chain(end).collect()
+}
+
+/// Cross-entropy of the words, smoothed (Szegedy et al. 2016): the target word weighs `1 − smoothing`, and the rest is
+/// spread over the whole vocabulary. `logits [rows, steps, vocabulary]`, `target` and `mask` `[rows, steps]`.
+///
+/// Returns the loss to minimise and the log-probability of each word, `[rows, steps]`.
+fn cross_entropy(logits: &Tensor, target: &Tensor, mask: &Tensor, smoothing: f64) -> (Tensor, Tensor) {
+    let log_probabilities = logits.log_softmax(-1, Kind::Float);
+    let of_words = gathered(&log_probabilities, target);
+    let plain = -mean_word(&of_words, mask);
+    if smoothing == 0.0 {
+        return (plain, of_words);
+    }
+    let spread = -mean_word(&log_probabilities.mean_dim([-1i64].as_slice(), false, Kind::Float), mask);
+    (plain * (1.0 - smoothing) + spread * smoothing, of_words)
+}
+
+/// The values of the target words.
+fn gathered(log_probabilities: &Tensor, target: &Tensor) -> Tensor {
+    log_probabilities.gather(-1, &target.unsqueeze(-1), false).squeeze_dim(-1)
+}
+
+/// The mean over what is no padding.
+fn mean_word(values: &Tensor, mask: &Tensor) -> Tensor {
+    (values * mask).sum(Kind::Float) / mask.sum(Kind::Float)
+}
+
+/// The policy gradient (Rennie et al. 2017, equation 6): −mean over words of advantage × log-probability.
+/// `logits [rows, steps, vocabulary]` of the sampled words `target [rows, steps]`, `advantage [rows]`.
+fn policy_gradient(logits: &Tensor, target: &Tensor, mask: &Tensor, advantage: &Tensor) -> Tensor {
+    let chosen = gathered(&logits.log_softmax(-1, Kind::Float), target);
+    -mean_word(&(chosen * advantage.unsqueeze(-1)), mask)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Reduction};
+
+    use super::*;
+
+    fn words() -> (Tensor, Tensor, Tensor) {
+        tch::manual_seed(1);
+        let logits = Tensor::randn([2, 3, 5], (Kind::Float, Device::Cpu));
+        let target = Tensor::from_slice(&[4i64, 2, 0, 3, 0, 0]).view([2, 3]);
+        let mask = target.ne(i64::from(PAD)).to_kind(Kind::Float);
+        (logits, target, mask)
+    }
+
+    #[test]
+    fn smoothed_cross_entropy_is_that_of_libtorch() {
+        let (logits, target, mask) = words();
+        let reference = |smoothing| {
+            let flat = logits.flatten(0, 1);
+            let loss =
+                flat.cross_entropy_loss(&target.flatten(0, 1), None::<Tensor>, Reduction::Mean, 0, smoothing);
+            loss.double_value(&[])
+        };
+        for smoothing in [0.0, 0.1, 0.5] {
+            let (loss, of_words) = cross_entropy(&logits, &target, &mask, smoothing);
+            assert!((loss.double_value(&[]) - reference(smoothing)).abs() < 1e-5);
+            assert!((mean_word(&of_words, &mask).double_value(&[]) + reference(0.0)).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn the_policy_gradient_raises_what_was_better_than_expected() {
+        let (logits, target, mask) = words();
+        let logits = logits.set_requires_grad(true);
+        let advantage = Tensor::from_slice(&[2.0f32, -1.0]);
+        policy_gradient(&logits, &target, &mask, &advantage).backward();
+        let gradient = logits.grad();
+        let of = |row: i64, step: i64, word: i64| gradient.double_value(&[row, step, word]);
+        // Three words in all; the gradient of a chosen word is −advantage × (1 − p) / words.
+        let p = logits.softmax(-1, Kind::Float).double_value(&[0, 0, 4]);
+        assert!((of(0, 0, 4) + 2.0 * (1.0 - p) / 3.0).abs() < 1e-5);
+        assert!(of(1, 0, 3) > 0.0);
+        assert_eq!(of(0, 2, 0), 0.0);
+    }
+}
