@@ -46,6 +46,7 @@ evaluate config="configs/demo.toml" *args: build
 [group('pipeline')]
 ablation config="configs/demo.toml": (train config) (evaluate config)
     {{bin}}/evaluate compare data/runs/{{file_stem(config)}}
+
 # Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
 [group('use it')]
 [positional-arguments]

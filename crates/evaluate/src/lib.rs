@@ -96,7 +96,10 @@ impl Stage for Evaluate {
                 .into());
         }
         if settings.resamples == 0 {
-            return Err(bad_value("evaluate.resamples", "must be at least 1").into());
+            return Err(context
+                .config
+                .bad_value("evaluate.resamples", "must be at least 1".to_owned())
+                .into());
         }
         let sets = context.config.feature_sets()?;
         let features = joined_name(&sets);
