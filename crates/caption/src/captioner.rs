@@ -100,7 +100,7 @@ impl Captioner {
         Photo { squares, seen: Seen { width, height, region, mirrored: transform.mirror } }
     }
 
-    /// Runs the networks. A photo's features do not depend on those beside it.
+    /// Runs the networks. Those beside it change a photo's features by rounding at most.
     pub fn features(&self, photos: &[Photo]) -> Result<Vec<Features>, CaptionError> {
         let networks = self.networks.iter().enumerate();
         let sets = self.pool.install(|| {
