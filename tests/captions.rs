@@ -92,11 +92,9 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], decoder: &str, 
         let differ = |(a, b): &(&f16, &f16)| a != b;
         let pairs = || features.grid().iter().zip(&cached).filter(differ);
         assert_eq!(features.grid().len(), cached.len());
-        // Nowhere more than rounding, and not even that for these networks.
-        assert!(
-            pairs().all(|(a, b)| (a.to_f32() - b.to_f32()).abs() <= a.to_f32().abs() / 400.0 + 2e-7),
-            "{id}"
-        );
+        // Nowhere more than rounding, and not even that for some networks.
+        let largest = cached.iter().map(|value| value.to_f32().abs()).fold(0.0, f32::max);
+        assert!(pairs().all(|(a, b)| (a.to_f32() - b.to_f32()).abs() < largest / 500.0), "{id}");
         assert!(
             pairs().count() <= if bit_for_bit { 0 } else { cached.len() / 10 },
             "{id}: {}",

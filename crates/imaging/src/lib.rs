@@ -4,7 +4,7 @@
 //!
 //! Invariant: nothing here knows a tensor or a dataset.
 
-mod attention;
+pub mod attention;
 mod content;
 mod decode;
 mod jpeg;
@@ -12,7 +12,6 @@ mod resize;
 mod transform;
 mod truncation;
 
-pub use attention::{Look, attention_strip};
 pub use decode::{ImageError, MAX_PIXELS, MAX_SIDE, decode, probe};
 pub use resize::Interpolation;
 pub use transform::{MAX_CROP, Transform, TransformError};

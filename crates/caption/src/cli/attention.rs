@@ -1,23 +1,33 @@
 //! A picture of where the model looked.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use caption::{Captioned, RgbImage};
-use imaging::attention_strip;
+use imaging::Transform;
+use imaging::attention::{View, strip};
+
+/// Longer side of a photo in the strip, in pixels.
+const TILE: u32 = 192;
 
 /// The photo once for every word of the best caption, lit by the attention.
-pub(crate) fn strip(photo: &RgbImage, captioned: &Captioned) -> anyhow::Result<RgbImage> {
-    let Captioned { grid, seen, .. } = captioned;
-    let mut looks = Vec::new();
+pub(crate) fn draw(
+    photo: &RgbImage,
+    transform: &Transform,
+    captioned: &Captioned,
+) -> anyhow::Result<RgbImage> {
+    let [_, columns] = captioned.grid;
+    let (mut words, mut looks): (Vec<&str>, Vec<Arc<[f32]>>) = (Vec::new(), Vec::new());
     for word in &captioned.best().words {
-        let attention = word.attention.as_deref().context(
+        let look = word.attention.clone().context(
             "--attention: this model's decoder does not attend: name another with --model (soft_attention, say)",
         )?;
-        let mut look = attention.to_vec();
-        if seen.mirrored {
-            look.chunks_mut(grid[1].max(1)).for_each(<[f32]>::reverse);
-        }
-        looks.push((word.text.as_str(), look));
+        words.push(&word.text);
+        // What a network saw in the mirror lies on the other side of the photo.
+        looks.push(match captioned.seen.mirrored {
+            true => look.chunks(columns.max(1)).flat_map(|row| row.iter().rev().copied()).collect(),
+            false => look,
+        });
     }
-    let looks: Vec<_> = looks.iter().map(|(word, look)| (*word, look.as_slice())).collect();
-    Ok(attention_strip(photo, seen.region, *grid, &looks))
+    Ok(strip(&View::new(photo, transform, TILE), &words, &looks, captioned.grid))
 }

@@ -208,7 +208,7 @@ impl Job<'_> {
         let Some(name) = names.into_iter().find(|name| !self.drawn.contains(name)) else { return Ok(()) };
         let file = folder.join(format!("{name}.png"));
         self.drawn.insert(name);
-        let strip = attention::strip(&caption::decode(bytes)?, captioned)?;
+        let strip = attention::draw(&caption::decode(bytes)?, self.captioner.transform(), captioned)?;
         artifacts::atomic::write(&file, |out| {
             strip.write_with_encoder(PngEncoder::new(out)).map_err(std::io::Error::other)
         })
