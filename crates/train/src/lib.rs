@@ -26,6 +26,7 @@ use artifacts::stage::Work;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens, vocabulary};
+use model::backbone::Precision;
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
 use serde_json::{Map, json};
@@ -99,6 +100,7 @@ fn train(
     work: Work,
 ) -> anyhow::Result<Manifest> {
     let device = model::device::parse(&context.device)?;
+    model::matmul::set_fast(settings.precision == Precision::Bf16)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
     let (examples, validation, specs) = load(settings, sets, context)?;
     tch::manual_seed(context.run.seed as i64);

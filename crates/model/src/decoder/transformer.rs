@@ -105,18 +105,12 @@ impl Attention {
 
     /// What normalised `x [rows, positions, size]` finds, and the share of attention `[rows, heads, positions, keys]`.
     /// `mask` is added to the energies.
-    fn look(
-        &self,
-        x: &Tensor,
-        (keys, values): &KeysValues,
-        mask: Option<&Tensor>,
-        dropout: f64,
-    ) -> (Tensor, Tensor) {
+    fn look(&self, x: &Tensor, (keys, values): &KeysValues, mask: Option<&Tensor>) -> (Tensor, Tensor) {
         let query = self.split(&x.apply(&self.query)) / (keys.size()[3] as f64).sqrt();
         let energy = query.matmul(&keys.transpose(2, 3));
         let energy = mask.map_or(energy.shallow_clone(), |mask| &energy + mask);
         let attention = energy.softmax(-1, Kind::Float);
-        let found = attention.dropout(dropout, dropout > 0.0).matmul(values);
+        let found = attention.matmul(values);
         let found = found.transpose(1, 2).flatten(2, 3).apply(&self.output);
         (found, attention)
     }
@@ -134,9 +128,9 @@ impl Layer {
         }
     }
 
-    /// Positions of `x [rows, positions, size]` look at `known` and themselves.
+    /// Positions of `x [rows, positions, size]` look at those of `own`.
     fn look_at_selves(&self, x: &Tensor, own: &KeysValues, mask: Option<&Tensor>, dropout: f64) -> Tensor {
-        let (found, _) = self.own.look(&x.apply(&self.own.norm), own, mask, dropout);
+        let (found, _) = self.own.look(&x.apply(&self.own.norm), own, mask);
         x + found.dropout(dropout, dropout > 0.0)
     }
 
@@ -147,14 +141,14 @@ impl Layer {
         let (rows, positions, size) = (x.size()[0], x.size()[1], x.size()[2]);
         let images = regions.0.size()[0];
         let query = x.apply(&cross.norm).view([images, -1, size]);
-        let (found, attention) = cross.look(&query, regions, None, dropout);
+        let (found, attention) = cross.look(&query, regions, None);
         let found = found.view([rows, positions, size]).dropout(dropout, dropout > 0.0);
         let attention = attention.mean_dim([1i64].as_slice(), false, Kind::Float);
         (x + found, Some(attention.view([rows, positions, -1])))
     }
 
     fn feed_forward(&self, x: &Tensor, dropout: f64) -> Tensor {
-        let wide = x.apply(&self.feed_forward_norm).apply(&self.wide).relu().dropout(dropout, dropout > 0.0);
+        let wide = x.apply(&self.feed_forward_norm).apply(&self.wide).relu();
         x + wide.apply(&self.narrow).dropout(dropout, dropout > 0.0)
     }
 }
@@ -211,7 +205,7 @@ impl Decoder for Transformer {
     /// Keys and values of the regions for each decoder layer.
     fn encode(&self, grid: &Tensor, train: bool) -> Rows {
         let dropout = if train { self.dropout } else { 0.0 };
-        let regions = grid.dropout(dropout, train).apply(&self.feature).relu();
+        let regions = grid.apply(&self.feature).relu();
         let mut x = (regions + &self.region_positions).dropout(dropout, train);
         for layer in &self.encoder {
             let own = layer.own.keys_values(&x.apply(&layer.own.norm));
