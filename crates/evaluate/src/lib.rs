@@ -119,7 +119,7 @@ impl Stage for Evaluate {
         for name in &names {
             outcomes.push(evaluation.model(name, &sets)?);
         }
-        let comparison = evaluation.comparison(&names, &model_name(&features, BASELINE))?;
+        let comparison = evaluation.comparison(&names, &features)?;
         if !context.quiet {
             print(&outcomes, comparison.as_ref())?;
         }
