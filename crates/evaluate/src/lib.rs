@@ -11,6 +11,7 @@ mod coco;
 pub mod command;
 mod compare;
 mod decode;
+mod evaluation;
 mod grounding;
 mod html;
 mod human;
@@ -20,34 +21,21 @@ mod sheet;
 mod table;
 mod view;
 
-use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use artifacts::Split;
 use artifacts::cli::{Context, Outcome, Stage};
 use artifacts::features::joined_name;
 use artifacts::layout::model_name;
-use artifacts::recipe::digest_file;
-use artifacts::stage::Work;
-use artifacts::{Manifest, Recipe, Split, captions, images, objects, per_image};
-use metrics::Tokens;
-use metrics::bootstrap::Bootstrap;
-use model::checkpoint::{self, Model};
 use model::search::SearchSettings;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
 
 use compare::ComparisonFile;
-use grounding::Objects;
-use references::References;
-use score::{Captions, ScoreFile};
-use sheet::Measure;
-
-const SCHEMA_VERSION: u32 = 2;
-/// The decoder that shows what attention adds.
-const BASELINE: &str = "lstm";
+use evaluation::{Evaluation, has_scores};
+use score::ScoreFile;
 
 /// Settings of the `evaluate` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -57,6 +45,8 @@ pub struct Settings {
     pub split: Split,
     /// How captions are searched.
     pub search: SearchSettings,
+    /// Trained decoders that also write together, by the mean of their probabilities: one more line in the table.
+    pub ensemble: Vec<String>,
     /// Images whose attention is drawn.
     pub attention_images: usize,
     /// Images in the gallery of the report, about 15 KB each.
@@ -72,6 +62,7 @@ impl Default for Settings {
         Settings {
             split: Split::Val,
             search: SearchSettings::default(),
+            ensemble: vec![],
             attention_images: 8,
             report_images: 1000,
             resamples: 1000,
@@ -103,21 +94,21 @@ impl Stage for Evaluate {
         }
         let sets = context.config.feature_sets()?;
         let features = joined_name(&sets);
-        let names = trained_models(&context.folder.path().join("train"), &features)?;
+        let mut names = trained_models(&context.folder.path().join("train"), &features)?;
         anyhow::ensure!(
             !names.is_empty(),
             "no decoder is trained on {features} features: run the train stage"
         );
-        let evaluation = Evaluation {
-            settings,
-            context,
-            references: OnceCell::new(),
-            train: OnceCell::new(),
-            known: OnceCell::new(),
-        };
+        let together = ensemble(&settings.ensemble, &names, &features)
+            .map_err(|reason| context.config.bad_value("evaluate.ensemble", reason))?;
+        let evaluation = Evaluation::new(settings, context);
         let mut outcomes = vec![evaluation.blind()?, evaluation.human()?];
         for name in &names {
-            outcomes.push(evaluation.model(name, &sets)?);
+            outcomes.push(evaluation.model(name, std::slice::from_ref(name), &sets)?);
+        }
+        if let Some((name, members)) = together {
+            outcomes.push(evaluation.model(&name, &members, &sets)?);
+            names.push(name);
         }
         let comparison = evaluation.comparison(&names, &features)?;
         if !context.quiet {
@@ -128,238 +119,24 @@ impl Stage for Evaluate {
     }
 }
 
-/// What the evaluations of one split share.
-struct Evaluation<'a> {
-    settings: &'a Settings,
-    context: &'a Context,
-    references: OnceCell<References>,
-    train: OnceCell<References>,
-    known: OnceCell<HashSet<Tokens>>,
-}
-
-impl Evaluation<'_> {
-    fn read<'b>(&'b self, cell: &'b OnceCell<References>, split: Split) -> anyhow::Result<&'b References> {
-        if let Some(references) = cell.get() {
-            return Ok(references);
-        }
-        let references = References::read(&self.context.folder.dataset(), split)?;
-        Ok(cell.get_or_init(|| references))
+/// Name and members of the ensemble of the decoders named `kinds`, or why it cannot be; `None` when none is wanted.
+fn ensemble(
+    kinds: &[String],
+    trained: &[String],
+    features: &str,
+) -> Result<Option<(String, Vec<String>)>, String> {
+    if kinds.is_empty() {
+        return Ok(None);
     }
-
-    fn references(&self) -> anyhow::Result<&References> {
-        self.read(&self.references, self.settings.split)
+    let members: Vec<String> = kinds.iter().map(|kind| model_name(features, kind)).collect();
+    if let Some(missing) = members.iter().find(|member| !trained.contains(member)) {
+        return Err(format!("{missing} is not trained; there are {}", trained.join(", ")));
     }
-
-    fn train(&self) -> anyhow::Result<&References> {
-        self.read(&self.train, Split::Train)
+    let different: HashSet<_> = kinds.iter().collect();
+    if different.len() != kinds.len() || kinds.len() < 2 {
+        return Err("must name at least two different decoders".to_owned());
     }
-
-    fn measure(&self) -> anyhow::Result<Measure<'_>> {
-        let train = self.train()?;
-        Ok(Measure {
-            bootstrap: self.bootstrap(),
-            meteor_jar: self.settings.meteor_jar.as_deref(),
-            train: Some(self.known.get_or_init(|| score::known_captions(train))),
-        })
-    }
-
-    fn bootstrap(&self) -> Bootstrap {
-        Bootstrap { resamples: self.settings.resamples, seed: self.context.run.seed }
-    }
-
-    /// A recipe with the dataset, and all that decides scores, as input.
-    fn recipe(&self, settings: serde_json::Value) -> anyhow::Result<Recipe> {
-        let settings = json!({
-            "split": self.settings.split, "bootstrap": self.bootstrap(), "system": settings,
-        });
-        let dataset = self.context.folder.dataset();
-        let manifest = Manifest::read(&dataset)?;
-        let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?;
-        for file in [images::FILE, captions::FILE] {
-            recipe = recipe.input(format!("dataset/{file}"), manifest.hash_of(&dataset, file)?);
-        }
-        if let Some(jar) = &self.settings.meteor_jar {
-            let hash = digest_file(jar)
-                .with_context(|| format!("evaluate.meteor_jar: {} cannot be read", jar.display()))?;
-            recipe = recipe.input("meteor", hash);
-        }
-        Ok(recipe)
-    }
-
-    /// The floor: one caption for every image, the best that the train captions offer.
-    fn blind(&self) -> anyhow::Result<Outcome> {
-        let seed = self.context.run.seed;
-        let recipe = self.recipe(json!({ "model": blind::NAME, "seed": seed }))?;
-        self.guard(blind::NAME, recipe, |mut work| {
-            let references = self.references()?;
-            let caption = blind::best_caption(self.train()?, seed)?;
-            let given = Captions {
-                model: blind::NAME,
-                split: self.settings.split,
-                references,
-                captions: &references.constant(&caption),
-                grounding: None,
-                details: json!({ "caption": caption }),
-            };
-            let (file, _) = score::write(&mut work, given, &self.measure()?)?;
-            finish(work, &file, vec![])
-        })
-    }
-
-    /// What people score against each other.
-    fn human(&self) -> anyhow::Result<Outcome> {
-        let seed = self.context.run.seed;
-        let recipe = self.recipe(json!({ "model": human::NAME, "seed": seed }))?;
-        self.guard(human::NAME, recipe, |mut work| {
-            let all = self.references()?;
-            let (references, captions) = human::captions(all, seed);
-            let alone = all.0.len() - references.0.len();
-            if alone > 0 {
-                work.warn(format!("{alone} images"), "have a single reference and are left out");
-            }
-            if references.0.is_empty() {
-                return Ok(work.finish(&[] as &[&str], Map::new())?);
-            }
-            let given = Captions {
-                model: human::NAME,
-                split: self.settings.split,
-                references: &references,
-                captions: &captions,
-                grounding: None,
-                details: json!({ "caption": "one reference, drawn by the seed, against the others" }),
-            };
-            // A reference of this split is no caption that was learnt: whether it occurs in train is the floor of novelty.
-            let (file, _) = score::write(&mut work, given, &self.measure()?)?;
-            finish(work, &file, vec![])
-        })
-    }
-
-    fn model(&self, name: &str, sets: &[String]) -> anyhow::Result<Outcome> {
-        let Settings { split, search, attention_images, report_images, .. } = self.settings;
-        let folder = &self.context.folder;
-        let train = folder.train(name);
-        let features: Vec<_> = sets.iter().map(|set| (folder.features(set), set.clone())).collect();
-        let checkpoint_hash = Manifest::read(&train)?.hash_of(&train, checkpoint::FILE)?;
-        let mut recipe = self
-            .recipe(json!({
-                "model": name, "search": search, "attention_images": attention_images,
-                "report_images": report_images,
-            }))?
-            .input(format!("train/{name}/{}", checkpoint::FILE), &checkpoint_hash);
-        for (folder, set) in &features {
-            recipe = recipe.input(format!("features/{set}"), Manifest::read(folder)?.hash_of_all());
-        }
-        if let Some(hash) = Objects::hash(&folder.dataset())? {
-            recipe = recipe.input(format!("dataset/{}", objects::FILE), hash);
-        }
-        // The report shows them beside the model.
-        let beside = [human::NAME, blind::NAME].map(|other| folder.evaluate(other, *split));
-        for folder in &beside {
-            recipe =
-                recipe.input(format!("evaluate/{}", named(folder)), Manifest::read(folder)?.hash_of_all());
-        }
-        self.guard(name, recipe, |mut work| {
-            let device = model::device::parse(&self.context.device)?;
-            let model = checkpoint::load(&train.join(checkpoint::FILE), device)?;
-            let references = self.references()?;
-            let captions = decode::captions(&model, &features, self.settings, references, self.context)
-                .with_context(|| format!("{name} on {split}"))?;
-            let seen = decode::seen(&model)?;
-            let grounding = match Objects::hash(&folder.dataset())? {
-                Some(_) => {
-                    let objects = Objects::read(&folder.dataset())?;
-                    grounding::measure(&captions, &objects, &seen.transform, seen.grid)
-                }
-                None => None,
-            };
-            let given = Captions {
-                model: name,
-                split: *split,
-                references,
-                captions: &captions,
-                grounding,
-                details: details(&model, search, &checkpoint_hash),
-            };
-            let (file, scores) = score::write(&mut work, given, &self.measure()?)?;
-            let mut files =
-                attention::draw(&work, &seen.transform, seen.grid, &captions, references, *attention_images)?;
-            let mut systems = vec![];
-            for folder in &beside {
-                if has_scores(&Manifest::read(folder)?) {
-                    systems.push(ScoreFile::read(folder)?);
-                }
-            }
-            let gallery = html::Gallery { captions: &captions, references, scores: &scores, seen: &seen };
-            files.push(html::write(&mut work, &file, &systems, gallery.first(*report_images))?);
-            finish(work, &file, files)
-        })
-    }
-
-    /// Every decoder against the one without attention; `None` when that one was not trained, or alone.
-    fn comparison(&self, names: &[String], features: &str) -> anyhow::Result<Option<Outcome>> {
-        let baseline = model_name(features, BASELINE);
-        let folder = |name: &str| self.context.folder.evaluate(name, self.settings.split);
-        let others: Vec<(String, PathBuf)> =
-            names.iter().filter(|name| **name != baseline).map(|name| (name.clone(), folder(name))).collect();
-        if others.len() == names.len() || others.is_empty() {
-            return Ok(None);
-        }
-        let settings = json!({ "baseline": baseline, "bootstrap": self.bootstrap() });
-        let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?;
-        for name in names {
-            let hash = Manifest::read(&folder(name))?.hash_of(&folder(name), per_image::FILE)?;
-            recipe = recipe.input(format!("evaluate/{name}"), hash);
-        }
-        let made = self.guard(&model_name(features, compare::NAME), recipe, |work| {
-            let file = compare::compare((&baseline, &folder(&baseline)), &others, self.bootstrap())?;
-            artifacts::atomic::write_json(&work.path(compare::FILE), &file)
-                .context("cannot write the comparison")?;
-            Ok(work.finish(&[compare::FILE], Map::new())?)
-        })?;
-        Ok(Some(made))
-    }
-
-    fn guard(
-        &self,
-        name: &str,
-        recipe: Recipe,
-        make: impl FnOnce(Work) -> anyhow::Result<Manifest>,
-    ) -> anyhow::Result<Outcome> {
-        self.context.guard(
-            Evaluate::NAME,
-            self.context.folder.evaluate(name, self.settings.split),
-            recipe,
-            make,
-        )
-    }
-}
-
-/// What `scores.json` says of the model beside its scores.
-fn details(model: &Model, search: &SearchSettings, checkpoint: &str) -> serde_json::Value {
-    json!({
-        "search": search,
-        "parameters": model.parameters(),
-        "checkpoint": checkpoint,
-        "decoder": model.header.decoder,
-        "features": model.header.features,
-    })
-}
-
-fn finish(work: Work, file: &ScoreFile, more: Vec<String>) -> anyhow::Result<Manifest> {
-    let files: Vec<String> = score::FILES.map(str::to_owned).into_iter().chain(more).collect();
-    let summary = Map::from_iter([("scores".to_owned(), json!(file.sheet.scores))]);
-    Ok(work.finish(&files, summary)?)
-}
-
-/// Whether there were captions to score: people who wrote one reference each cannot be compared.
-pub(crate) fn has_scores(manifest: &Manifest) -> bool {
-    manifest.outputs.iter().any(|output| output.file == score::FILE)
-}
-
-/// The name of the system whose evaluation lies in `folder`, `…/<name>/<split>`.
-fn named(folder: &Path) -> String {
-    let name = folder.parent().and_then(Path::file_name).unwrap_or_default();
-    name.to_string_lossy().into_owned()
+    Ok(Some((model_name(features, &kinds.join("+")), members)))
 }
 
 /// Prints the scores of all evaluated systems on stdout, protocol first.

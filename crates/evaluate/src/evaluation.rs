@@ -1,0 +1,280 @@
+//! The evaluations of one split: the blind floor, the human line, every decoder, and what they gain over the baseline.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use artifacts::cli::{Context, Outcome, Stage};
+use artifacts::layout::model_name;
+use artifacts::recipe::digest_file;
+use artifacts::stage::Work;
+use artifacts::{Manifest, Recipe, Split, captions, images, objects, per_image};
+use metrics::Tokens;
+use metrics::bootstrap::Bootstrap;
+use model::checkpoint::{self, Model};
+use model::search::SearchSettings;
+use serde_json::{Map, json};
+
+use crate::grounding::{self, Objects};
+use crate::references::References;
+use crate::score::{self, Captions, ScoreFile};
+use crate::sheet::Measure;
+use crate::{Evaluate, Settings, attention, blind, compare, decode, html, human};
+
+const SCHEMA_VERSION: u32 = 3;
+/// The decoder that shows what attention adds.
+const BASELINE: &str = "lstm";
+
+/// What the evaluations of one split share.
+pub(crate) struct Evaluation<'a> {
+    settings: &'a Settings,
+    context: &'a Context,
+    references: OnceCell<References>,
+    train: OnceCell<References>,
+    known: OnceCell<HashSet<Tokens>>,
+}
+
+impl<'a> Evaluation<'a> {
+    pub(crate) fn new(settings: &'a Settings, context: &'a Context) -> Self {
+        let [references, train] = [OnceCell::new(), OnceCell::new()];
+        Evaluation { settings, context, references, train, known: OnceCell::new() }
+    }
+
+    fn read<'b>(&'b self, cell: &'b OnceCell<References>, split: Split) -> anyhow::Result<&'b References> {
+        if let Some(references) = cell.get() {
+            return Ok(references);
+        }
+        let references = References::read(&self.context.folder.dataset(), split)?;
+        Ok(cell.get_or_init(|| references))
+    }
+
+    fn references(&self) -> anyhow::Result<&References> {
+        self.read(&self.references, self.settings.split)
+    }
+
+    fn train(&self) -> anyhow::Result<&References> {
+        self.read(&self.train, Split::Train)
+    }
+
+    fn measure(&self) -> anyhow::Result<Measure<'_>> {
+        let train = self.train()?;
+        Ok(Measure {
+            bootstrap: self.bootstrap(),
+            meteor_jar: self.settings.meteor_jar.as_deref(),
+            train: Some(self.known.get_or_init(|| score::known_captions(train))),
+        })
+    }
+
+    fn bootstrap(&self) -> Bootstrap {
+        Bootstrap { resamples: self.settings.resamples, seed: self.context.run.seed }
+    }
+
+    /// A recipe with the dataset, and all that decides scores, as input.
+    fn recipe(&self, settings: serde_json::Value) -> anyhow::Result<Recipe> {
+        let settings = json!({
+            "split": self.settings.split, "bootstrap": self.bootstrap(), "system": settings,
+        });
+        let dataset = self.context.folder.dataset();
+        let manifest = Manifest::read(&dataset)?;
+        let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?;
+        for file in [images::FILE, captions::FILE] {
+            recipe = recipe.input(format!("dataset/{file}"), manifest.hash_of(&dataset, file)?);
+        }
+        if let Some(jar) = &self.settings.meteor_jar {
+            let hash = digest_file(jar)
+                .with_context(|| format!("evaluate.meteor_jar: {} cannot be read", jar.display()))?;
+            recipe = recipe.input("meteor", hash);
+        }
+        Ok(recipe)
+    }
+
+    /// The floor: one caption for every image, the best that the train captions offer.
+    pub(crate) fn blind(&self) -> anyhow::Result<Outcome> {
+        let seed = self.context.run.seed;
+        let recipe = self.recipe(json!({ "model": blind::NAME, "seed": seed }))?;
+        self.guard(blind::NAME, recipe, |mut work| {
+            let references = self.references()?;
+            let caption = blind::best_caption(self.train()?, seed)?;
+            let given = Captions {
+                model: blind::NAME,
+                split: self.settings.split,
+                references,
+                captions: &references.constant(&caption),
+                grounding: None,
+                details: json!({ "caption": caption }),
+            };
+            let (file, _) = score::write(&mut work, given, &self.measure()?)?;
+            finish(work, &file, vec![])
+        })
+    }
+
+    /// What people score against each other.
+    pub(crate) fn human(&self) -> anyhow::Result<Outcome> {
+        let seed = self.context.run.seed;
+        let recipe = self.recipe(json!({ "model": human::NAME, "seed": seed }))?;
+        self.guard(human::NAME, recipe, |mut work| {
+            let all = self.references()?;
+            let (references, captions) = human::captions(all, seed);
+            let alone = all.0.len() - references.0.len();
+            if alone > 0 {
+                work.warn(format!("{alone} images"), "have a single reference and are left out");
+            }
+            if references.0.is_empty() {
+                return Ok(work.finish(&[] as &[&str], Map::new())?);
+            }
+            let given = Captions {
+                model: human::NAME,
+                split: self.settings.split,
+                references: &references,
+                captions: &captions,
+                grounding: None,
+                details: json!({ "caption": "one reference, drawn by the seed, against the others" }),
+            };
+            // A reference of this split is no caption that was learnt: whether it occurs in train is the floor of novelty.
+            let (file, _) = score::write(&mut work, given, &self.measure()?)?;
+            finish(work, &file, vec![])
+        })
+    }
+
+    /// What a trained decoder writes, or several together.
+    pub(crate) fn model(&self, name: &str, members: &[String], sets: &[String]) -> anyhow::Result<Outcome> {
+        let Settings { split, search, attention_images, report_images, .. } = self.settings;
+        let folder = &self.context.folder;
+        let features: Vec<_> = sets.iter().map(|set| (folder.features(set), set.clone())).collect();
+        let mut recipe = self.recipe(json!({
+            "model": name, "search": search, "attention_images": attention_images,
+            "report_images": report_images,
+        }))?;
+        let mut checkpoints = BTreeMap::new();
+        for member in members {
+            let train = folder.train(member);
+            let hash = Manifest::read(&train)?.hash_of(&train, checkpoint::FILE)?;
+            recipe = recipe.input(format!("train/{member}/{}", checkpoint::FILE), &hash);
+            checkpoints.insert(member, hash);
+        }
+        for (folder, set) in &features {
+            recipe = recipe.input(format!("features/{set}"), Manifest::read(folder)?.hash_of_all());
+        }
+        if let Some(hash) = Objects::hash(&folder.dataset())? {
+            recipe = recipe.input(format!("dataset/{}", objects::FILE), hash);
+        }
+        // The report shows them beside the model.
+        let beside = [human::NAME, blind::NAME].map(|other| folder.evaluate(other, *split));
+        for folder in &beside {
+            recipe =
+                recipe.input(format!("evaluate/{}", named(folder)), Manifest::read(folder)?.hash_of_all());
+        }
+        self.guard(name, recipe, |mut work| {
+            let device = model::device::parse(&self.context.device)?;
+            let paths: Vec<_> =
+                members.iter().map(|name| folder.train(name).join(checkpoint::FILE)).collect();
+            let model = checkpoint::load_ensemble(&paths, device)?;
+            let references = self.references()?;
+            let captions = decode::captions(&model, &features, self.settings, references, self.context)
+                .with_context(|| format!("{name} on {split}"))?;
+            let seen = decode::seen(&model)?;
+            let grounding = match Objects::hash(&folder.dataset())? {
+                Some(_) => {
+                    let objects = Objects::read(&folder.dataset())?;
+                    grounding::measure(&captions, &objects, &seen.transform, seen.grid)
+                }
+                None => None,
+            };
+            let given = Captions {
+                model: name,
+                split: *split,
+                references,
+                captions: &captions,
+                grounding,
+                details: details(&model, search, &checkpoints),
+            };
+            let (file, scores) = score::write(&mut work, given, &self.measure()?)?;
+            let mut files =
+                attention::draw(&work, &seen.transform, seen.grid, &captions, references, *attention_images)?;
+            let mut systems = vec![];
+            for folder in &beside {
+                if has_scores(&Manifest::read(folder)?) {
+                    systems.push(ScoreFile::read(folder)?);
+                }
+            }
+            let gallery = html::Gallery { captions: &captions, references, scores: &scores, seen: &seen };
+            files.push(html::write(&mut work, &file, &systems, gallery.first(*report_images))?);
+            finish(work, &file, files)
+        })
+    }
+
+    /// Every decoder against the one without attention; `None` when that one was not trained, or alone.
+    pub(crate) fn comparison(&self, names: &[String], features: &str) -> anyhow::Result<Option<Outcome>> {
+        let baseline = model_name(features, BASELINE);
+        let folder = |name: &str| self.context.folder.evaluate(name, self.settings.split);
+        let others: Vec<(String, PathBuf)> =
+            names.iter().filter(|name| **name != baseline).map(|name| (name.clone(), folder(name))).collect();
+        if others.len() == names.len() || others.is_empty() {
+            return Ok(None);
+        }
+        let settings = json!({ "baseline": baseline, "bootstrap": self.bootstrap() });
+        let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?;
+        for name in names {
+            let hash = Manifest::read(&folder(name))?.hash_of(&folder(name), per_image::FILE)?;
+            recipe = recipe.input(format!("evaluate/{name}"), hash);
+        }
+        let made = self.guard(&model_name(features, compare::NAME), recipe, |work| {
+            let file = compare::compare((&baseline, &folder(&baseline)), &others, self.bootstrap())?;
+            artifacts::atomic::write_json(&work.path(compare::FILE), &file)
+                .context("cannot write the comparison")?;
+            Ok(work.finish(&[compare::FILE], Map::new())?)
+        })?;
+        Ok(Some(made))
+    }
+
+    fn guard(
+        &self,
+        name: &str,
+        recipe: Recipe,
+        make: impl FnOnce(Work) -> anyhow::Result<Manifest>,
+    ) -> anyhow::Result<Outcome> {
+        self.context.guard(
+            Evaluate::NAME,
+            self.context.folder.evaluate(name, self.settings.split),
+            recipe,
+            make,
+        )
+    }
+}
+
+/// What `scores.json` says of the model beside its scores.
+fn details(
+    model: &Model,
+    search: &SearchSettings,
+    checkpoints: &BTreeMap<&String, String>,
+) -> serde_json::Value {
+    let decoder = match checkpoints.len() {
+        1 => json!(model.header.decoder),
+        _ => json!({ "kind": "ensemble", "members": checkpoints.keys().collect::<Vec<_>>() }),
+    };
+    json!({
+        "search": search,
+        "parameters": model.parameters(),
+        "checkpoints": checkpoints,
+        "decoder": decoder,
+        "features": model.header.features,
+    })
+}
+
+fn finish(work: Work, file: &ScoreFile, more: Vec<String>) -> anyhow::Result<Manifest> {
+    let files: Vec<String> = score::FILES.map(str::to_owned).into_iter().chain(more).collect();
+    let summary = Map::from_iter([("scores".to_owned(), json!(file.sheet.scores))]);
+    Ok(work.finish(&files, summary)?)
+}
+
+/// Whether there were captions to score: people who wrote one reference each cannot be compared.
+pub(crate) fn has_scores(manifest: &Manifest) -> bool {
+    manifest.outputs.iter().any(|output| output.file == score::FILE)
+}
+
+/// The name of the system whose evaluation lies in `folder`, `…/<name>/<split>`.
+fn named(folder: &Path) -> String {
+    let name = folder.parent().and_then(Path::file_name).unwrap_or_default();
+    name.to_string_lossy().into_owned()
+}
