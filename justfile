@@ -37,15 +37,15 @@ text config="configs/demo.toml" *args: build
 train config="configs/demo.toml" *args: build
     {{bin}}/train --config {{config}} {{args}}
 
-# Model and features → captions.json, scores.json, attention/*.png
+# Model and features → captions.json, scores.json, report.html, attention/*.png
 [group('pipeline')]
 evaluate config="configs/demo.toml" *args: build
     {{bin}}/evaluate --config {{config}} {{args}}
 
-# The config's decoders on the same features with the same seed, in one table; the run is named as the config's file
+# The config's decoders on the same features, in one table: just ablation configs/flickr8k.toml --seeds 1,2,3
 [group('pipeline')]
-ablation config="configs/demo.toml": (train config) (evaluate config)
-    {{bin}}/evaluate compare data/runs/{{file_stem(config)}}
+ablation config="configs/demo.toml" *args: setup
+    @scripts/ablation.sh {{config}} {{args}}
 
 # Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
 [group('use it')]

@@ -136,11 +136,11 @@ fn grounding(file: &ScoreFile) -> Vec<String> {
 
 /// Every decoder against the one without attention.
 fn attention_lines(comparison: &ComparisonFile) -> Vec<String> {
-    let mut lines = vec![String::new()];
+    let mut lines = vec![String::new(), format!("against {}, which has no attention", comparison.baseline)];
     for (model, gain) in &comparison.models {
-        lines.push(format!("attention adds {} ({model} against {})", gains(gain), comparison.baseline));
+        lines.push(format!("  {model}: {}", gains(gain)));
     }
-    lines.push(format!("p: {}, {} draws", comparison.test, comparison.bootstrap.resamples));
+    lines.push(format!("  p: {}, {} draws", comparison.test, comparison.bootstrap.resamples));
     lines
 }
 
