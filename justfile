@@ -25,6 +25,7 @@ dataset config="configs/demo.toml" *args: build
 # Images → features/<backbone>/part-*.parquet
 [group('pipeline')]
 features config="configs/demo.toml" *args: build
+    @{{bin}}/preprocess weights --config {{config}} {{args}} > /dev/null
     {{bin}}/preprocess --config {{config}} {{args}}
 
 # Captions → vocabulary.json, tokens.parquet
@@ -44,7 +45,7 @@ evaluate config="configs/demo.toml" *args: build
 
 # The config's decoders on the same features, in one table: just ablation configs/flickr8k.toml --seeds 1,2,3
 [group('pipeline')]
-ablation config="configs/demo.toml" *args: setup
+ablation config="configs/demo.toml" *args: build
     @scripts/ablation.sh {{config}} {{args}}
 
 # Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
@@ -112,5 +113,6 @@ clean run:
     rm -rf data/runs/{{run}}
 
 [private]
-_check config *args: setup
+_check config *args: build
     @for stage in dataset preprocess text train evaluate; do {{bin}}/$stage --config {{config}} {{args}} --check || exit $?; done
+    @{{bin}}/preprocess weights --config {{config}} {{args}} > /dev/null

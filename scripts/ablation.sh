@@ -25,6 +25,8 @@ if [ -n "$seeds" ] && ! [[ "$seeds" =~ ^[0-9]+(,[0-9]+)*$ ]]; then
 fi
 
 stage() { "$bin/$1" --config "$config" --set evaluate.split="$split" "${settings[@]}" "${@:2}"; }
+for name in dataset preprocess text train evaluate; do stage "$name" --check; done
+"$bin/preprocess" weights --config "$config" "${settings[@]}" > /dev/null
 for name in dataset preprocess text; do stage "$name"; done
 run=$("$bin/artifacts" status --config "$config" "${settings[@]}" | sed -n 's#^\(.*\)/dataset .*#\1#p')
 
