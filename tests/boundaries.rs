@@ -46,6 +46,7 @@ fn libraries_know_only_what_lies_below_them() {
         ("imaging", vec![]),
         ("metrics", vec![]),
         ("model", vec!["artifacts", "imaging"]),
+        ("caption", vec!["artifacts", "imaging", "model"]),
     ];
     for (library, allowed) in allowed {
         let ours = dependencies[library].iter().filter(|name| dependencies.contains_key(*name));

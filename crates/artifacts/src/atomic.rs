@@ -11,10 +11,7 @@ pub fn write<E: From<std::io::Error>>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
+    let temporary = beside(path)?;
     let mut writer = BufWriter::new(temporary.as_file());
     fill(&mut writer)?;
     writer.flush()?;
@@ -29,6 +26,15 @@ pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> std::io::Resul
         serde_json::to_writer_pretty(&mut *file, value)?;
         file.write_all(b"\n")
     })
+}
+
+/// A temporary file in the folder of `path`, which is created: for content that comes piece by piece, until
+/// [`persist`] gives it its name.
+pub fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)
 }
 
 /// Syncs a finished temporary file and gives it its name, readable like any file of the user's.

@@ -220,8 +220,21 @@ fn run<S: Stage>(args: &StageArgs) -> ExitCode {
 
 /// Prints an error with its causes; wrong settings count as wrong usage.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
-    note(&format!("error: {error:#}"));
+    note(&format!("error: {}", message(error)));
     if error.downcast_ref::<ConfigError>().is_some() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+/// An error with its causes, each said once: many name their cause in their own words already.
+pub fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
+        }
+    }
+    message
 }
 
 fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {

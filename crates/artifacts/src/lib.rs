@@ -8,6 +8,7 @@
 //! without libtorch.
 
 pub mod atomic;
+pub mod captioned;
 pub mod captions;
 pub mod cli;
 pub mod config;

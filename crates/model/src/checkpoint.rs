@@ -74,10 +74,26 @@ pub struct Model {
     pub header: Header,
     /// The network.
     pub decoder: Box<dyn Decoder>,
+    dimensions: Dimensions,
     store: VarStore,
 }
 
 impl Model {
+    /// The same decoder for another thread; the two share the memory of the weights.
+    ///
+    /// A tensor may move between threads but not be shared by them.
+    pub fn share(&self) -> Result<Model, tch::TchError> {
+        let store = VarStore::new(self.device());
+        let decoder = self.header.decoder.build(&store.root(), self.dimensions);
+        let ours = self.store.variables();
+        for (name, mut variable) in store.variables() {
+            if let Some(source) = ours.get(&name) {
+                tch::no_grad(|| variable.f_set_data(source))?;
+            }
+        }
+        Ok(Model { header: self.header.clone(), dimensions: self.dimensions, decoder, store })
+    }
+
     /// Where the network runs.
     pub fn device(&self) -> Device {
         self.store.device()
@@ -112,7 +128,7 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     let store = VarStore::new(device);
     let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
-    Ok(Model { header, decoder, store })
+    Ok(Model { header, decoder, dimensions, store })
 }
 
 /// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
@@ -179,6 +195,25 @@ mod tests {
         let score =
             |decoder: &dyn Decoder| decoder.forward(&decoder.encode(&grid, false), &words, false).logits;
         assert_eq!(score(decoder.as_ref()), score(loaded.decoder.as_ref()));
+    }
+
+    #[test]
+    fn a_shared_decoder_scores_as_the_first_on_a_thread_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        saved(&path);
+        let first = load(&path, Device::Cpu).unwrap();
+        let second = first.share().unwrap();
+        let (of_first, of_second) = (first.store.variables(), second.store.variables());
+        assert!(of_first.iter().all(|(name, tensor)| tensor.data_ptr() == of_second[name].data_ptr()));
+        let score = |model: &Model| {
+            let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));
+            let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+            let logits = model.decoder.forward(&model.decoder.encode(&grid, false), &words, false).logits;
+            Vec::<f32>::try_from(logits.flatten(0, -1)).unwrap()
+        };
+        let of_second = std::thread::spawn(move || score(&second)).join().unwrap();
+        assert_eq!(score(&first), of_second);
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub struct Hypothesis {
     pub ids: Vec<u32>,
     /// Sum of the log-probabilities of its words and its `<eos>`.
     pub log_probability: f64,
+    /// The addends of that sum: one a word, and one for the `<eos>` of a finished caption.
+    pub log_probabilities: Vec<f64>,
     /// Whether it ended with `<eos>`.
     pub finished: bool,
     /// Share of attention on each region, one entry a word, for decoders that attend.
@@ -47,7 +49,13 @@ fn search(
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     let (first, device) = (&memory.0[0], memory.0[0].device());
     let images = first.size()[0] as usize;
-    let empty = Hypothesis { ids: vec![], log_probability: 0.0, finished: false, attention: vec![] };
+    let empty = Hypothesis {
+        ids: vec![],
+        log_probability: 0.0,
+        log_probabilities: vec![],
+        finished: false,
+        attention: vec![],
+    };
     let mut beams: Vec<Beam> = (0..images).map(|_| Beam::new(empty.clone())).collect();
     let to_device = |values: &[i64]| Tensor::from_slice(values).to_device(device);
     let mut state = decoder.start(memory);
@@ -82,6 +90,43 @@ fn search(
     Ok(beams.into_iter().map(|beam| beam.best(settings)).collect())
 }
 
+/// The log-probability of each caption under each image, `<eos>` included: `[images][captions]`.
+///
+/// What [`beam_search`] says of its own captions, for any others: captions are ids without special tokens.
+pub fn log_probabilities(
+    decoder: &dyn Decoder,
+    memory: &Rows,
+    captions: &[Vec<u32>],
+) -> Result<Vec<Vec<f64>>, SearchError> {
+    let (images, device) = (memory.0[0].size()[0], memory.0[0].device());
+    let Some(longest) = captions.iter().map(Vec::len).max() else {
+        return Ok(vec![vec![]; images as usize]);
+    };
+    let steps = longest + 1;
+    let mut words = vec![i64::from(PAD); captions.len() * steps];
+    let mut next = words.clone();
+    for ((caption, words), next) in captions.iter().zip(words.chunks_mut(steps)).zip(next.chunks_mut(steps)) {
+        let ids = || caption.iter().map(|&id| i64::from(id));
+        words.iter_mut().zip(std::iter::once(i64::from(BOS)).chain(ids())).for_each(|(at, id)| *at = id);
+        next.iter_mut().zip(ids().chain([i64::from(EOS)])).for_each(|(at, id)| *at = id);
+    }
+    let shape = [1, captions.len() as i64, steps as i64];
+    let tensor = |ids: &[i64]| -> Result<Tensor, tch::TchError> {
+        Tensor::f_from_slice(ids)?.f_view(shape)?.f_repeat([images, 1, 1])?.f_to_device(device)
+    };
+    let (words, next) = (tensor(&words)?, tensor(&next)?.f_flatten(0, 1)?);
+    let sums = tch::no_grad(|| {
+        let scores = decoder.forward(memory, &words, false).logits.log_softmax(-1, Kind::Float);
+        let of_words = scores.gather(-1, &next.unsqueeze(-1), false).squeeze_dim(-1);
+        (of_words * next.ne(i64::from(PAD))).sum_dim_intlist([1i64].as_slice(), false, Kind::Double)
+    });
+    let sums: Vec<f64> = Vec::try_from(sums)?;
+    if sums.iter().any(|sum| sum.is_nan()) {
+        return Err(SearchError::NotANumber);
+    }
+    Ok(sums.chunks(captions.len()).map(<[f64]>::to_vec).collect())
+}
+
 /// The hypotheses of one image.
 struct Beam {
     live: Vec<Hypothesis>,
@@ -103,20 +148,21 @@ impl Beam {
     ) -> Vec<usize> {
         let mut extended = Vec::new();
         for (hypothesis, row) in self.live.iter().zip(rows) {
-            for (word, log_probability) in candidates.of_row(row) {
-                extended.push((hypothesis.log_probability + log_probability, row, hypothesis, word));
+            for (word, addend) in candidates.of_row(row) {
+                extended.push((hypothesis.log_probability + addend, addend, row, hypothesis, word));
             }
         }
         extended.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut live, mut parents) = (Vec::new(), Vec::new());
-        for (log_probability, row, parent, word) in extended {
+        for (log_probability, addend, row, parent, word) in extended {
             if live.len() == settings.beam_size {
                 break;
             }
-            let mut next = Hypothesis { log_probability, ..parent.clone() };
-            if word == EOS && next.ids.is_empty() {
+            if word == EOS && parent.ids.is_empty() {
                 continue;
             }
+            let mut next = Hypothesis { log_probability, ..parent.clone() };
+            next.log_probabilities.push(addend);
             if word == EOS {
                 next.finished = true;
                 self.finished.push(next);

@@ -1,6 +1,44 @@
 use artifacts::vocabulary::{PAD, UNK};
 
 use super::*;
+<<<<<<< HEAD:crates/model/src/search/tests/beam.rs
+=======
+use crate::decoder::{DecoderConfig, Dimensions, Forced, SoftAttentionConfig, Step};
+
+/// A decoder that is a table: the scores of the next word depend on the last word and the image only.
+struct Table {
+    /// `[images, vocabulary, vocabulary]` log-probabilities.
+    scores: Tensor,
+}
+
+impl Decoder for Table {
+    fn encode(&self, grid: &Tensor, _train: bool) -> Rows {
+        Rows(vec![grid.shallow_clone()])
+    }
+
+    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Forced {
+        unreachable!("search only steps")
+    }
+
+    fn start(&self, memory: &Rows) -> Rows {
+        Rows(vec![memory.0[0].zeros_like()])
+    }
+
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
+        let logits = self.scores.index(&[Some(&memory.0[0]), Some(words)]);
+        let attention = Tensor::stack(&[words.to_kind(Kind::Float), memory.0[0].to_kind(Kind::Float)], 1);
+        Step { logits, state: Rows(vec![&state.0[0] + 1]), attention: Some(attention) }
+    }
+}
+
+const WORDS: i64 = 7; // <pad> <bos> <eos> <unk> and three words, 4 5 6
+
+fn table(images: i64, seed: i64) -> Table {
+    tch::manual_seed(seed);
+    let scores = Tensor::randn([images, WORDS, WORDS], (Kind::Float, Device::Cpu)) * 2.0;
+    Table { scores: scores.log_softmax(-1, Kind::Float) }
+}
+>>>>>>> help-d:crates/model/src/search/tests.rs
 
 fn run(table: &Table, settings: &SearchSettings) -> Vec<Vec<Hypothesis>> {
     beam_search(table, &images(table), settings).unwrap()
@@ -86,6 +124,43 @@ fn attention_follows_the_words_of_its_own_beam() {
             assert_eq!(look[0], before as f32);
         }
     }
+}
+
+#[test]
+fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
+    tch::manual_seed(5);
+    let store = tch::nn::VarStore::new(Device::Cpu);
+    let sizes = SoftAttentionConfig {
+        embedding_size: 8,
+        feature_size: 8,
+        hidden_size: 8,
+        attention_size: 8,
+        ..Default::default()
+    };
+    let dimensions = Dimensions { channels: 6, vocabulary: 9 };
+    let decoder = DecoderConfig::SoftAttention(sizes).build(&store.root(), dimensions);
+    // Untrained, it would hardly ever end.
+    let _ = tch::no_grad(|| store.variables()["output.bias"].get(i64::from(EOS)).fill_(3.0));
+    let grid = Tensor::rand([2, 4, 6], (Kind::Float, Device::Cpu));
+    let memory = tch::no_grad(|| decoder.encode(&grid, false));
+    let found = beam_search(decoder.as_ref(), &memory, &settings(4, 6, 0.0)).unwrap();
+    let finished: Vec<Vec<&Hypothesis>> =
+        found.iter().map(|beams| beams.iter().filter(|beam| beam.finished).collect()).collect();
+    assert!(finished.iter().all(|beams| beams.len() > 1), "{found:?}");
+    for (image, beams) in finished.iter().enumerate() {
+        // Captions of other lengths beside it must not matter.
+        let captions: Vec<Vec<u32>> =
+            beams.iter().map(|beam| beam.ids.clone()).chain([vec![4; 7], vec![]]).collect();
+        let read = log_probabilities(decoder.as_ref(), &memory, &captions).unwrap();
+        assert_eq!((read.len(), read[0].len()), (2, captions.len()));
+        for (beam, read) in beams.iter().zip(&read[image]) {
+            assert!((beam.log_probability - read).abs() < 1e-5, "{beam:?} {read}");
+            assert_eq!(beam.log_probabilities.len(), beam.ids.len() + 1);
+            let sum: f64 = beam.log_probabilities.iter().sum();
+            assert!((sum - beam.log_probability).abs() < 1e-9);
+        }
+    }
+    assert_eq!(log_probabilities(decoder.as_ref(), &memory, &[]).unwrap(), [[0.0; 0]; 2]);
 }
 
 #[test]

@@ -1,0 +1,203 @@
+//! The way from a photo to its captions.
+
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use image::RgbImage;
+use imaging::ImageError;
+use model::checkpoint::{self, Header, Model};
+use model::search::{SearchSettings, beam_search, log_probabilities};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use tch::{Device, Kind, Tensor};
+
+use crate::captioned::{Caption, Captioned};
+use crate::error::CaptionError;
+use crate::network::Network;
+use crate::photo::{Features, Photo, Seen};
+use crate::workers::Workers;
+
+/// Photos that are searched together: the search is written for many rows, a network for few.
+const SEARCHED_AT_ONCE: usize = 25;
+
+/// Where a captioner runs, and where it finds what is not in the checkpoint.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the networks run.
+    pub device: Device,
+    /// Folder with the weights of the backbones.
+    pub weights: PathBuf,
+}
+
+impl Default for Options {
+    /// The CPU, and `data/weights`.
+    fn default() -> Self {
+        Options { device: Device::Cpu, weights: artifacts::config::RunSettings::default().weights }
+    }
+}
+
+/// Writes captions for photos. Can be shared by threads: each call uses all cores, and calls do not wait for one
+/// another except for those.
+///
+/// The three steps can be taken apart: [`photo`](Self::photo) needs no network and its result is small enough to wait
+/// in a queue, [`features`](Self::features) is the CNN, [`search`](Self::search) the decoder.
+pub struct Captioner {
+    header: Header,
+    networks: Vec<Network>,
+    models: Workers<Model>,
+    pool: ThreadPool,
+}
+
+impl Captioner {
+    /// Loads a checkpoint and the backbones that it names, whose weights must be those that it was trained with.
+    pub fn open(model: &Path, options: &Options) -> Result<Captioner, CaptionError> {
+        let loaded = checkpoint::load(model, options.device)?;
+        let header = loaded.header.clone();
+        // As in extraction: independent batches side by side, each on one thread of libtorch.
+        tch::set_num_threads(1);
+        let pool = ThreadPoolBuilder::new()
+            .thread_name(|number| format!("caption-{number}"))
+            .start_handler(|_| tch::set_num_threads(1))
+            .build()?;
+        let threads = pool.current_num_threads();
+        let networks = header.features.iter();
+        let networks = networks
+            .map(|spec| Network::open(spec, model, &options.weights, options.device, threads))
+            .collect::<Result<Vec<_>, _>>()?;
+        if networks.is_empty() {
+            let reason = "it names no features".to_owned();
+            return Err(CaptionError::Features { path: model.to_owned(), reason });
+        }
+        let copies = (1..threads).map(|_| loaded.share()).collect::<Result<Vec<_>, _>>()?;
+        let models = Workers::new(copies.into_iter().chain([loaded]));
+        Ok(Captioner { header, networks, models, pool })
+    }
+
+    /// What the checkpoint knows of itself: decoder, vocabulary, features, provenance.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Rows and columns of the grid that words attend to.
+    pub fn grid(&self) -> [usize; 2] {
+        self.header.features.first().map_or([0, 0], |spec| spec.grid)
+    }
+
+    /// Decodes an image file, within the limits of [`imaging::decode`], and cuts out what the networks are shown.
+    pub fn photo(&self, bytes: &[u8]) -> Result<Photo, ImageError> {
+        Ok(self.photo_of(&imaging::decode(bytes)?))
+    }
+
+    /// The same for pixels.
+    pub fn photo_of(&self, image: &RgbImage) -> Photo {
+        let squares = self.networks.iter().map(|network| network.transform.pixels(image)).collect();
+        // Of several networks all have the same view and grid: the first one's region stands for all.
+        let transform = &self.networks[0].transform;
+        let (width, height) = image.dimensions();
+        let region = transform.visible_region(width, height);
+        Photo { squares, seen: Seen { width, height, region, mirrored: transform.mirror } }
+    }
+
+    /// Runs the networks. A photo's features do not depend on those beside it.
+    pub fn features(&self, photos: &[Photo]) -> Result<Vec<Features>, CaptionError> {
+        let networks = self.networks.iter().enumerate();
+        let sets = self.pool.install(|| {
+            let grids = networks.map(|(number, network)| {
+                let squares: Vec<&RgbImage> = photos.iter().map(|photo| &photo.squares[number]).collect();
+                network.grids(&squares)
+            });
+            grids.collect::<Result<Vec<_>, _>>()
+        })?;
+        let features = photos.iter().enumerate().map(|(photo, of)| {
+            let grids: Vec<&[f16]> = sets.iter().map(|set| set[photo].as_slice()).collect();
+            Features { grid: self.joined(&grids).into(), seen: of.seen }
+        });
+        Ok(features.collect())
+    }
+
+    /// The grids of all networks with their channels side by side in each region, as training reads them.
+    fn joined(&self, grids: &[&[f16]]) -> Vec<f16> {
+        let [rows, columns] = self.grid();
+        let regions = rows * columns;
+        let mut joined = Vec::with_capacity(grids.iter().map(|grid| grid.len()).sum());
+        for region in 0..regions {
+            for grid in grids {
+                let channels = grid.len() / regions;
+                joined.extend_from_slice(&grid[region * channels..(region + 1) * channels]);
+            }
+        }
+        joined
+    }
+
+    /// Searches the captions of photos by their features.
+    pub fn search(
+        &self,
+        features: &[Features],
+        settings: &SearchSettings,
+    ) -> Result<Vec<Captioned>, CaptionError> {
+        if settings.beam_size == 0 || settings.max_length == 0 {
+            return Err(CaptionError::Search);
+        }
+        let chunk = features.len().div_ceil(self.models.len()).clamp(1, SEARCHED_AT_ONCE);
+        self.pool.install(|| {
+            let found: Result<Vec<Vec<Captioned>>, CaptionError> =
+                features.par_chunks(chunk).map(|features| self.search_together(features, settings)).collect();
+            Ok(found?.into_iter().flatten().collect())
+        })
+    }
+
+    fn search_together(
+        &self,
+        features: &[Features],
+        settings: &SearchSettings,
+    ) -> Result<Vec<Captioned>, CaptionError> {
+        let model = self.models.of_this_thread();
+        let memory = self.encoded(&model, features)?;
+        let beams = beam_search(model.decoder.as_ref(), &memory, settings)?;
+        if beams.iter().any(Vec::is_empty) {
+            return Err(CaptionError::NoWords);
+        }
+        let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
+            let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.header.vocabulary));
+            Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
+        });
+        Ok(captioned.collect())
+    }
+
+    /// How probable each caption is under each photo, `[photos][captions]` natural log-probabilities with the end of
+    /// the caption: which of some sentences fits best. Unknown words count as `<unk>`.
+    pub fn log_probabilities(
+        &self,
+        features: &[Features],
+        captions: &[Vec<String>],
+    ) -> Result<Vec<Vec<f64>>, CaptionError> {
+        let ids = |words: &Vec<String>| words.iter().map(|word| self.header.vocabulary.id(word)).collect();
+        let captions: Vec<Vec<u32>> = captions.iter().map(ids).collect();
+        if features.is_empty() {
+            return Ok(vec![]);
+        }
+        self.pool.install(|| {
+            let model = self.models.of_this_thread();
+            let memory = self.encoded(&model, features)?;
+            Ok(log_probabilities(model.decoder.as_ref(), &memory, &captions)?)
+        })
+    }
+
+    /// Photos in, captions out: [`features`](Self::features) and [`search`](Self::search) in one.
+    pub fn caption(
+        &self,
+        photos: &[Photo],
+        settings: &SearchSettings,
+    ) -> Result<Vec<Captioned>, CaptionError> {
+        self.search(&self.features(photos)?, settings)
+    }
+
+    fn encoded(&self, model: &Model, features: &[Features]) -> Result<model::decoder::Rows, CaptionError> {
+        let values: Vec<f16> = features.iter().flat_map(|features| features.grid.iter().copied()).collect();
+        let [rows, columns] = self.grid();
+        let shape = [features.len() as i64, (rows * columns) as i64, -1];
+        let grid = Tensor::f_from_slice(&values)?.f_view(shape)?;
+        let grid = grid.f_to_device(model.device())?.f_to_kind(Kind::Float)?;
+        Ok(tch::no_grad(|| model.decoder.encode(&grid, false)))
+    }
+}

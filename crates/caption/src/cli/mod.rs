@@ -1,0 +1,206 @@
+//! The program around the library: what to read, in which order, and where captions go.
+
+mod args;
+mod html;
+mod inputs;
+mod json;
+mod output;
+
+use std::collections::HashSet;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use artifacts::Recipe;
+use artifacts::cli::{fail, message};
+use artifacts::progress::{Progress, note};
+use caption::video::{CaptionedVideo, caption_video};
+use caption::{Captioned, Captioner, Options, Photo, SearchSettings};
+use clap::Parser;
+use rayon::prelude::*;
+
+use args::{Args, Format};
+use inputs::{Input, Inputs};
+use output::{Content, Output, Record};
+
+/// Photos that are decoded, and then captioned, together.
+const PHOTOS_AT_ONCE: usize = 64;
+const RUNS: &str = "data/runs";
+
+/// Runs the program: 0 done, 1 something could not be captioned, 2 wrong usage.
+pub(crate) fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(problem) = args.problem() {
+        note(&format!("error: {problem}"));
+        return ExitCode::from(2);
+    }
+    match run(&args) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        // Whoever reads has seen enough: `caption album | head`.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// Captions everything; returns how many inputs could not be.
+fn run(args: &Args) -> anyhow::Result<usize> {
+    let inputs = Inputs::find(&args.inputs, args.recursive);
+    let videos = inputs.found.iter().filter(|input| matches!(input, Input::Video(_))).count();
+    anyhow::ensure!(
+        videos <= 1 || args.sidecar || !args.format.is_subtitles(),
+        "one output holds the subtitles of one video: name one, or write them beside the videos with --sidecar"
+    );
+    let model = match &args.model {
+        Some(model) => model.clone(),
+        None => {
+            let newest = caption::newest_model(Path::new(RUNS))?;
+            if !args.quiet {
+                note(&format!("model: {}", newest.display()));
+            }
+            newest
+        }
+    };
+    let device = model::device::parse(&args.device)?;
+    let captioner = Captioner::open(&model, &Options { device, weights: args.weights.clone() })?;
+    let search = args.search();
+    let settings = serde_json::json!({ "search": search, "top_k": args.top_k });
+    let recipe = Recipe::new("caption", 1, &settings)?
+        .input(model.display().to_string(), artifacts::recipe::digest_file(&model)?);
+    let single = args.inputs.len() == 1 && inputs.found.len() == 1 && !Path::new(&args.inputs[0]).is_dir();
+    let output = Output::new(args.format, args.output.as_deref(), args.top_k.into(), single, recipe)?;
+    let progress = Progress::new("captions", "files", inputs.found.len(), args.quiet);
+    let mut job = Job { args, captioner, search, output, progress, drawn: HashSet::new(), failures: 0 };
+    for (name, reason) in &inputs.missing {
+        job.fail(name, reason);
+    }
+    let both_photos = |a: &Input, b: &Input| !matches!(a, Input::Video(_)) && !matches!(b, Input::Video(_));
+    for group in inputs.found.chunk_by(both_photos) {
+        match group {
+            [Input::Video(path)] => job.video(path)?,
+            photos => photos.chunks(PHOTOS_AT_ONCE).try_for_each(|photos| job.photos(photos))?,
+        }
+    }
+    let Job { output, progress, failures, .. } = job;
+    drop(progress);
+    output.finish()?;
+    if failures > 0 {
+        let all = inputs.found.len() + inputs.missing.len();
+        note(&format!("{failures} of {all} could not be captioned"));
+    }
+    Ok(failures)
+}
+
+/// What a run has at hand.
+struct Job<'a> {
+    args: &'a Args,
+    captioner: Captioner,
+    search: SearchSettings,
+    output: Output,
+    progress: Progress,
+    /// Names of the attention pictures so far.
+    drawn: HashSet<String>,
+    failures: usize,
+}
+
+impl Job<'_> {
+    fn fail(&mut self, name: &str, reason: &str) {
+        note(&format!("{name}: {reason}"));
+        self.failures += 1;
+    }
+
+    fn photos(&mut self, inputs: &[Input]) -> anyhow::Result<()> {
+        if self.args.format.is_subtitles() {
+            for input in inputs {
+                self.fail(&input.name(), "is a photo, which has no subtitles: use another --format");
+            }
+            self.progress.add(inputs.len());
+            return Ok(());
+        }
+        let read = |input: &Input| -> anyhow::Result<(Photo, Option<Vec<u8>>)> {
+            let bytes = input.read()?;
+            let photo = self.captioner.photo(&bytes)?;
+            // To be drawn on later.
+            Ok((photo, self.args.attention.is_some().then_some(bytes)))
+        };
+        let read: Vec<_> = inputs.par_iter().map(read).collect();
+        let (mut names, mut photos, mut files) = (Vec::new(), Vec::new(), Vec::new());
+        for (input, read) in inputs.iter().zip(read) {
+            match read {
+                Ok((photo, bytes)) => {
+                    names.push(input);
+                    photos.push(photo);
+                    files.push(bytes);
+                }
+                Err(error) => self.fail(&input.name(), &message(&error)),
+            }
+        }
+        let captioned = self.captioner.caption(&photos, &self.search)?;
+        for ((input, captioned), bytes) in names.into_iter().zip(captioned).zip(files) {
+            if let (Input::Photo(path), true) = (input, self.args.sidecar) {
+                self.sidecar(&beside(path, ".txt"), &format!("{}\n", captioned.best().caption));
+            }
+            if let Some(bytes) = bytes {
+                self.draw(input, &bytes, &captioned)?;
+            }
+            self.output.write(&Record { name: input.name(), content: Content::Photo(captioned) })?;
+        }
+        self.progress.add(inputs.len());
+        Ok(self.output.flush()?)
+    }
+
+    fn video(&mut self, path: &Path) -> anyhow::Result<()> {
+        let name = path.display().to_string();
+        let progress = &self.progress;
+        let shots = |done: usize, all: usize| progress.message(format!("{done} of {all} shots"));
+        let CaptionedVideo { shots, complaint } =
+            match caption_video(&self.captioner, path, &self.search, shots) {
+                Ok(video) => video,
+                Err(error) => {
+                    self.progress.add(1);
+                    self.fail(&name, &error.to_string());
+                    return Ok(());
+                }
+            };
+        if let Some(complaint) = complaint {
+            note(&format!("{name}: captioned, but ffmpeg complained: {complaint}"));
+        }
+        let record = Record { name, content: Content::Video(shots) };
+        if self.args.sidecar {
+            let (file, text) = match self.args.format {
+                Format::Srt => (path.with_extension("srt"), record.srt()),
+                Format::Vtt => (path.with_extension("vtt"), record.vtt()),
+                _ => (beside(path, ".txt"), record.txt(None, 1)),
+            };
+            self.sidecar(&file, &text);
+        }
+        if !(self.args.sidecar && self.args.format.is_subtitles()) {
+            self.output.write(&record)?;
+        }
+        self.progress.add(1);
+        Ok(self.output.flush()?)
+    }
+
+    fn draw(&mut self, _input: &Input, _bytes: &[u8], _captioned: &Captioned) -> anyhow::Result<()> {
+        Ok(()) // PENDING
+    }
+
+    fn sidecar(&mut self, path: &Path, text: &str) {
+        let written = artifacts::atomic::write(path, |file| std::io::Write::write_all(file, text.as_bytes()));
+        if let Err(error) = written {
+            self.fail(&path.display().to_string(), &format!("cannot be written: {error}"));
+        }
+    }
+}
+
+/// A name with something after it: `photo.jpg` → `photo.jpg.txt`.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}

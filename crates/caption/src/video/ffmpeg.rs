@@ -1,0 +1,186 @@
+//! Frames of a video, through the system's ffmpeg and a pipe.
+
+use std::ffi::OsString;
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
+
+use image::RgbImage;
+
+use super::VideoError;
+
+/// Longest complaint that is kept, in bytes.
+const COMPLAINT: usize = 2000;
+
+/// All frames at `rate` a second, squeezed to `width` × `height`; also what ffmpeg complained of on the way.
+pub(super) fn thumbnails(
+    path: &Path,
+    rate: u32,
+    (width, height): (u32, u32),
+) -> Result<(Vec<RgbImage>, Option<String>), VideoError> {
+    let filter = format!("fps={rate},scale={width}:{height}:flags=area");
+    let mut ffmpeg = Ffmpeg::start(path, &[], &["-vf", &filter, "-f", "rawvideo", "-pix_fmt", "rgb24"])?;
+    let mut frames = Vec::new();
+    let mut bytes = vec![0; (width * height * 3) as usize];
+    while read_whole(&mut ffmpeg.output, &mut bytes)? {
+        frames.extend(RgbImage::from_raw(width, height, bytes.clone()));
+    }
+    let complaint = ffmpeg.finish()?;
+    match (frames.is_empty(), complaint) {
+        (true, complaint) => {
+            Err(VideoError::Unreadable(complaint.unwrap_or_else(|| "it has no frame".to_owned())))
+        }
+        (false, complaint) => Ok((frames, complaint)),
+    }
+}
+
+/// At most `count` frames as they are shown (turned, with square pixels), spread evenly over some seconds; at least one.
+pub(super) fn frames(
+    path: &Path,
+    start: f64,
+    seconds: f64,
+    count: usize,
+) -> Result<Vec<RgbImage>, VideoError> {
+    // In the middle of equal pieces, so that no frame lies on a cut.
+    let middle = seconds / count as f64 / 2.0;
+    let (from, length) = (format!("{:.3}", start + middle), format!("{:.3}", seconds - middle));
+    let square_pixels = "scale=trunc(iw*sar/2)*2:ih,setsar=1";
+    let filter = format!("fps={count}/{seconds:.3},{square_pixels}");
+    let count = count.to_string();
+    let output =
+        ["-vf", &filter, "-frames:v", &count, "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"];
+    let found = ppm_frames(path, &["-ss", &from, "-t", &length], &output)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    // The last frame may lie before the middle of a piece.
+    let output =
+        ["-vf", square_pixels, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"];
+    let found = ppm_frames(path, &["-ss", &format!("{start:.3}")], &output)?;
+    if found.is_empty() {
+        return Err(VideoError::Unreadable(format!("it has no frame after {start:.3} s")));
+    }
+    Ok(found)
+}
+
+fn ppm_frames(path: &Path, input: &[&str], output: &[&str]) -> Result<Vec<RgbImage>, VideoError> {
+    let mut ffmpeg = Ffmpeg::start(path, input, output)?;
+    let mut frames = Vec::new();
+    while let Some(frame) = read_ppm(&mut ffmpeg.output)? {
+        frames.push(frame);
+    }
+    ffmpeg.finish()?;
+    Ok(frames)
+}
+
+/// A running ffmpeg.
+struct Ffmpeg {
+    child: Child,
+    output: BufReader<ChildStdout>,
+    /// Read on the side, or else a full pipe would stop both programs.
+    complaint: JoinHandle<String>,
+}
+
+impl Ffmpeg {
+    fn start(path: &Path, input: &[&str], output: &[&str]) -> Result<Ffmpeg, VideoError> {
+        // Never a protocol, whatever the name looks like; nor may a playlist lead to the network.
+        let mut file = OsString::from("file:");
+        file.push(path);
+        let child = Command::new("ffmpeg")
+            .args(["-v", "error", "-nostdin", "-protocol_whitelist", "file"])
+            .args(input)
+            .arg("-i")
+            .arg(file)
+            .args(["-an", "-sn", "-dn"])
+            .args(output)
+            .arg("pipe:1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        let mut child = child.map_err(|error| match error.kind() {
+            ErrorKind::NotFound => VideoError::NoFfmpeg,
+            _ => VideoError::Io(error),
+        })?;
+        let (Some(output), Some(mut errors)) = (child.stdout.take(), child.stderr.take()) else {
+            return Err(io::Error::other("ffmpeg has no output").into());
+        };
+        let complaint = std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            let _ = (&mut errors).take(COMPLAINT as u64).read_to_end(&mut kept);
+            let _ = io::copy(&mut errors, &mut io::sink());
+            String::from_utf8_lossy(&kept).trim().to_owned()
+        });
+        Ok(Ffmpeg { child, output: BufReader::new(output), complaint })
+    }
+
+    /// Waits for the end; what it complained of is an error only when it gave up.
+    fn finish(mut self) -> Result<Option<String>, VideoError> {
+        drop(self.output);
+        let status = self.child.wait()?;
+        let complaint = self.complaint.join().unwrap_or_default();
+        // The first line says what, those below repeat it for every frame.
+        let first = complaint.lines().next().unwrap_or_default().to_owned();
+        match status.success() {
+            true => Ok(Some(first).filter(|line| !line.is_empty())),
+            false if first.is_empty() => Err(VideoError::Unreadable(status.to_string())),
+            false => Err(VideoError::Unreadable(first)),
+        }
+    }
+}
+
+/// Fills the buffer; false at the end of the stream, where half a frame counts as none.
+fn read_whole(input: &mut impl Read, bytes: &mut [u8]) -> io::Result<bool> {
+    match input.read_exact(bytes) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// One image of a stream of binary PPM, which says its size: ffmpeg turns and scales, so nobody else knows it.
+fn read_ppm(input: &mut impl BufRead) -> io::Result<Option<RgbImage>> {
+    let mut header = Vec::new();
+    for _ in 0..3 {
+        let mut line = Vec::new();
+        if input.take(64).read_until(b'\n', &mut line)? == 0 && header.is_empty() {
+            return Ok(None);
+        }
+        header.extend(line);
+    }
+    let text = String::from_utf8_lossy(&header);
+    let fields: Vec<&str> = text.split_whitespace().collect();
+    let size = match fields[..] {
+        ["P6", width, height, "255"] => width.parse::<u32>().ok().zip(height.parse::<u32>().ok()),
+        _ => None,
+    };
+    let fits = |&(width, height): &(u32, u32)| u64::from(width) * u64::from(height) <= imaging::MAX_PIXELS;
+    let Some((width, height)) = size.filter(fits) else {
+        return Err(io::Error::other(format!("unexpected frame header {text:?}")));
+    };
+    let mut bytes = vec![0; width as usize * height as usize * 3];
+    if !read_whole(input, &mut bytes)? {
+        return Ok(None);
+    }
+    Ok(RgbImage::from_raw(width, height, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_a_ppm_stream_are_read_one_by_one() {
+        let stream = [&b"P6\n2 1\n255\n"[..], &[1, 2, 3, 4, 5, 6], b"P6\n1 1\n255\n", &[10, 10, 10]].concat();
+        let mut input = &stream[..];
+        let first = read_ppm(&mut input).unwrap().unwrap();
+        assert_eq!((first.dimensions(), first.as_raw().as_slice()), ((2, 1), &[1, 2, 3, 4, 5, 6][..]));
+        assert_eq!(read_ppm(&mut input).unwrap().unwrap().as_raw(), &[10, 10, 10]);
+        assert!(read_ppm(&mut input).unwrap().is_none());
+        assert!(read_ppm(&mut &b"P6\n2 2\n255\nshort"[..]).unwrap().is_none());
+        for wrong in ["P5\n2 2\n255\n", "P6\n99999 99999\n255\n", "GIF89a", "P6\n2\n"] {
+            assert!(read_ppm(&mut wrong.as_bytes()).is_err(), "{wrong}");
+        }
+    }
+}
