@@ -42,6 +42,12 @@ train config="configs/demo.toml" *args: build
 evaluate config="configs/demo.toml" *args: build
     {{bin}}/evaluate --config {{config}} {{args}}
 
+# Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
+[group('use it')]
+[positional-arguments]
+caption *args: build
+    @{{bin}}/caption "$@"
+
 # What a run has made so far
 [group('look')]
 status config="configs/demo.toml" *args: build

@@ -16,7 +16,7 @@ use preprocess::Preprocess;
 use text::Text;
 use train::Train;
 
-pub(crate) const CONFIG: &str = r#"
+const CONFIG: &str = r#"
 [dataset]
 layout = "scenes"
 scenes = 24
@@ -46,7 +46,7 @@ fn search() -> SearchSettings {
     SearchSettings { max_length: 8, ..Default::default() }
 }
 
-fn trained(overrides: &[&str]) -> Workspace {
+pub(crate) fn trained(overrides: &[&str]) -> Workspace {
     let workspace = Workspace::new(CONFIG).with_weights("resnet18").with_weights("efficientnet_lite0");
     workspace.run::<Dataset>(overrides).unwrap();
     workspace.run::<Preprocess>(overrides).unwrap();
@@ -165,7 +165,7 @@ fn one_captioner_serves_many_threads() {
     });
     assert!(captioner.caption(&[], &search()).unwrap().is_empty());
     let nothing = SearchSettings { beam_size: 0, ..search() };
-    assert!(matches!(captioner.caption(&photos, &nothing), Err(CaptionError::Search)));
+    assert!(matches!(captioner.caption(&photos, &nothing), Err(CaptionError::Search(_))));
 }
 
 #[test]

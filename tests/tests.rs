@@ -3,6 +3,7 @@
 
 mod bad_input; // damaged files and wrong configs end in a clear message or a counted skip
 mod boundaries; // which crate may know which
+mod caption_program; // the program `caption`, as people and scripts use it
 mod captions; // a captioner sees what extraction saw, and writes what evaluation wrote
 mod features; // what of the feature cache is made again, and what is kept
 mod inspect; // what is said of a set of features

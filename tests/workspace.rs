@@ -1,8 +1,9 @@
 //! A run in a temporary folder, to drive whole stages as a user would.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here fails a test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use artifacts::RunFolder;
@@ -86,6 +87,22 @@ impl Workspace {
         let _alone = ONE_STAGE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         S::run(&settings, &context)
     }
+}
+
+/// A program of the workspace, built as the tests are.
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.contains(name) {
+        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+        let args = ["build", "--package", name, "--bin", name, "--locked", "--offline", "--quiet"];
+        let status = Command::new(cargo).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
+        assert!(status.success(), "{name} does not build");
+        built.insert(name.to_owned());
+    }
+    // This test is target/<profile>/deps/<test>.
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join(name)
 }
 
 /// The message of a failed stage with all its causes, as the command line prints it.

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use artifacts::features::Join;
 use half::f16;
 use image::RgbImage;
 use imaging::ImageError;
 use model::checkpoint::{self, Header, Model};
-use model::search::{SearchSettings, beam_search, log_probabilities};
+use model::search::{SearchSettings, beam_search, log_likelihoods};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::{Device, Kind, Tensor};
@@ -43,6 +44,7 @@ impl Default for Options {
 /// in a queue, [`features`](Self::features) is the CNN, [`search`](Self::search) the decoder.
 pub struct Captioner {
     header: Header,
+    join: Join,
     networks: Vec<Network>,
     models: Workers<Model>,
     pool: ThreadPool,
@@ -70,7 +72,7 @@ impl Captioner {
         }
         let copies = (1..threads).map(|_| loaded.share()).collect::<Result<Vec<_>, _>>()?;
         let models = Workers::new(copies.into_iter().chain([loaded]));
-        Ok(Captioner { header, networks, models, pool })
+        Ok(Captioner { join: Join::new(&header.features), header, networks, models, pool })
     }
 
     /// What the checkpoint knows of itself: decoder, vocabulary, features, provenance.
@@ -80,7 +82,7 @@ impl Captioner {
 
     /// Rows and columns of the grid that words attend to.
     pub fn grid(&self) -> [usize; 2] {
-        self.header.features.first().map_or([0, 0], |spec| spec.grid)
+        self.join.grid()
     }
 
     /// Decodes an image file, within the limits of [`imaging::decode`], and cuts out what the networks are shown.
@@ -91,7 +93,7 @@ impl Captioner {
     /// The same for pixels.
     pub fn photo_of(&self, image: &RgbImage) -> Photo {
         let squares = self.networks.iter().map(|network| network.transform.pixels(image)).collect();
-        // Of several networks all have the same view and grid: the first one's region stands for all.
+        // The joined grid is that of the first network, and all are shown the same view.
         let transform = &self.networks[0].transform;
         let (width, height) = image.dimensions();
         let region = transform.visible_region(width, height);
@@ -110,23 +112,11 @@ impl Captioner {
         })?;
         let features = photos.iter().enumerate().map(|(photo, of)| {
             let grids: Vec<&[f16]> = sets.iter().map(|set| set[photo].as_slice()).collect();
-            Features { grid: self.joined(&grids).into(), seen: of.seen }
+            let mut joined = Vec::new();
+            self.join.append(&grids, &mut joined);
+            Features { grid: joined.into(), seen: of.seen }
         });
         Ok(features.collect())
-    }
-
-    /// The grids of all networks with their channels side by side in each region, as training reads them.
-    fn joined(&self, grids: &[&[f16]]) -> Vec<f16> {
-        let [rows, columns] = self.grid();
-        let regions = rows * columns;
-        let mut joined = Vec::with_capacity(grids.iter().map(|grid| grid.len()).sum());
-        for region in 0..regions {
-            for grid in grids {
-                let channels = grid.len() / regions;
-                joined.extend_from_slice(&grid[region * channels..(region + 1) * channels]);
-            }
-        }
-        joined
     }
 
     /// Searches the captions of photos by their features.
@@ -135,9 +125,6 @@ impl Captioner {
         features: &[Features],
         settings: &SearchSettings,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        if settings.beam_size == 0 || settings.max_length == 0 {
-            return Err(CaptionError::Search);
-        }
         let chunk = features.len().div_ceil(self.models.len()).clamp(1, SEARCHED_AT_ONCE);
         self.pool.install(|| {
             let found: Result<Vec<Vec<Captioned>>, CaptionError> =
@@ -154,9 +141,6 @@ impl Captioner {
         let model = self.models.of_this_thread();
         let memory = self.encoded(&model, features)?;
         let beams = beam_search(model.decoder.as_ref(), &memory, settings)?;
-        if beams.iter().any(Vec::is_empty) {
-            return Err(CaptionError::NoWords);
-        }
         let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
             let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.header.vocabulary));
             Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
@@ -166,7 +150,7 @@ impl Captioner {
 
     /// How probable each caption is under each photo, `[photos][captions]` natural log-probabilities with the end of
     /// the caption: which of some sentences fits best. Unknown words count as `<unk>`.
-    pub fn log_probabilities(
+    pub fn log_likelihoods(
         &self,
         features: &[Features],
         captions: &[Vec<String>],
@@ -179,7 +163,7 @@ impl Captioner {
         self.pool.install(|| {
             let model = self.models.of_this_thread();
             let memory = self.encoded(&model, features)?;
-            Ok(log_probabilities(model.decoder.as_ref(), &memory, &captions)?)
+            Ok(log_likelihoods(model.decoder.as_ref(), &memory, &captions)?)
         })
     }
 

@@ -51,15 +51,9 @@ pub enum CaptionError {
         /// The hash in the checkpoint.
         wanted: String,
     },
-    /// Nothing to search with.
-    #[error("beam_size and max_length must be at least 1")]
-    Search,
-    /// The vocabulary has no word to write.
-    #[error("the model knows no word to write: train it on captions")]
-    NoWords,
-    /// The search failed.
+    /// The search failed, or its settings make no sense.
     #[error(transparent)]
-    Decoder(#[from] SearchError),
+    Search(#[from] SearchError),
     /// libtorch refused.
     #[error("the network failed: {0}")]
     Torch(#[from] tch::TchError),

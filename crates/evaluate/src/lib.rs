@@ -53,9 +53,11 @@ impl Stage for Evaluate {
     type Settings = Settings;
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
-        let bad_value = |key: &str, reason: &str| context.config.bad_value(key, reason.to_owned());
-        if settings.search.beam_size == 0 || settings.search.max_length == 0 {
-            return Err(bad_value("evaluate.search", "beam_size and max_length must be at least 1").into());
+        if let Some((key, reason)) = settings.search.problem() {
+            return Err(context
+                .config
+                .bad_value(&format!("evaluate.search.{key}"), reason.to_owned())
+                .into());
         }
         let sets = context.config.feature_sets()?;
         let features = joined_name(&sets);

@@ -10,9 +10,9 @@ use artifacts::features::{FeatureSpec, Join};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::decoder::{Decoder, DecoderConfig, Dimensions};
+use crate::decoder::{Decoder, DecoderConfig, Dimensions, Ensemble};
 use crate::weights::{self, NamedTensors, WeightsError};
 
 /// File name in the train folder.
@@ -58,6 +58,9 @@ pub enum CheckpointError {
     /// The file is damaged or does not hold the network that its header describes.
     #[error("checkpoint {0}")]
     File(#[from] WeightsError),
+    /// libtorch refused.
+    #[error("cannot set up the decoder: {0}")]
+    Torch(#[from] tch::TchError),
     /// A safetensors file, but not one of ours, or of another version.
     #[error("{} is no checkpoint of this program: {reason}", path.display())]
     Header {
@@ -66,16 +69,55 @@ pub enum CheckpointError {
         /// What is wrong.
         reason: String,
     },
+    /// Checkpoints that write other words or read other features cannot be averaged.
+    #[error(
+        "{} and {} make no ensemble, their {what} differ: train them on the same text and features",
+        first.display(),
+        other.display()
+    )]
+    Ensemble {
+        /// The first checkpoint.
+        first: PathBuf,
+        /// The one that does not fit.
+        other: PathBuf,
+        /// What differs.
+        what: &'static str,
+    },
+    /// No checkpoint was named.
+    #[error("an ensemble needs at least one checkpoint")]
+    NoMembers,
+}
+
+struct Member {
+    config: DecoderConfig,
+    store: VarStore,
+}
+
+impl Member {
+    /// A network with this member's weights, in the memory of which they lie.
+    fn decoder(&self, dimensions: Dimensions) -> Result<(Member, Box<dyn Decoder>), tch::TchError> {
+        let store = VarStore::new(self.store.device());
+        let decoder = self.config.build(&store.root(), dimensions);
+        let ours = self.store.variables();
+        for (name, mut variable) in store.variables() {
+            if let Some(source) = ours.get(&name) {
+                tch::no_grad(|| variable.f_set_data(source))?;
+            }
+        }
+        Ok((Member { config: self.config.clone(), store }, decoder))
+    }
 }
 
 /// A decoder ready to write captions.
 pub struct Model {
-    /// What it knows beside its weights.
+    /// What it knows beside its weights; of an ensemble, the first member's header: vocabulary and features are those
+    /// of all members, architecture and provenance only its own.
     pub header: Header,
     /// The network.
     pub decoder: Box<dyn Decoder>,
-    dimensions: Dimensions,
-    store: VarStore,
+    device: Device,
+    /// One, or those of an ensemble.
+    members: Vec<Member>,
 }
 
 impl Model {
@@ -83,25 +125,36 @@ impl Model {
     ///
     /// A tensor may move between threads but not be shared by them.
     pub fn share(&self) -> Result<Model, tch::TchError> {
-        let store = VarStore::new(self.device());
-        let decoder = self.header.decoder.build(&store.root(), self.dimensions);
-        let ours = self.store.variables();
-        for (name, mut variable) in store.variables() {
-            if let Some(source) = ours.get(&name) {
-                tch::no_grad(|| variable.f_set_data(source))?;
-            }
-        }
-        Ok(Model { header: self.header.clone(), dimensions: self.dimensions, decoder, store })
+        Model::assemble(self.header.clone(), &self.members, self.device)
+    }
+
+    /// One decoder, or the ensemble of several, with the weights of `members`, of which there is at least one.
+    fn assemble(header: Header, members: &[Member], device: Device) -> Result<Model, tch::TchError> {
+        let dimensions = header.dimensions();
+        let built: Vec<_> =
+            members.iter().map(|member| member.decoder(dimensions)).collect::<Result<_, _>>()?;
+        let (members, mut decoders): (Vec<_>, Vec<_>) = built.into_iter().unzip();
+        let decoder = if decoders.len() == 1 {
+            decoders.remove(0)
+        } else {
+            let example = Tensor::zeros([1, dimensions.regions, dimensions.channels], (Kind::Float, device));
+            Box::new(Ensemble::new(decoders, &example))
+        };
+        Ok(Model { header, decoder, device, members })
     }
 
     /// Where the network runs.
     pub fn device(&self) -> Device {
-        self.store.device()
+        self.device
     }
 
     /// Number of trained numbers.
     pub fn parameters(&self) -> usize {
-        self.store.variables().values().map(tch::Tensor::numel).sum()
+        self.members
+            .iter()
+            .flat_map(|member| member.store.variables())
+            .map(|(_, tensor)| tensor.numel())
+            .sum()
     }
 }
 
@@ -128,7 +181,27 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     let store = VarStore::new(device);
     let decoder = header.decoder.build(&store.root(), header.dimensions());
     restore(&file, store.variables())?;
-    Ok(Model { header, decoder, dimensions, store })
+    let members = vec![Member { config: header.decoder.clone(), store }];
+    Ok(Model { header, decoder, device, members })
+}
+
+/// Loads checkpoints as one model that writes by the mean of their probabilities. They must share vocabulary and
+/// features.
+pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, CheckpointError> {
+    let models: Vec<Model> = paths.iter().map(|path| load(path, device)).collect::<Result<_, _>>()?;
+    let (first, others) = models.split_first().ok_or(CheckpointError::NoMembers)?;
+    for (model, other) in others.iter().zip(&paths[1..]) {
+        let differences = [
+            ("vocabularies", model.header.vocabulary != first.header.vocabulary),
+            ("features", model.header.features != first.header.features),
+        ];
+        if let Some(&(what, _)) = differences.iter().find(|(_, differ)| *differ) {
+            return Err(CheckpointError::Ensemble { first: paths[0].clone(), other: other.clone(), what });
+        }
+    }
+    let header = first.header.clone();
+    let members: Vec<Member> = models.into_iter().flat_map(|model| model.members).collect();
+    Ok(Model::assemble(header, &members, device)?)
 }
 
 /// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
@@ -150,8 +223,6 @@ pub fn restore(
 
 #[cfg(test)]
 mod tests {
-    use tch::Kind;
-
     use super::*;
     use crate::decoder::SoftAttentionConfig;
 
@@ -198,13 +269,50 @@ mod tests {
     }
 
     #[test]
+    fn an_ensemble_averages_and_counts_its_members() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        let members = paths.each_ref().map(|path| saved(path));
+        let loaded = load_ensemble(&paths, Device::Cpu).unwrap();
+        assert_eq!(loaded.parameters(), 2 * load(&paths[0], Device::Cpu).unwrap().parameters());
+        let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
+        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+        let probabilities = |decoder: &dyn Decoder| {
+            decoder.forward(&decoder.encode(&grid, false), &words, false).logits.softmax(-1, Kind::Float)
+        };
+        let [a, b] = members.each_ref().map(|(_, decoder)| probabilities(decoder.as_ref()));
+        let difference = (probabilities(loaded.decoder.as_ref()) - (a + b) / 2.0).abs().max();
+        assert!(difference.double_value(&[]) < 1e-6);
+    }
+
+    #[test]
+    fn checkpoints_that_do_not_fit_make_no_ensemble() {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, other] = ["first", "other"].map(|name| folder.path().join(name));
+        let (store, _) = saved(&first);
+        let refused = |header: &Header| {
+            save(&other, header, &store).unwrap();
+            load_ensemble(&[first.clone(), other.clone()], Device::Cpu).err().unwrap().to_string()
+        };
+        let vocabulary = Vocabulary::new(["dog".to_owned(), "walks".to_owned()]).unwrap();
+        let error = refused(&Header { vocabulary, ..header() });
+        assert!(error.contains("their vocabularies differ"), "{error}");
+        let mut features = header().features;
+        features[0].weights_sha256 = "1".repeat(64);
+        let error = refused(&Header { features, ..header() });
+        assert!(error.contains("other make no ensemble, their features differ"), "{error}");
+        let error = load_ensemble(&[], Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("at least one checkpoint"), "{error}");
+    }
+
+    #[test]
     fn a_shared_decoder_scores_as_the_first_on_a_thread_of_its_own() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         saved(&path);
         let first = load(&path, Device::Cpu).unwrap();
         let second = first.share().unwrap();
-        let (of_first, of_second) = (first.store.variables(), second.store.variables());
+        let (of_first, of_second) = (first.members[0].store.variables(), second.members[0].store.variables());
         assert!(of_first.iter().all(|(name, tensor)| tensor.data_ptr() == of_second[name].data_ptr()));
         let score = |model: &Model| {
             let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));

@@ -247,7 +247,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let FeatureSpec { backbone, view, weights_sha256, grid, channels, .. } = &self.features;
         writeln!(f, "{}", self.folder.display())?;
-        writeln!(f, "made by    {backbone}, view {}, weights sha256:{weights_sha256}", view.as_str())?;
+        writeln!(f, "made by    {backbone}, view {view}, weights sha256:{weights_sha256}")?;
         writeln!(f, "settings   {}", self.provenance["settings"])?;
         writeln!(f, "inputs     {}", self.provenance["inputs"])?;
         for (name, data_type) in &self.columns {

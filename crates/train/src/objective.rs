@@ -5,7 +5,7 @@ use std::time::Instant;
 use artifacts::vocabulary::{BOS, EOS, PAD, Vocabulary};
 use model::decoder::Decoder;
 use model::search::{SampleSettings, sample};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::data::{Batch, Captions, Examples};
 use crate::reward::{Reward, advantages};
@@ -46,9 +46,11 @@ impl Objective for CrossEntropy {
         let share = self.own_words * done;
         let mixed = (share > 0.0).then(|| with_own_words(decoder, &batch.grid, input, share));
         let forced = decoder.forward(&memory, mixed.as_ref().unwrap_or(input), true);
-        let (loss, value) = cross_entropy(&forced.logits, target, mask, self.smoothing);
+        let (loss, of_words) = cross_entropy(&forced.logits, target, mask, self.smoothing);
+        let value = -mean_word(&of_words, mask).double_value(&[]);
         let attention = forced.attention.and_then(|attention| decoder.attention_loss(&attention, mask));
-        let loss = attention.map_or(loss.shallow_clone(), |attention| loss + attention);
+        let choices = forced.choices.and_then(|choices| decoder.choice_loss(&choices, &of_words, mask));
+        let loss = [attention, choices].into_iter().flatten().fold(loss, |sum, loss| sum + loss);
         Ok(Loss { loss, reported: vec![("train/loss", value)] })
     }
 }
@@ -124,33 +126,38 @@ fn framed((ids, finished): (&[u32], bool)) -> Vec<u32> {
 /// Cross-entropy of the words, smoothed (Szegedy et al. 2016): the target word weighs `1 − smoothing`, and the rest is
 /// spread over the whole vocabulary. `logits [rows, steps, vocabulary]`, `target` and `mask` `[rows, steps]`.
 ///
-/// Returns the loss to minimise and the plain cross-entropy a token.
-fn cross_entropy(logits: &Tensor, target: &Tensor, mask: &Tensor, smoothing: f64) -> (Tensor, f64) {
-    let logits = logits.flatten(0, 1);
+/// Returns the loss to minimise and the log-probability of each word, `[rows, steps]`.
+fn cross_entropy(logits: &Tensor, target: &Tensor, mask: &Tensor, smoothing: f64) -> (Tensor, Tensor) {
     let log_probabilities = logits.log_softmax(-1, Kind::Float);
-    let target = target.flatten(0, 1);
-    let plain = log_probabilities.g_nll_loss(&target, None::<Tensor>, Reduction::Mean, i64::from(PAD));
-    let value = plain.double_value(&[]);
+    let of_words = gathered(&log_probabilities, target);
+    let plain = -mean_word(&of_words, mask);
     if smoothing == 0.0 {
-        return (plain, value);
+        return (plain, of_words);
     }
-    let mask = mask.flatten(0, 1);
-    let spread = log_probabilities.mean_dim([-1i64].as_slice(), false, Kind::Float);
-    let spread = -(spread * &mask).sum(Kind::Float) / mask.sum(Kind::Float);
-    (plain * (1.0 - smoothing) + spread * smoothing, value)
+    let spread = -mean_word(&log_probabilities.mean_dim([-1i64].as_slice(), false, Kind::Float), mask);
+    (plain * (1.0 - smoothing) + spread * smoothing, of_words)
+}
+
+/// The values of the target words.
+fn gathered(log_probabilities: &Tensor, target: &Tensor) -> Tensor {
+    log_probabilities.gather(-1, &target.unsqueeze(-1), false).squeeze_dim(-1)
+}
+
+/// The mean over what is no padding.
+fn mean_word(values: &Tensor, mask: &Tensor) -> Tensor {
+    (values * mask).sum(Kind::Float) / mask.sum(Kind::Float)
 }
 
 /// The policy gradient (Rennie et al. 2017, equation 6): −mean over words of advantage × log-probability.
 /// `logits [rows, steps, vocabulary]` of the sampled words `target [rows, steps]`, `advantage [rows]`.
 fn policy_gradient(logits: &Tensor, target: &Tensor, mask: &Tensor, advantage: &Tensor) -> Tensor {
-    let log_probabilities = logits.log_softmax(-1, Kind::Float);
-    let chosen = log_probabilities.gather(-1, &target.unsqueeze(-1), false).squeeze_dim(-1);
-    -(chosen * advantage.unsqueeze(-1) * mask).sum(Kind::Float) / mask.sum(Kind::Float)
+    let chosen = gathered(&logits.log_softmax(-1, Kind::Float), target);
+    -mean_word(&(chosen * advantage.unsqueeze(-1)), mask)
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
+    use tch::{Device, Reduction};
 
     use super::*;
 
@@ -172,9 +179,9 @@ mod tests {
             loss.double_value(&[])
         };
         for smoothing in [0.0, 0.1, 0.5] {
-            let (loss, plain) = cross_entropy(&logits, &target, &mask, smoothing);
+            let (loss, of_words) = cross_entropy(&logits, &target, &mask, smoothing);
             assert!((loss.double_value(&[]) - reference(smoothing)).abs() < 1e-5);
-            assert!((plain - reference(0.0)).abs() < 1e-5);
+            assert!((mean_word(&of_words, &mask).double_value(&[]) + reference(0.0)).abs() < 1e-5);
         }
     }
 

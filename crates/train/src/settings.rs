@@ -1,6 +1,8 @@
 //! Settings of the `train` stage.
 
-use model::decoder::{DecoderConfig, LstmConfig, SoftAttentionConfig, TransformerConfig};
+use model::decoder::{
+    DecoderConfig, HardAttentionConfig, LstmConfig, SoftAttentionConfig, TransformerConfig, UpDownConfig,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -47,6 +49,10 @@ pub struct Settings {
     pub soft_attention: SoftAttentionConfig,
     /// Sizes of the `transformer` decoder.
     pub transformer: TransformerConfig,
+    /// Sizes of the `hard_attention` decoder.
+    pub hard_attention: HardAttentionConfig,
+    /// Sizes of the `up_down` decoder.
+    pub up_down: UpDownConfig,
 }
 
 /// Settings of self-critical training (Rennie et al. 2017), which goes on from the best checkpoint of cross-entropy.
@@ -93,6 +99,8 @@ impl Default for Settings {
             self_critical: SelfCriticalSettings::default(),
             soft_attention: SoftAttentionConfig::default(),
             transformer: TransformerConfig::default(),
+            hard_attention: HardAttentionConfig::default(),
+            up_down: UpDownConfig::default(),
         }
     }
 }
@@ -107,12 +115,21 @@ pub enum DecoderKind {
     SoftAttention,
     /// Transformer over the regions.
     Transformer,
+    /// LSTM that looks at one region a word, drawn in training and learnt by REINFORCE.
+    HardAttention,
+    /// Two LSTMs: one decides where to look, the other writes.
+    UpDown,
 }
 
 impl DecoderKind {
     /// Every architecture.
-    pub const ALL: [DecoderKind; 3] =
-        [DecoderKind::Lstm, DecoderKind::SoftAttention, DecoderKind::Transformer];
+    pub const ALL: [DecoderKind; 5] = [
+        DecoderKind::Lstm,
+        DecoderKind::SoftAttention,
+        DecoderKind::HardAttention,
+        DecoderKind::UpDown,
+        DecoderKind::Transformer,
+    ];
 
     /// The name used in folders and in the config.
     pub fn as_str(self) -> &'static str {
@@ -120,6 +137,8 @@ impl DecoderKind {
             DecoderKind::Lstm => "lstm",
             DecoderKind::SoftAttention => "soft_attention",
             DecoderKind::Transformer => "transformer",
+            DecoderKind::HardAttention => "hard_attention",
+            DecoderKind::UpDown => "up_down",
         }
     }
 }
@@ -168,6 +187,8 @@ impl Settings {
             DecoderKind::Lstm => DecoderConfig::Lstm(self.lstm.clone()),
             DecoderKind::SoftAttention => DecoderConfig::SoftAttention(self.soft_attention.clone()),
             DecoderKind::Transformer => DecoderConfig::Transformer(self.transformer.clone()),
+            DecoderKind::HardAttention => DecoderConfig::HardAttention(self.hard_attention.clone()),
+            DecoderKind::UpDown => DecoderConfig::UpDown(self.up_down.clone()),
         }
     }
 
@@ -199,16 +220,31 @@ impl Settings {
             self.transformer.heads,
             self.transformer.layers,
             self.transformer.feed_forward_size,
+            self.hard_attention.embedding_size,
+            self.hard_attention.feature_size,
+            self.hard_attention.hidden_size,
+            self.hard_attention.attention_size,
+            self.up_down.embedding_size,
+            self.up_down.feature_size,
+            self.up_down.hidden_size,
+            self.up_down.attention_size,
         ];
         let shares = [
             self.lstm.dropout,
             self.soft_attention.dropout,
+            self.hard_attention.dropout,
+            self.up_down.dropout,
             self.transformer.dropout,
             self.label_smoothing,
             self.average_decay,
         ];
         let critical = &self.self_critical;
         let transformer = &self.transformer;
+        let weights = [
+            self.soft_attention.attention_penalty,
+            self.hard_attention.reinforce_weight,
+            self.hard_attention.entropy_weight,
+        ];
         let positive = |value: f64| value.is_finite() && value > 0.0;
         let problems = [
             (self.decoders.is_empty(), "train.decoders", "name at least one decoder"),
@@ -243,6 +279,11 @@ impl Settings {
             (critical.batch_images == 0, "train.self_critical.batch_images", "must be at least 1"),
             (critical.max_length == 0, "train.self_critical.max_length", "must be at least 1"),
             (!positive(critical.learning_rate), "train.self_critical.learning_rate", "must be above 0"),
+            (
+                weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)),
+                "train",
+                "weights of a decoder's own losses must be at least 0",
+            ),
         ];
         problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason))
     }

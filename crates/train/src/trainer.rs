@@ -263,7 +263,7 @@ mod tests {
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
-    use model::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
+    use model::decoder::{DecoderConfig, Dimensions, HardAttentionConfig, SoftAttentionConfig};
 
     use super::*;
     use crate::settings::SelfCriticalSettings;
@@ -308,8 +308,28 @@ mod tests {
         Validation::new(features(), &captions(), 6)
     }
 
-    /// Trains three epochs on words and two on whole captions; `note` hears of each. Returns the kept checkpoint and the last logged line.
-    fn train(folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
+    /// Decoders that draw in training: soft attention its dropout, hard attention also where to look.
+    fn decoders() -> [DecoderConfig; 2] {
+        let soft = SoftAttentionConfig {
+            embedding_size: 4,
+            feature_size: 4,
+            hidden_size: 4,
+            attention_size: 4,
+            ..Default::default()
+        };
+        let hard = HardAttentionConfig {
+            embedding_size: 4,
+            feature_size: 4,
+            hidden_size: 4,
+            attention_size: 4,
+            ..Default::default()
+        };
+        [DecoderConfig::SoftAttention(soft), DecoderConfig::HardAttention(hard)]
+    }
+
+    /// Trains three epochs on words and two on whole captions; `note` hears of each. Returns the kept checkpoint and
+    /// the last logged line.
+    fn train(decoder: &DecoderConfig, folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
         let self_critical = SelfCriticalSettings { epochs: 2, batch_images: 2, ..Default::default() };
         let settings = Settings {
             epochs: 3,
@@ -322,14 +342,6 @@ mod tests {
             self_critical,
             ..Settings::default()
         };
-        let sizes = SoftAttentionConfig {
-            embedding_size: 4,
-            feature_size: 4,
-            hidden_size: 4,
-            attention_size: 4,
-            ..Default::default()
-        };
-        let decoder = DecoderConfig::SoftAttention(sizes);
         let vocabulary = Vocabulary::new(["one", "two", "three"].map(str::to_owned)).unwrap();
         tch::manual_seed(1);
         let store = VarStore::new(Device::Cpu);
@@ -361,16 +373,18 @@ mod tests {
 
     #[test]
     fn an_interrupted_run_ends_like_an_undisturbed_one() {
-        let undisturbed = tempfile::tempdir().unwrap();
-        let wanted = train(undisturbed.path(), |_| ());
-        for killed_in in ["epoch  2", "epoch  4"] {
-            let interrupted = tempfile::tempdir().unwrap();
-            let stopped = catch_unwind(AssertUnwindSafe(|| {
-                train(interrupted.path(), |line| assert!(!line.contains(killed_in), "killed"));
-            }));
-            assert!(stopped.is_err() && interrupted.path().join("state").exists());
-            let resumed = train(interrupted.path(), |line| assert!(!line.contains(killed_in)));
-            assert!(wanted == resumed, "resuming changed the result: {} / {}", wanted.1, resumed.1);
+        for decoder in decoders() {
+            let undisturbed = tempfile::tempdir().unwrap();
+            let wanted = train(&decoder, undisturbed.path(), |_| ());
+            for killed_in in ["epoch  2", "epoch  4"] {
+                let interrupted = tempfile::tempdir().unwrap();
+                let stopped = catch_unwind(AssertUnwindSafe(|| {
+                    train(&decoder, interrupted.path(), |line| assert!(!line.contains(killed_in), "killed"));
+                }));
+                assert!(stopped.is_err() && interrupted.path().join("state").exists());
+                let resumed = train(&decoder, interrupted.path(), |line| assert!(!line.contains(killed_in)));
+                assert!(wanted == resumed, "{decoder:?}: resuming changed {} to {}", wanted.1, resumed.1);
+            }
         }
     }
 }

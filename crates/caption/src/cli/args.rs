@@ -104,6 +104,7 @@ impl Args {
             beam_size: self.beam_size.map_or(default, usize::from),
             max_length: self.max_length.into(),
             length_penalty: self.length_penalty,
+            ..SearchSettings::default()
         }
     }
 }

@@ -128,7 +128,7 @@ fn caption_shot(
             }
         }
     }
-    let votes = captioner.log_probabilities(&features, &proposals)?;
+    let votes = captioner.log_likelihoods(&features, &proposals)?;
     let mean = |caption: usize| votes.iter().map(|frame| frame[caption]).sum::<f64>() / votes.len() as f64;
     // As the search ranks its beams: by log-probability for the length.
     let score = |words: &[String], log_probability: f64| {

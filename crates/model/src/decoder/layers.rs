@@ -50,6 +50,38 @@ impl Lstm {
     }
 }
 
+/// Additive attention (Bahdanau et al. 2015, <https://arxiv.org/abs/1409.0473>): wᵀ tanh(key + query).
+#[derive(Debug)]
+pub(super) struct AdditiveAttention {
+    key: nn::Linear,
+    query: nn::Linear,
+    energy: nn::Linear,
+}
+
+impl AdditiveAttention {
+    /// Compares regions of `feature` numbers with states of `hidden` numbers in a space of `attention` numbers.
+    pub(super) fn new(path: &nn::Path, feature: i64, hidden: i64, attention: i64) -> Self {
+        AdditiveAttention {
+            key: linear(path / "key", feature, attention),
+            query: linear(path / "query", hidden, attention),
+            energy: linear(path / "energy", attention, 1),
+        }
+    }
+
+    /// What regions `[images, regions, feature]` are compared by, computed once: `[images, regions, attention]`.
+    pub(super) fn keys(&self, regions: &Tensor) -> Tensor {
+        regions.apply(&self.key)
+    }
+
+    /// Scores of the regions before softmax, `[images, rows of each image, regions]`, for the states
+    /// `hidden [rows, hidden]`, where the rows of an image follow one another. Keys are read once an image, not once a
+    /// row: at these sizes, memory traffic is what a look costs.
+    pub(super) fn energies(&self, keys: &Tensor, hidden: &Tensor) -> Tensor {
+        let query = hidden.apply(&self.query).view([keys.size()[0], -1, 1, keys.size()[2]]);
+        (keys.unsqueeze(1) + query).tanh_().apply(&self.energy).squeeze_dim(-1)
+    }
+}
+
 /// Mean over the regions: `[rows, regions, size]` → `[rows, size]`.
 pub(super) fn mean_region(grid: &Tensor) -> Tensor {
     grid.mean_dim([1i64].as_slice(), false, Kind::Float)

@@ -68,7 +68,11 @@ impl Decoder for Lstm {
         let words = words.flatten(0, 1);
         let words = words.apply(&self.embedding).dropout(self.dropout, train);
         let hidden = self.lstm.sequence(&Tensor::cat(&[words, feature], 2), &state.0[0], &state.0[1]);
-        Forced { logits: hidden.dropout(self.dropout, train).apply(&self.output), attention: None }
+        Forced {
+            logits: hidden.dropout(self.dropout, train).apply(&self.output),
+            attention: None,
+            choices: None,
+        }
     }
 
     fn start(&self, memory: &Rows) -> Rows {

@@ -4,19 +4,29 @@
 //! when training ([`Decoder::forward`]), and one word at a time when searching ([`Decoder::step`]).
 //! One file a decoder; search and training know only the trait.
 
+mod ensemble;
+mod hard_attention;
 mod layers;
 mod lstm;
+pub mod reinforce;
 mod rows;
+mod show_attend_tell;
 mod soft_attention;
 mod transformer;
+mod up_down;
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
+use reinforce::Choices;
+
+pub use ensemble::Ensemble;
+pub use hard_attention::HardAttentionConfig;
 pub use lstm::LstmConfig;
 pub use rows::Rows;
 pub use soft_attention::SoftAttentionConfig;
 pub use transformer::TransformerConfig;
+pub use up_down::UpDownConfig;
 
 /// Sizes that a decoder learns from its data rather than from its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +60,18 @@ pub trait Decoder: Send {
     fn attention_loss(&self, _attention: &Tensor, _mask: &Tensor) -> Option<Tensor> {
         None
     }
+
+    /// The loss that the decoder adds for what it drew in training ([`Forced::choices`]), a scalar;
+    /// `word_log_probabilities` are those of the words it should have written, and like `mask`
+    /// `[images × captions, steps]`.
+    fn choice_loss(
+        &self,
+        _choices: &Choices,
+        _word_log_probabilities: &Tensor,
+        _mask: &Tensor,
+    ) -> Option<Tensor> {
+        None
+    }
 }
 
 /// Result of a teacher-forced pass.
@@ -59,6 +81,8 @@ pub struct Forced {
     /// Share of attention on each region at each step, `[images × captions, steps, regions]`, for decoders that
     /// attend.
     pub attention: Option<Tensor>,
+    /// What was drawn on the way, for decoders that draw where to look; only in training.
+    pub choices: Option<Choices>,
 }
 
 /// Result of one step.
@@ -81,6 +105,10 @@ pub enum DecoderConfig {
     SoftAttention(SoftAttentionConfig),
     /// Transformer over the regions.
     Transformer(TransformerConfig),
+    /// LSTM that looks at one region a word.
+    HardAttention(HardAttentionConfig),
+    /// Two LSTMs, one for the attention and one for the words.
+    UpDown(UpDownConfig),
 }
 
 impl DecoderConfig {
@@ -94,6 +122,10 @@ impl DecoderConfig {
             DecoderConfig::Transformer(config) => {
                 Box::new(transformer::Transformer::new(path, config, dimensions))
             }
+            DecoderConfig::HardAttention(config) => {
+                Box::new(hard_attention::HardAttention::new(path, config, dimensions))
+            }
+            DecoderConfig::UpDown(config) => Box::new(up_down::UpDown::new(path, config, dimensions)),
         }
     }
 }

@@ -25,10 +25,27 @@ fn every_config() -> Vec<DecoderConfig> {
         feed_forward_size: 24,
         dropout: 0.1,
     };
+    let hard = HardAttentionConfig {
+        embedding_size: 10,
+        feature_size: 12,
+        hidden_size: 16,
+        attention_size: 8,
+        dropout: 0.3,
+        ..Default::default()
+    };
+    let up_down = UpDownConfig {
+        embedding_size: 10,
+        feature_size: 12,
+        hidden_size: 16,
+        attention_size: 8,
+        dropout: 0.3,
+    };
     vec![
         DecoderConfig::Lstm(lstm),
         DecoderConfig::SoftAttention(soft),
         DecoderConfig::Transformer(transformer),
+        DecoderConfig::HardAttention(hard),
+        DecoderConfig::UpDown(up_down),
     ]
 }
 
@@ -148,3 +165,55 @@ fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
     let mask = Tensor::cat(&[&mask, &mask.zeros_like()], 0);
     assert!((decoder.attention_loss(&attention, &mask).unwrap().double_value(&[]) - 0.25).abs() < 1e-6);
 }
+
+/// All decoders as one, and each of them.
+fn ensemble() -> (Vec<VarStore>, Ensemble, Vec<Box<dyn Decoder>>) {
+    let (mut stores, mut copies, mut members) = (vec![], vec![], vec![]);
+    for config in every_config() {
+        let (store, decoder) = build(&config);
+        let mut copy_store = VarStore::new(Device::Cpu);
+        let copy = config.build(&copy_store.root(), DIMENSIONS);
+        copy_store.copy(&store).unwrap();
+        stores.extend([store, copy_store]);
+        copies.push(copy);
+        members.push(decoder);
+    }
+    (stores, Ensemble::new(copies, &grid(1)), members)
+}
+
+#[test]
+fn an_ensemble_gives_the_mean_of_its_members_probabilities() {
+    let (_stores, ensemble, members) = ensemble();
+    let grid = grid(2);
+    let words = Tensor::from_slice(&[1i64, 4, 5, 1, 7, 8, 1, 6, 6, 1, 9, 4]).view([2, 2, 3]);
+    let together = ensemble.forward(&ensemble.encode(&grid, false), &words, false);
+    let alone: Vec<Forced> =
+        members.iter().map(|member| member.forward(&member.encode(&grid, false), &words, false)).collect();
+    let mean = |tensors: Vec<Tensor>| {
+        let count = tensors.len() as f64;
+        tensors.into_iter().reduce(|sum, tensor| sum + tensor).unwrap() / count
+    };
+    let probabilities = mean(alone.iter().map(|forced| forced.logits.softmax(-1, Kind::Float)).collect());
+    assert!(difference(&together.logits.exp(), &probabilities) < 1e-6);
+    let attention = mean(alone.into_iter().filter_map(|forced| forced.attention).collect());
+    assert!(difference(&together.attention.unwrap(), &attention) < 1e-6);
+}
+
+#[test]
+fn an_ensemble_steps_as_it_runs_and_its_rows_can_be_selected() {
+    let (_stores, ensemble, _) = ensemble();
+    let memory = ensemble.encode(&grid(3), false);
+    let rows = Tensor::from_slice(&[2i64, 0]);
+    let words = Tensor::from_slice(&[1i64, 4, 5, 1, 7, 8]).view([2, 1, 3]);
+    let forced = ensemble.forward(&memory.select(&rows), &words, false);
+    let mut state = ensemble.start(&memory).select(&rows);
+    for position in 0..3 {
+        let words = words.select(2, position).flatten(0, 1);
+        let step = ensemble.step(&memory.select(&rows), &state, &words);
+        assert!(difference(&step.logits, &forced.logits.select(1, position)) < 1e-5);
+        state = step.state;
+    }
+}
+
+#[test]
+fn no_decoders_are_no_ensemble() {}

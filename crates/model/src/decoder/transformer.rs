@@ -233,7 +233,7 @@ impl Decoder for Transformer {
             (x, attention) = layer.look_at_regions(x, &regions, dropout);
             x = layer.feed_forward(&x, dropout);
         }
-        Forced { logits: self.score(&x), attention }
+        Forced { logits: self.score(&x), attention, choices: None }
     }
 
     /// No keys and values yet, for each decoder layer.

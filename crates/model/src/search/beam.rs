@@ -1,5 +1,10 @@
-//! Beam search, batched over images.
+//! Beam search and diverse beam search, batched over images.
+//!
+//! Diverse beam search is that of Vijayakumar et al. 2016 (<https://arxiv.org/abs/1610.02424>) with Hamming diversity:
+//! at every step the groups of an image choose one after another, each avoiding the words of those before it.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use artifacts::vocabulary::{BOS, EOS};
@@ -32,7 +37,8 @@ impl Hypothesis {
     }
 }
 
-/// The best captions of each image of `memory`, best first, at least one and at most `beam_size` each.
+/// The best captions of each image of `memory`, best first and all different, at least one and at most `beam_size`
+/// each. Finished captions come before cut ones.
 pub fn beam_search(
     decoder: &dyn Decoder,
     memory: &Rows,
@@ -48,38 +54,44 @@ fn search(
     settings: &SearchSettings,
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     let (first, device) = (&memory.0[0], memory.0[0].device());
-    let images = first.size()[0] as usize;
-    let empty = Hypothesis {
-        ids: vec![],
-        log_probability: 0.0,
-        log_probabilities: vec![],
-        finished: false,
-        attention: vec![],
-    };
-    let mut beams: Vec<Beam> = (0..images).map(|_| Beam::new(empty.clone())).collect();
     let to_device = |values: &[i64]| Tensor::from_slice(values).to_device(device);
-    let mut state = decoder.start(memory);
-    let mut row_images: Vec<i64> = (0..images as i64).collect();
-    let mut row_memory = Rows(memory.0.iter().map(Tensor::shallow_clone).collect());
-    for _ in 0..settings.max_length {
-        let live = || beams.iter().flat_map(|beam| &beam.live);
-        let words: Vec<i64> =
-            live().map(|hypothesis| i64::from(*hypothesis.ids.last().unwrap_or(&BOS))).collect();
-        if words.is_empty() {
+    let mut images: Vec<Vec<Beam>> =
+        (0..first.size()[0]).map(|_| (0..settings.groups).map(|_| Beam::new()).collect()).collect();
+    // Every group of an image starts from the image's state.
+    let mut row_images: Vec<i64> =
+        (0..images.len()).flat_map(|image| vec![image as i64; settings.groups]).collect();
+    let mut state = decoder.start(memory).select(&to_device(&row_images));
+    let mut row_memory = memory.select(&to_device(&row_images));
+    for length in 0..settings.max_length {
+        let live: Vec<&Hypothesis> = images.iter().flatten().flat_map(|beam| &beam.live).collect();
+        if live.is_empty() {
             break;
         }
+        let words: Vec<i64> =
+            live.iter().map(|hypothesis| i64::from(*hypothesis.ids.last().unwrap_or(&BOS))).collect();
+        let banned: Vec<(usize, u32)> = live
+            .iter()
+            .enumerate()
+            .flat_map(|(row, live)| repeats(&live.ids, settings.no_repeat_ngram).map(move |word| (row, word)))
+            .collect();
         let step = decoder.step(&row_memory, &state, &to_device(&words));
-        let candidates = Candidates::new(&step.logits, settings.beam_size + 1)?;
+        // One more than the beam, because one may be `<eos>`. That is enough for a group as well: at most the words of
+        // the other groups are pushed back.
+        let may_end = length >= settings.min_length;
+        let candidates = Candidates::new(&step.logits, settings.beam_size + 1, may_end, &banned)?;
         let attention = step.attention.map(|attention| rows_of(&attention)).transpose()?;
-        let mut parents = Vec::new();
-        let mut images_of_parents = Vec::new();
+        let (mut parents, mut images_of_parents) = (vec![], vec![]);
         let mut first_row = 0;
-        for (image, beam) in beams.iter_mut().enumerate() {
-            let rows = first_row..first_row + beam.live.len();
-            first_row = rows.end;
-            let kept = beam.advance(rows, &candidates, attention.as_deref(), settings);
-            images_of_parents.extend(kept.iter().map(|_| image as i64));
-            parents.extend(kept.into_iter().map(|row| row as i64));
+        for (image, groups) in images.iter_mut().enumerate() {
+            let mut chosen = vec![];
+            for beam in groups {
+                let rows = first_row..first_row + beam.live.len();
+                first_row = rows.end;
+                let kept = beam.advance(rows, &candidates, attention.as_deref(), &chosen, settings);
+                chosen.extend(beam.live.iter().filter_map(|hypothesis| hypothesis.ids.last().copied()));
+                images_of_parents.extend(kept.iter().map(|_| image as i64));
+                parents.extend(kept.into_iter().map(|row| row as i64));
+            }
         }
         state = step.state.select(&to_device(&parents));
         if images_of_parents != row_images {
@@ -87,79 +99,76 @@ fn search(
             row_images = images_of_parents;
         }
     }
-    Ok(beams.into_iter().map(|beam| beam.best(settings)).collect())
+    Ok(images.into_iter().map(|groups| best(groups, settings)).collect())
 }
 
-/// The log-probability of each caption under each image, `<eos>` included: `[images][captions]`.
-///
-/// What [`beam_search`] says of its own captions, for any others: captions are ids without special tokens.
-pub fn log_probabilities(
-    decoder: &dyn Decoder,
-    memory: &Rows,
-    captions: &[Vec<u32>],
-) -> Result<Vec<Vec<f64>>, SearchError> {
-    let (images, device) = (memory.0[0].size()[0], memory.0[0].device());
-    let Some(longest) = captions.iter().map(Vec::len).max() else {
-        return Ok(vec![vec![]; images as usize]);
-    };
-    let steps = longest + 1;
-    let mut words = vec![i64::from(PAD); captions.len() * steps];
-    let mut next = words.clone();
-    for ((caption, words), next) in captions.iter().zip(words.chunks_mut(steps)).zip(next.chunks_mut(steps)) {
-        let ids = || caption.iter().map(|&id| i64::from(id));
-        words.iter_mut().zip(std::iter::once(i64::from(BOS)).chain(ids())).for_each(|(at, id)| *at = id);
-        next.iter_mut().zip(ids().chain([i64::from(EOS)])).for_each(|(at, id)| *at = id);
-    }
-    let shape = [1, captions.len() as i64, steps as i64];
-    let tensor = |ids: &[i64]| -> Result<Tensor, tch::TchError> {
-        Tensor::f_from_slice(ids)?.f_view(shape)?.f_repeat([images, 1, 1])?.f_to_device(device)
-    };
-    let (words, next) = (tensor(&words)?, tensor(&next)?.f_flatten(0, 1)?);
-    let sums = tch::no_grad(|| {
-        let scores = decoder.forward(memory, &words, false).logits.log_softmax(-1, Kind::Float);
-        let of_words = scores.gather(-1, &next.unsqueeze(-1), false).squeeze_dim(-1);
-        (of_words * next.ne(i64::from(PAD))).sum_dim_intlist([1i64].as_slice(), false, Kind::Double)
+/// The words that would write some n-gram of `ids` again.
+fn repeats(ids: &[u32], n: usize) -> impl Iterator<Item = u32> {
+    let windows = (n > 0).then(|| ids.windows(n)).into_iter().flatten();
+    windows.filter(move |window| ids.ends_with(&window[..n - 1])).map(move |window| window[n - 1])
+}
+
+/// The captions of all groups of an image, best first.
+fn best(groups: Vec<Beam>, settings: &SearchSettings) -> Vec<Hypothesis> {
+    let mut best: Vec<Hypothesis> = groups.into_iter().flat_map(Beam::captions).collect();
+    best.sort_by(|a, b| {
+        let by_score = || b.score(settings.length_penalty).total_cmp(&a.score(settings.length_penalty));
+        b.finished.cmp(&a.finished).then_with(by_score)
     });
-    let sums: Vec<f64> = Vec::try_from(sums)?;
-    if sums.iter().any(|sum| sum.is_nan()) {
-        return Err(SearchError::NotANumber);
-    }
-    Ok(sums.chunks(captions.len()).map(<[f64]>::to_vec).collect())
+    let mut seen = HashSet::new();
+    best.retain(|caption| seen.insert(caption.ids.clone()));
+    best.truncate(settings.beam_size);
+    best
 }
 
-/// The hypotheses of one image.
+/// The hypotheses of one group of an image.
 struct Beam {
     live: Vec<Hypothesis>,
     finished: Vec<Hypothesis>,
+    /// Hypotheses that no allowed word continues.
+    stuck: Vec<Hypothesis>,
 }
 
 impl Beam {
-    fn new(first: Hypothesis) -> Beam {
-        Beam { live: vec![first], finished: vec![] }
+    fn new() -> Beam {
+        let empty = Hypothesis {
+            ids: vec![],
+            log_probability: 0.0,
+            log_probabilities: vec![],
+            finished: false,
+            attention: vec![],
+        };
+        Beam { live: vec![empty], finished: vec![], stuck: vec![] }
     }
 
     /// Extends every live hypothesis by its best words; returns the row that each new live hypothesis came from.
+    /// `avoided` are the words that earlier groups chose at this step.
     fn advance(
         &mut self,
-        rows: std::ops::Range<usize>,
+        rows: Range<usize>,
         candidates: &Candidates,
         attention: Option<&[Arc<[f32]>]>,
+        avoided: &[u32],
         settings: &SearchSettings,
     ) -> Vec<usize> {
         let mut extended = Vec::new();
         for (hypothesis, row) in self.live.iter().zip(rows) {
+            let before = extended.len();
             for (word, addend) in candidates.of_row(row) {
-                extended.push((hypothesis.log_probability + addend, addend, row, hypothesis, word));
+                let log_probability = hypothesis.log_probability + addend;
+                let times = avoided.iter().filter(|&&avoided| avoided == word).count();
+                let rank = log_probability - settings.diversity * times as f64;
+                extended.push((rank, log_probability, addend, row, hypothesis, word));
+            }
+            if extended.len() == before && !hypothesis.ids.is_empty() {
+                self.stuck.push(hypothesis.clone());
             }
         }
         extended.sort_by(|a, b| b.0.total_cmp(&a.0));
         let (mut live, mut parents) = (Vec::new(), Vec::new());
-        for (log_probability, addend, row, parent, word) in extended {
-            if live.len() == settings.beam_size {
+        for (_, log_probability, addend, row, parent, word) in extended {
+            if live.len() == settings.group_size() {
                 break;
-            }
-            if word == EOS && parent.ids.is_empty() {
-                continue;
             }
             let mut next = Hypothesis { log_probability, ..parent.clone() };
             next.log_probabilities.push(addend);
@@ -173,29 +182,28 @@ impl Beam {
             live.push(next);
             parents.push(row);
         }
-        // Enough captions have ended once none that is alive could still rank among the best.
-        self.finished
-            .sort_by(|a, b| b.score(settings.length_penalty).total_cmp(&a.score(settings.length_penalty)));
-        self.finished.truncate(settings.beam_size);
-        let worst =
-            self.finished.get(settings.beam_size - 1).map(|worst| worst.score(settings.length_penalty));
-        let hopeful = |hypothesis: &Hypothesis| {
-            let longest = (settings.max_length as f64 + 1.0).powf(settings.length_penalty);
-            worst.is_none_or(|worst| hypothesis.log_probability / longest > worst)
-        };
-        if !live.iter().any(hopeful) {
-            live.clear();
+        self.live = live;
+        if !self.is_hopeful(settings) {
+            self.live.clear();
             parents.clear();
         }
-        self.live = live;
         parents
     }
 
-    /// Finished captions by score; unfinished ones only where nothing finished.
-    fn best(self, settings: &SearchSettings) -> Vec<Hypothesis> {
-        let mut best = if self.finished.is_empty() { self.live } else { self.finished };
-        best.sort_by(|a, b| b.score(settings.length_penalty).total_cmp(&a.score(settings.length_penalty)));
-        best
+    /// Whether a live hypothesis could still rank among the best; forgets finished ones that do not.
+    fn is_hopeful(&mut self, settings: &SearchSettings) -> bool {
+        let score = |hypothesis: &Hypothesis| hypothesis.score(settings.length_penalty);
+        self.finished.sort_by(|a, b| score(b).total_cmp(&score(a)));
+        self.finished.truncate(settings.group_size());
+        let worst = self.finished.get(settings.group_size() - 1).map(score);
+        let longest = (settings.max_length as f64 + 1.0).powf(settings.length_penalty);
+        let hopeful = |live: &Hypothesis| worst.is_none_or(|worst| live.log_probability / longest > worst);
+        self.live.iter().any(hopeful)
+    }
+
+    /// Finished captions; unfinished ones only where nothing finished.
+    fn captions(self) -> Vec<Hypothesis> {
+        if self.finished.is_empty() { [self.live, self.stuck].concat() } else { self.finished }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The next words worth trying.
 
-use artifacts::vocabulary::{BOS, PAD, UNK};
+use artifacts::vocabulary::{BOS, EOS, PAD, UNK};
 use tch::{Kind, Tensor};
 
 use super::{SearchError, log_probabilities};
@@ -13,11 +13,26 @@ pub(super) struct Candidates {
 }
 
 impl Candidates {
-    pub(super) fn new(logits: &Tensor, count: usize) -> Result<Candidates, SearchError> {
+    /// The best `count` words of every row of `logits [rows, vocabulary]`, `<eos>` among them where captions `may_end`,
+    /// and none of the `banned` pairs of row and word.
+    pub(super) fn new(
+        logits: &Tensor,
+        count: usize,
+        may_end: bool,
+        banned: &[(usize, u32)],
+    ) -> Result<Candidates, SearchError> {
         let log_probabilities = log_probabilities(logits)?;
-        let never = Tensor::from_slice(&[PAD, BOS, UNK].map(i64::from)).to_device(log_probabilities.device());
+        let (vocabulary, device) = (log_probabilities.size()[1], log_probabilities.device());
+        let never: &[u32] = if may_end { &[PAD, BOS, UNK] } else { &[PAD, BOS, UNK, EOS] };
+        let never: Vec<i64> = never.iter().map(|&id| i64::from(id)).collect();
+        let never = Tensor::from_slice(&never).to_device(device);
         let log_probabilities = log_probabilities.index_fill(1, &never, f64::NEG_INFINITY);
-        let count = count.min(log_probabilities.size()[1] as usize - 3);
+        if !banned.is_empty() {
+            let places = banned.iter().map(|&(row, word)| row as i64 * vocabulary + i64::from(word));
+            let places = Tensor::from_slice(&places.collect::<Vec<_>>()).to_device(device);
+            let _ = log_probabilities.view([-1]).index_fill_(0, &places, f64::NEG_INFINITY);
+        }
+        let count = count.min(vocabulary as usize);
         let (values, words) = log_probabilities.topk(count as i64, -1, true, true);
         Ok(Candidates {
             count,

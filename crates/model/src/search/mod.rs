@@ -1,10 +1,12 @@
-//! Captions out of a decoder, written once for all of them: beam search and sampling, batched over images.
+//! Captions out of a decoder, written once for all of them: beam search and sampling, batched over images; and how
+//! probable given captions are.
 //!
 //! A caption always comes out: where none reaches `<eos>` in time, an unfinished one is returned and marked so.
 //! `<pad>`, `<bos>` and `<unk>` are never written, and no caption is empty.
 
 mod beam;
 mod candidates;
+mod likelihood;
 mod sample;
 mod settings;
 
@@ -12,6 +14,7 @@ use artifacts::vocabulary::SPECIAL;
 use tch::{Kind, Tensor};
 
 pub use beam::{Hypothesis, beam_search};
+pub use likelihood::log_likelihoods;
 pub use sample::{Sample, sample};
 pub use settings::{SampleSettings, SearchSettings};
 

@@ -9,27 +9,59 @@ pub struct SearchSettings {
     /// Hypotheses kept at each step; 1 with a length penalty of 0 is greedy search (above 0 it may go on past an early
     /// `<eos>` for a better mean).
     pub beam_size: usize,
+    /// Fewest words of a caption: before them, `<eos>` is not tried.
+    pub min_length: usize,
     /// Longest caption in words; one that has not ended by then is cut.
     pub max_length: usize,
     /// Beams are ranked by log-probability divided by length to this power: 0 favours short captions, 1 is the mean
     /// log-probability of a word.
     pub length_penalty: f64,
+    /// No caption writes the same n words in a row twice, for this n; 0 allows it.
+    pub no_repeat_ngram: usize,
+    /// Diverse beam search: the beam is divided into this many groups of the same size; 1 is plain beam search.
+    pub groups: usize,
+    /// How strongly a group avoids the words that earlier groups chose at the same step: taken off a word's
+    /// log-probability for each time it was chosen. Only counts with several groups.
+    pub diversity: f64,
 }
 
 impl Default for SearchSettings {
     fn default() -> Self {
-        SearchSettings { beam_size: 3, max_length: 30, length_penalty: 1.0 }
+        SearchSettings {
+            beam_size: 3,
+            min_length: 1,
+            max_length: 30,
+            length_penalty: 1.0,
+            no_repeat_ngram: 0,
+            groups: 1,
+            diversity: 0.5,
+        }
     }
 }
 
 impl SearchSettings {
     /// The first setting that makes no sense, with what would.
     pub fn problem(&self) -> Option<(&'static str, &'static str)> {
+        let at_least_0 = |value: f64| value.is_finite() && value >= 0.0;
         first(&[
             (self.beam_size == 0, "beam_size", "must be at least 1"),
             (self.max_length == 0, "max_length", "must be at least 1"),
-            (!self.length_penalty.is_finite(), "length_penalty", "must be a finite number"),
+            (self.min_length == 0, "min_length", "must be at least 1: no caption is empty"),
+            (self.min_length > self.max_length, "min_length", "must not be above max_length"),
+            (!at_least_0(self.length_penalty), "length_penalty", "must be at least 0"),
+            (self.groups == 0, "groups", "must be at least 1"),
+            (
+                self.groups > 0 && !self.beam_size.is_multiple_of(self.groups),
+                "groups",
+                "must divide beam_size",
+            ),
+            (!at_least_0(self.diversity), "diversity", "must be at least 0"),
         ])
+    }
+
+    /// Hypotheses that a group keeps.
+    pub(super) fn group_size(&self) -> usize {
+        self.beam_size / self.groups
     }
 }
 

@@ -1,51 +1,20 @@
+use std::collections::HashSet;
+
 use artifacts::vocabulary::{PAD, UNK};
 
 use super::*;
-<<<<<<< HEAD:crates/model/src/search/tests/beam.rs
-=======
-use crate::decoder::{DecoderConfig, Dimensions, Forced, SoftAttentionConfig, Step};
-
-/// A decoder that is a table: the scores of the next word depend on the last word and the image only.
-struct Table {
-    /// `[images, vocabulary, vocabulary]` log-probabilities.
-    scores: Tensor,
-}
-
-impl Decoder for Table {
-    fn encode(&self, grid: &Tensor, _train: bool) -> Rows {
-        Rows(vec![grid.shallow_clone()])
-    }
-
-    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Forced {
-        unreachable!("search only steps")
-    }
-
-    fn start(&self, memory: &Rows) -> Rows {
-        Rows(vec![memory.0[0].zeros_like()])
-    }
-
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
-        let logits = self.scores.index(&[Some(&memory.0[0]), Some(words)]);
-        let attention = Tensor::stack(&[words.to_kind(Kind::Float), memory.0[0].to_kind(Kind::Float)], 1);
-        Step { logits, state: Rows(vec![&state.0[0] + 1]), attention: Some(attention) }
-    }
-}
-
-const WORDS: i64 = 7; // <pad> <bos> <eos> <unk> and three words, 4 5 6
-
-fn table(images: i64, seed: i64) -> Table {
-    tch::manual_seed(seed);
-    let scores = Tensor::randn([images, WORDS, WORDS], (Kind::Float, Device::Cpu)) * 2.0;
-    Table { scores: scores.log_softmax(-1, Kind::Float) }
-}
->>>>>>> help-d:crates/model/src/search/tests.rs
+use crate::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
 
 fn run(table: &Table, settings: &SearchSettings) -> Vec<Vec<Hypothesis>> {
     beam_search(table, &images(table), settings).unwrap()
 }
 
 fn settings(beam_size: usize, max_length: usize, length_penalty: f64) -> SearchSettings {
-    SearchSettings { beam_size, max_length, length_penalty }
+    SearchSettings { beam_size, max_length, length_penalty, ..Default::default() }
+}
+
+fn ids(beams: &[Hypothesis]) -> Vec<Vec<u32>> {
+    beams.iter().map(|beam| beam.ids.clone()).collect()
 }
 
 #[test]
@@ -65,12 +34,14 @@ fn a_wide_beam_finds_the_most_probable_caption() {
 #[test]
 fn images_in_a_batch_do_not_disturb_each_other() {
     let both = table(2, 5);
-    let together = run(&both, &settings(3, 8, 1.0));
-    for image in 0..2 {
-        let alone = Table { scores: both.scores.narrow(0, image, 1) };
-        let alone = run(&alone, &settings(3, 8, 1.0));
-        let ids = |beams: &[Hypothesis]| beams.iter().map(|beam| beam.ids.clone()).collect::<Vec<_>>();
-        assert_eq!(ids(&together[image as usize]), ids(&alone[0]));
+    let plain = settings(3, 8, 1.0);
+    let constrained = SearchSettings { beam_size: 4, groups: 2, no_repeat_ngram: 2, min_length: 3, ..plain };
+    for settings in [plain.clone(), constrained] {
+        let together = run(&both, &settings);
+        for image in 0..2 {
+            let alone = Table { scores: both.scores.narrow(0, image, 1) };
+            assert_eq!(ids(&together[image as usize]), ids(&run(&alone, &settings)[0]));
+        }
     }
 }
 
@@ -137,7 +108,7 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
         attention_size: 8,
         ..Default::default()
     };
-    let dimensions = Dimensions { channels: 6, vocabulary: 9 };
+    let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
     let decoder = DecoderConfig::SoftAttention(sizes).build(&store.root(), dimensions);
     // Untrained, it would hardly ever end.
     let _ = tch::no_grad(|| store.variables()["output.bias"].get(i64::from(EOS)).fill_(3.0));
@@ -151,7 +122,7 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
         // Captions of other lengths beside it must not matter.
         let captions: Vec<Vec<u32>> =
             beams.iter().map(|beam| beam.ids.clone()).chain([vec![4; 7], vec![]]).collect();
-        let read = log_probabilities(decoder.as_ref(), &memory, &captions).unwrap();
+        let read = log_likelihoods(decoder.as_ref(), &memory, &captions).unwrap();
         assert_eq!((read.len(), read[0].len()), (2, captions.len()));
         for (beam, read) in beams.iter().zip(&read[image]) {
             assert!((beam.log_probability - read).abs() < 1e-5, "{beam:?} {read}");
@@ -160,7 +131,7 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
             assert!((sum - beam.log_probability).abs() < 1e-9);
         }
     }
-    assert_eq!(log_probabilities(decoder.as_ref(), &memory, &[]).unwrap(), [[0.0; 0]; 2]);
+    assert_eq!(log_likelihoods(decoder.as_ref(), &memory, &[]).unwrap(), [[0.0; 0]; 2]);
 }
 
 #[test]
@@ -169,4 +140,128 @@ fn scores_that_are_not_numbers_are_an_error() {
     let _ = table.scores.fill_(f64::NAN);
     let result = beam_search(&table, &images(&table), &SearchSettings::default());
     assert!(matches!(result, Err(SearchError::NotANumber)));
+}
+
+/// Whether some n words in a row stand twice in `ids`.
+fn repeats_itself(ids: &[u32], n: usize) -> bool {
+    let windows: Vec<&[u32]> = ids.windows(n).collect();
+    (0..windows.len()).any(|index| windows[..index].contains(&windows[index]))
+}
+
+#[test]
+fn constraints_leave_the_most_probable_caption_that_obeys_them() {
+    let mut bound = 0;
+    for (seed, no_repeat_ngram, min_length) in
+        (0..8).flat_map(|seed| [(1, 1), (2, 1), (1, 3), (2, 4), (0, 3)].map(|(n, min)| (seed, n, min)))
+    {
+        let table = table(1, seed);
+        let settings = SearchSettings { no_repeat_ngram, min_length, ..settings(300, 6, 0.0) };
+        let found = &run(&table, &settings)[0][0];
+        let mut all = all_captions(&table, 0, 6);
+        all.sort_by(|a, b| b.1.total_cmp(&a.1));
+        let obeys = |ids: &[u32]| {
+            ids.len() >= min_length && !(no_repeat_ngram > 0 && repeats_itself(ids, no_repeat_ngram))
+        };
+        let best = all.iter().position(|caption| obeys(&caption.0)).unwrap();
+        bound += usize::from(best > 0);
+        // Captions of the same word pairs are equally probable.
+        assert!(obeys(&found.ids), "seed {seed}, {settings:?}: {:?}", found.ids);
+        assert!((found.log_probability - all[best].1).abs() < 1e-4, "seed {seed}, {settings:?}");
+    }
+    assert!(bound > 10, "the constraints hardly ever mattered");
+}
+
+#[test]
+fn a_caption_comes_out_when_every_next_word_is_forbidden() {
+    let table = table(1, 1);
+    let _ = table.scores.select(2, i64::from(EOS)).fill_(f64::NEG_INFINITY);
+    let settings = SearchSettings { no_repeat_ngram: 1, ..settings(3, 9, 1.0) };
+    let beams = &run(&table, &settings)[0];
+    assert_eq!(beams.len(), 3);
+    assert!(beams.iter().all(|beam| !beam.finished && beam.ids.len() == 3 && !repeats_itself(&beam.ids, 1)));
+}
+
+/// Groups of one hypothesis, by the definition: each takes the best word after the penalty of the groups before it.
+fn diverse_greedy(table: &Table, groups: usize, diversity: f64, length: usize) -> Vec<Vec<u32>> {
+    let mut captions = vec![vec![]; groups];
+    for _ in 0..length {
+        let mut chosen: Vec<u32> = vec![];
+        for caption in &mut captions {
+            let last = *caption.last().unwrap_or(&BOS);
+            let rank = |word: u32| {
+                let times = chosen.iter().filter(|&&other| other == word).count() as f64;
+                table.scores.double_value(&[0, i64::from(last), i64::from(word)]) - diversity * times
+            };
+            let word = (4..WORDS as u32).max_by(|&a, &b| rank(a).total_cmp(&rank(b))).unwrap();
+            chosen.push(word);
+            caption.push(word);
+        }
+    }
+    captions
+}
+
+#[test]
+fn groups_avoid_the_words_of_the_groups_before_them() {
+    for (seed, diversity) in (0..6).flat_map(|seed| [0.0, 0.7, 100.0].map(|diversity| (seed, diversity))) {
+        let table = table(1, seed);
+        let _ = table.scores.select(2, i64::from(EOS)).fill_(f64::NEG_INFINITY);
+        let settings = SearchSettings { groups: 3, diversity, ..settings(3, 5, 1.0) };
+        let found = &run(&table, &settings)[0];
+        let mut expected = diverse_greedy(&table, 3, diversity, 5);
+        expected.sort();
+        expected.dedup();
+        let mut captions = ids(found);
+        captions.sort();
+        assert_eq!(captions, expected, "seed {seed}, diversity {diversity}");
+        for beam in found {
+            let words = [&[BOS], beam.ids.as_slice()].concat();
+            let steps = words.windows(2).map(|pair| [0, i64::from(pair[0]), i64::from(pair[1])]);
+            let scores = table.scores.log_softmax(-1, Kind::Double);
+            let own: f64 = steps.map(|step| scores.double_value(&step)).sum();
+            assert!((beam.log_probability - own).abs() < 1e-4, "the penalty is no part of the probability");
+        }
+        match diversity {
+            0.0 => assert_eq!(found.len(), 1),
+            100.0 => assert_eq!(found.iter().map(|beam| beam.ids[0]).collect::<HashSet<_>>().len(), 3),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn finished_captions_come_first_then_better_ones() {
+    for seed in 0..20 {
+        let table = table(1, seed);
+        let settings = SearchSettings { groups: 2, diversity: 2.0, min_length: 2, ..settings(4, 4, 1.0) };
+        let beams = &run(&table, &settings)[0];
+        for pair in beams.windows(2) {
+            assert!(pair[0].finished || !pair[1].finished);
+            let scores = [0, 1].map(|index: usize| {
+                let tokens = pair[index].ids.len() + usize::from(pair[index].finished);
+                pair[index].log_probability / tokens as f64
+            });
+            assert!(pair[0].finished != pair[1].finished || scores[0] >= scores[1]);
+        }
+    }
+}
+
+#[test]
+fn settings_without_sense_are_refused_by_name() {
+    let good = SearchSettings::default();
+    assert_eq!(good.problem(), None);
+    let wrong = [
+        ("beam_size", SearchSettings { beam_size: 0, ..good.clone() }),
+        ("max_length", SearchSettings { max_length: 0, ..good.clone() }),
+        ("min_length", SearchSettings { min_length: 0, ..good.clone() }),
+        ("min_length", SearchSettings { min_length: 31, ..good.clone() }),
+        ("length_penalty", SearchSettings { length_penalty: f64::NAN, ..good.clone() }),
+        ("groups", SearchSettings { groups: 0, ..good.clone() }),
+        ("groups", SearchSettings { groups: 2, ..good.clone() }),
+        ("diversity", SearchSettings { diversity: -1.0, ..good }),
+    ];
+    let table = table(1, 1);
+    for (key, settings) in wrong {
+        let error = beam_search(&table, &images(&table), &settings).unwrap_err();
+        assert!(error.to_string().starts_with(key), "{error}");
+    }
 }

@@ -4,7 +4,7 @@ use artifacts::vocabulary::UNK;
 use tch::nn::VarStore;
 
 use super::*;
-use crate::decoder::{DecoderConfig, Dimensions, LstmConfig, SoftAttentionConfig};
+use crate::decoder::{DecoderConfig, Dimensions, LstmConfig, SoftAttentionConfig, UpDownConfig};
 
 fn draw(table: &Table, settings: &SampleSettings, count: usize, seed: u64) -> Vec<Vec<Sample>> {
     sample(table, &images(table), settings, count, seed).unwrap()
@@ -99,7 +99,7 @@ fn the_seed_alone_decides() {
 #[test]
 fn a_cold_sampler_is_greedy() {
     let table = table(3, 7);
-    let greedy = SearchSettings { beam_size: 1, max_length: 6, length_penalty: 0.0 };
+    let greedy = SearchSettings { beam_size: 1, max_length: 6, length_penalty: 0.0, ..Default::default() };
     let greedy = beam_search(&table, &images(&table), &greedy).unwrap();
     for cold in [settings(1e-300, 1.0, 6), settings(1.0, 1e-9, 6)] {
         for (samples, beams) in draw(&table, &cold, 4, 1).iter().zip(&greedy) {
@@ -135,7 +135,10 @@ fn a_sample_that_never_ends_is_cut_and_says_so() {
 fn log_probabilities_are_those_of_teacher_forcing() {
     let small = LstmConfig { embedding_size: 8, feature_size: 8, hidden_size: 8, dropout: 0.0 };
     let attending = SoftAttentionConfig { hidden_size: 8, ..Default::default() };
-    for config in [DecoderConfig::Lstm(small), DecoderConfig::SoftAttention(attending)] {
+    let up_down = UpDownConfig { hidden_size: 8, ..Default::default() };
+    let configs =
+        [DecoderConfig::Lstm(small), DecoderConfig::SoftAttention(attending), DecoderConfig::UpDown(up_down)];
+    for config in configs {
         tch::manual_seed(5);
         let store = VarStore::new(Device::Cpu);
         let decoder = config.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 9 });

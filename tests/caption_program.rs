@@ -1,0 +1,297 @@
+//! The program `caption`, as people and scripts use it.
+
+use std::fs::{self, File};
+use std::io::Cursor;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use artifacts::captioned::CaptionedRow;
+use artifacts::{Split, images::Images, table};
+use image::codecs::gif::GifEncoder;
+use image::{Frame, ImageFormat, RgbImage};
+use pipeline_tests::{Workspace, program};
+use serde_json::Value;
+
+use crate::captions::trained;
+
+const RUN: &str = "runs/test/train/resnet18-soft_attention/model.safetensors";
+
+/// A workspace whose folder looks like a user's: `data/runs`, `data/weights`, and an album of photos.
+fn at_home() -> Workspace {
+    let workspace = trained(&[]);
+    fs::create_dir(workspace.path("data")).unwrap();
+    for folder in ["runs", "weights"] {
+        std::os::unix::fs::symlink(workspace.path(folder), workspace.path("data").join(folder)).unwrap();
+    }
+    let album = workspace.path("album");
+    fs::create_dir_all(album.join("deep")).unwrap();
+    for (number, image) in scenes(&workspace).into_iter().take(4).enumerate() {
+        let name = ["b.png", "a.jpg", "c, with comma.bmp", "deep/d.png"][number];
+        image.save(album.join(name)).unwrap();
+    }
+    fs::write(album.join("broken.jpg"), b"\xff\xd8\xff\xe0 no more than a beginning").unwrap();
+    fs::write(album.join("notes.txt"), "no photo").unwrap();
+    workspace
+}
+
+/// The validation images.
+fn scenes(workspace: &Workspace) -> Vec<RgbImage> {
+    let images = Images::read(&workspace.run_folder().dataset()).unwrap();
+    let rows = images.rows.iter().filter(|row| row.split == Split::Val);
+    rows.map(|row| image::open(images.root.join(&row.path)).unwrap().into_rgb8()).collect()
+}
+
+fn caption(workspace: &Workspace, args: &[&str]) -> Command {
+    let mut command = Command::new(program("caption"));
+    command.current_dir(workspace.path("")).args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(workspace: &Workspace, args: &[&str]) -> Output {
+    caption(workspace, args).output().unwrap()
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).unwrap()
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).unwrap()
+}
+
+/// What a successful run prints.
+fn printed(workspace: &Workspace, args: &[&str]) -> String {
+    let output = run(workspace, args);
+    assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+    stdout(&output).to_owned()
+}
+
+#[test]
+fn every_format_holds_the_same_captions_in_the_order_of_the_photos() {
+    let workspace = at_home();
+    let format = |format: &str, more: &[&str]| {
+        let output = run(&workspace, &[&["album", "--format", format], more].concat());
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let message = stderr(&output);
+        assert!(message.contains("album/broken.jpg: ") && message.contains("1 of 4 could not"), "{message}");
+        stdout(&output).to_owned()
+    };
+    let txt = format("txt", &[]);
+    let lines: Vec<(&str, &str)> = txt.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    let paths: Vec<&str> = lines.iter().map(|line| line.0).collect();
+    assert_eq!(paths, ["album/a.jpg", "album/b.png", "album/c, with comma.bmp"]);
+    assert!(lines.iter().all(|line| !line.1.is_empty()));
+
+    let of_json = |value: &Value| {
+        let field = |key: &str| value[key].as_str().unwrap().to_owned();
+        let words = value["captions"][0]["words"].as_array().unwrap().iter();
+        let words: Vec<&str> = words.map(|word| word["text"].as_str().unwrap()).collect();
+        assert_eq!(words.join(" "), field("caption"));
+        (field("path"), field("caption"))
+    };
+    let wanted: Vec<(String, String)> = lines.iter().map(|line| (line.0.into(), line.1.into())).collect();
+    let json: Value = serde_json::from_str(&format("json", &[])).unwrap();
+    assert_eq!(json.as_array().unwrap().iter().map(of_json).collect::<Vec<_>>(), wanted);
+    let jsonl = format("jsonl", &[]);
+    let parsed = jsonl.lines().map(|line| of_json(&serde_json::from_str(line).unwrap()));
+    assert_eq!(parsed.collect::<Vec<_>>(), wanted);
+
+    let csv = format("csv", &["--top-k", "2"]);
+    let rows = csv::Reader::from_reader(csv.as_bytes()).into_deserialize::<CaptionedRow>();
+    let rows: Vec<CaptionedRow> = rows.map(Result::unwrap).collect();
+    assert_eq!(rows.iter().map(|row| row.rank).collect::<Vec<_>>(), [1, 2, 1, 2, 1, 2]);
+    assert!(rows.iter().all(|row| row.start.is_none() && row.log_probability < 0.0));
+    let best = rows.iter().filter(|row| row.rank == 1).map(|row| (row.path.clone(), row.caption.clone()));
+    assert_eq!(best.collect::<Vec<_>>(), wanted);
+    format("parquet", &["--top-k", "2", "--output", "captions.parquet"]);
+    let (table, metadata) = table::read::<CaptionedRow>(&workspace.path("captions.parquet")).unwrap();
+    assert_eq!(table, rows);
+    assert!(metadata["captioning.provenance"].contains("resnet18-soft_attention"));
+
+    let html = format("html", &["--output", "page.html"]);
+    assert_eq!(html, "");
+    let page = fs::read_to_string(workspace.path("page.html")).unwrap();
+    let images: Vec<&str> = page.lines().filter(|line| line.contains("<img")).collect();
+    assert_eq!(images.len(), 3);
+    for (image, (path, caption)) in images.iter().zip(&wanted) {
+        let path = path.replace(' ', "%20");
+        assert!(image.contains(&format!("src=\"./{path}\" alt=\"{caption}\"")), "{image}");
+    }
+}
+
+#[test]
+fn photos_come_from_files_patterns_folders_and_stdin() {
+    let workspace = at_home();
+    let output = run(&workspace, &["album/a.jpg"]);
+    assert!(output.status.success());
+    assert_eq!(stderr(&output).trim(), format!("model: data/{RUN}"));
+    let alone = stdout(&output).to_owned();
+    assert_eq!(alone.lines().count(), 1);
+
+    let mut child = caption(&workspace, &["--quiet", "-"]);
+    let piped = child.stdin(File::open(workspace.path("album/a.jpg")).unwrap()).output().unwrap();
+    assert_eq!((stdout(&piped), stderr(&piped)), (alone.as_str(), ""));
+    assert_eq!(printed(&workspace, &["--model", &format!("data/{RUN}"), "album/a.jpg"]), alone);
+
+    let several = printed(&workspace, &["album/deep", "album/[ab].*"]);
+    let paths: Vec<&str> = several.lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(paths, ["album/deep/d.png", "album/a.jpg", "album/b.png"]);
+    assert!(several.contains(&format!("album/a.jpg\t{alone}")));
+    let all = run(&workspace, &["album", "--recursive"]);
+    assert!(stdout(&all).contains("album/deep/d.png\t"));
+
+    // The first frame of an animation, under a name that says nothing.
+    let mut gif = Vec::new();
+    let mut encoder = GifEncoder::new(&mut gif);
+    let frames = scenes(&workspace).into_iter().take(2);
+    let frames = frames.map(|image| Frame::new(image::DynamicImage::from(image).into_rgba8()));
+    encoder.encode_frames(frames.clone()).unwrap();
+    drop(encoder);
+    fs::write(workspace.path("animation"), &gif).unwrap();
+    let first = image::load_from_memory(&gif).unwrap();
+    let mut png = Cursor::new(Vec::new());
+    first.write_to(&mut png, ImageFormat::Png).unwrap();
+    fs::write(workspace.path("first.png"), png.into_inner()).unwrap();
+    assert_eq!(printed(&workspace, &["animation"]), printed(&workspace, &["first.png"]));
+
+    assert_eq!(printed(&workspace, &["album/a.jpg", "--sidecar"]), alone);
+    assert_eq!(fs::read_to_string(workspace.path("album/a.jpg.txt")).unwrap(), alone);
+    let greedy = printed(&workspace, &["album/a.jpg", "--beam-size", "1", "--max-length", "2"]);
+    assert!(greedy.split_whitespace().count() <= 2, "{greedy}");
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    let workspace = at_home();
+    let fails = |args: &[&str], code: i32, wanted: &str| {
+        let output = run(&workspace, args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}");
+        assert!(stderr(&output).contains(wanted), "{args:?}: {}", stderr(&output));
+    };
+    fails(&[], 2, "Usage: caption");
+    fails(&["album/a.jpg", "--format", "parquet"], 2, "needs --output");
+    fails(&["album/a.jpg", "--top-k", "3", "--beam-size", "2"], 2, "--top-k cannot be more");
+    fails(&["album/a.jpg", "--beam-size", "0"], 2, "0");
+    fails(&["nowhere.jpg", "album/a.jpg"], 1, "nowhere.jpg: there is no such file");
+    fails(&["*.webp"], 1, "no file matches");
+    fails(&["album/notes.txt"], 1, "not an image of a known format");
+    fails(&["album/a.jpg", "--format", "srt"], 1, "has no subtitles");
+    fails(&["album/a.jpg", "--weights", "album"], 1, "just weights resnet18");
+    fails(&["album/a.jpg", "--model", "album/a.jpg"], 1, "is not a usable weight file");
+    fails(&["album/a.jpg", "--device", "tpu"], 1, "write auto, cpu or cuda:N");
+    // A file whose run fails keeps what it held.
+    fs::write(workspace.path("captions.txt"), "old").unwrap();
+    fails(&["album/a.jpg", "--weights", "album", "--output", "captions.txt"], 1, "just weights");
+    assert_eq!(fs::read_to_string(workspace.path("captions.txt")).unwrap(), "old");
+    fs::write(workspace.path("clip.mp4"), "no video").unwrap();
+    let without = caption(&workspace, &["clip.mp4"]).env("PATH", "").output().unwrap();
+    assert_eq!(without.status.code(), Some(1));
+    assert!(stderr(&without).contains("clip.mp4: videos are read by ffmpeg, which is not installed"));
+    fs::remove_file(workspace.path("data/runs")).unwrap();
+    fails(&["album/a.jpg"], 1, "data/runs holds no trained model");
+}
+
+fn has_ffmpeg() -> bool {
+    Command::new("ffmpeg").arg("-version").output().is_ok()
+}
+
+/// Two seconds of each picture.
+fn video(path: &Path, first: &Path, second: &Path) {
+    let [first, second, path] = [first, second, path].map(|path| path.to_str().unwrap());
+    let still = |path| ["-loop", "1", "-framerate", "10", "-t", "2", "-i", path];
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args(["-v", "error"]).args(still(first)).args(still(second));
+    ffmpeg.args(["-filter_complex", "concat=n=2", "-c:v", "mpeg4", "-q:v", "2", path]);
+    assert!(ffmpeg.status().unwrap().success());
+}
+
+#[test]
+fn each_shot_of_a_video_gets_a_caption() {
+    if !has_ffmpeg() {
+        println!("skipped: ffmpeg is not installed");
+        return;
+    }
+    let workspace = at_home();
+    for (number, image) in scenes(&workspace).into_iter().enumerate() {
+        image.save(workspace.path(&format!("scene{number}.png"))).unwrap();
+    }
+    let said = printed(&workspace, &["scene*.png"]);
+    let said: Vec<(&str, &str)> = said.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    let other = said.iter().find(|(_, caption)| *caption != said[0].1).expect("two different captions");
+    let [first, second] = [said[0].0, other.0].map(|name| workspace.path(name));
+    video(&workspace.path("cut.avi"), &first, &second);
+    video(&workspace.path("still.avi"), &first, &first);
+
+    let json: Value = serde_json::from_str(&printed(&workspace, &["cut.avi", "-f", "jsonl"])).unwrap();
+    let shots = json["shots"].as_array().unwrap();
+    let times: Vec<f64> = shots
+        .iter()
+        .flat_map(|shot| [shot["start"].as_f64().unwrap(), shot["end"].as_f64().unwrap()])
+        .collect();
+    assert_eq!(times, [0.0, 2.0, 2.0, 4.0], "{json}");
+    assert_eq!(shots[0]["caption"], said[0].1);
+    assert_eq!(shots[1]["caption"], other.1);
+    // Without a cut it is one shot, with the caption of its photo.
+    let still = printed(&workspace, &["still.avi"]);
+    assert_eq!(still, format!("00:00:00.000 – 00:00:04.000\t{}\n", said[0].1));
+
+    let srt = printed(&workspace, &["cut.avi", "-f", "srt"]);
+    assert!(
+        srt.starts_with("1\n00:00:00,000 --> 00:00:02,000\n") && srt.contains("\n\n2\n00:00:02,000 --> ")
+    );
+    let vtt = printed(&workspace, &["cut.avi", "-f", "vtt"]);
+    assert!(vtt.starts_with("WEBVTT\n\n00:00:00.000 --> 00:00:02.000\n"), "{vtt}");
+    assert_eq!(printed(&workspace, &["cut.avi", "still.avi", "--sidecar", "-f", "srt"]), "");
+    assert_eq!(fs::read_to_string(workspace.path("cut.srt")).unwrap(), srt);
+    assert!(workspace.path("still.srt").is_file());
+    let two = run(&workspace, &["cut.avi", "still.avi", "-f", "vtt"]);
+    assert!(stderr(&two).contains("the subtitles of one video"), "{}", stderr(&two));
+
+    let csv = printed(&workspace, &["scene0.png", "cut.avi", "-f", "csv"]);
+    let rows = csv::Reader::from_reader(csv.as_bytes()).into_deserialize::<CaptionedRow>();
+    let starts: Vec<Option<f64>> = rows.map(|row| row.unwrap().start).collect();
+    assert_eq!(starts, [None, Some(0.0), Some(2.0)]);
+    let broken = workspace.path("broken.mp4");
+    fs::write(&broken, "no video").unwrap();
+    let output = run(&workspace, &["broken.mp4", "still.avi"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("broken.mp4: ffmpeg cannot read it as a video"), "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("still.avi\t"));
+}
+
+#[test]
+fn the_commands_of_the_page_work() {
+    let workspace = at_home();
+    fs::remove_file(workspace.path("album/broken.jpg")).unwrap();
+    fs::copy(workspace.path("album/a.jpg"), workspace.path("photo.jpg")).unwrap();
+    let named = workspace.path("data/runs/demo/train/efficientnet_lite0-soft_attention");
+    fs::create_dir_all(&named).unwrap();
+    fs::copy(workspace.path(&format!("data/{RUN}")), named.join("model.safetensors")).unwrap();
+    if has_ffmpeg() {
+        let [first, second] = ["album/a.jpg", "album/b.png"].map(|name| workspace.path(name));
+        video(&workspace.path("clip.mp4"), &first, &second);
+    } else {
+        println!("the commands on videos are left out: ffmpeg is not installed");
+    }
+    let page = include_str!("../docs/caption.md");
+    let blocks = page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let commands = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "));
+    let commands: Vec<&str> = commands.filter(|line| has_ffmpeg() || !line.contains("clip.mp4")).collect();
+    assert!(commands.len() > 10);
+    let folder = program("caption").parent().unwrap().to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    for command in commands {
+        let mut shell = Command::new("bash");
+        let shell = shell.args(["-o", "pipefail", "-c", command]).env("PATH", &path);
+        let output = shell.current_dir(workspace.path("")).stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{command}: {}", stderr(&output));
+        let written = command.split("--output ").nth(1).map(|rest| rest.split(' ').next().unwrap());
+        match written {
+            Some(file) => assert!(workspace.path(file).metadata().unwrap().len() > 20, "{command}"),
+            None => assert!(!output.stdout.is_empty() || command.contains("--sidecar"), "{command}"),
+        }
+    }
+    for file in ["album/a.jpg.txt", "looks/photo.jpg.png"] {
+        assert!(workspace.path(file).is_file(), "{file}");
+    }
+}
