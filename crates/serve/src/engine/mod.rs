@@ -166,8 +166,9 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let (served, since) = (served.clone(), Instant::now());
         let job = Job { served, photo, settings, decode, since, reply, _place: place };
-        self.queue.send(job).map_err(|error| failed(&error))?;
+        // First, or its own batch would wait for it.
         drop(coming);
+        self.queue.send(job).map_err(|error| failed(&error))?;
         answer.await.map_err(|_| ServeError::Internal("the batch of this photo failed".to_owned()))?
     }
 }
