@@ -42,6 +42,11 @@ train config="configs/demo.toml" *args: build
 evaluate config="configs/demo.toml" *args: build
     {{bin}}/evaluate --config {{config}} {{args}}
 
+# The config's decoders on the same features with the same seed, in one table; the run is named as the config's file
+[group('pipeline')]
+ablation config="configs/demo.toml": (train config) (evaluate config)
+    {{bin}}/evaluate compare data/runs/{{file_stem(config)}}
+
 # Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
 [group('use it')]
 [positional-arguments]

@@ -154,6 +154,14 @@ fn photos_come_from_files_patterns_folders_and_stdin() {
     fs::write(workspace.path("first.png"), png.into_inner()).unwrap();
     assert_eq!(printed(&workspace, &["animation"]), printed(&workspace, &["first.png"]));
 
+    printed(&workspace, &["album/a.jpg", "album/deep/../a.jpg", "--attention", "looks"]);
+    let look = |name: &str| image::open(workspace.path("looks").join(name)).unwrap().into_rgb8();
+    let photo = image::open(workspace.path("album/a.jpg")).unwrap().into_rgb8();
+    let (tiles, first) = (alone.split_whitespace().count() as u32 + 1, look("a.jpg.png"));
+    let tile = photo.height() * 192 / photo.width() + 24;
+    assert_eq!((first.width(), first.height()), (tiles.min(6) * 192, tiles.div_ceil(6) * tile));
+    assert_eq!(first, look("a.jpg-2.png"));
+
     assert_eq!(printed(&workspace, &["album/a.jpg", "--sidecar"]), alone);
     assert_eq!(fs::read_to_string(workspace.path("album/a.jpg.txt")).unwrap(), alone);
     let greedy = printed(&workspace, &["album/a.jpg", "--beam-size", "1", "--max-length", "2"]);

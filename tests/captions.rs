@@ -11,6 +11,7 @@ use artifacts::{Split, images::Images, table};
 use caption::{CaptionError, Captioned, Captioner, Options, Photo, SearchSettings};
 use dataset::Dataset;
 use evaluate::Evaluate;
+use half::f16;
 use pipeline_tests::Workspace;
 use preprocess::Preprocess;
 use text::Text;
@@ -36,6 +37,7 @@ batch_images = 6
 warmup_steps = 2
 learning_rate = 0.02
 soft_attention = { embedding_size = 16, feature_size = 16, hidden_size = 16, attention_size = 8 }
+transformer = { model_size = 16, heads = 2, layers = 1, feed_forward_size = 32 }
 
 [evaluate]
 attention_images = 0
@@ -47,7 +49,7 @@ fn search() -> SearchSettings {
 }
 
 pub(crate) fn trained(overrides: &[&str]) -> Workspace {
-    let workspace = Workspace::new(CONFIG).with_weights("resnet18").with_weights("efficientnet_lite0");
+    let workspace = Workspace::new(CONFIG).with_weights("resnet18").with_weights("efficientnet_b1");
     workspace.run::<Dataset>(overrides).unwrap();
     workspace.run::<Preprocess>(overrides).unwrap();
     workspace.run::<Text>(overrides).unwrap();
@@ -74,19 +76,30 @@ fn photos(workspace: &Workspace, captioner: &Captioner) -> Vec<(String, Photo)> 
 }
 
 /// The guard against a skew between training and inference.
-fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], view: &str) {
-    let name = format!("{}-soft_attention", sets.join("+"));
+fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], decoder: &str, bit_for_bit: bool) {
+    let name = format!("{}-{decoder}", sets.join("+"));
     let folder = workspace.run_folder();
     let captioner = open(workspace, &name);
     let (ids, photos): (Vec<String>, Vec<Photo>) = photos(workspace, &captioner).into_iter().unzip();
-    assert_eq!(ids.len(), 12, "{view}");
+    assert_eq!(ids.len(), 12);
 
     let features = captioner.features(&photos).unwrap();
     let folders: Vec<_> = sets.iter().map(|set| (folder.features(set), *set)).collect();
     let cache = FeatureStore::open(&folders, Split::Val, 0).unwrap();
     for (id, features) in ids.iter().zip(&features) {
         let row = cache.image_ids().iter().position(|cached| cached == id).unwrap();
-        assert!(features.grid() == cache.read(&[row]).unwrap(), "{id}: features other than the cached ones");
+        let cached = cache.read(&[row]).unwrap();
+        let differ = |(a, b): &(&f16, &f16)| a != b;
+        let pairs = || features.grid().iter().zip(&cached).filter(differ);
+        assert_eq!(features.grid().len(), cached.len());
+        // Nowhere more than rounding, and not even that for some networks.
+        let largest = cached.iter().map(|value| value.to_f32().abs()).fold(0.0, f32::max);
+        assert!(pairs().all(|(a, b)| (a.to_f32() - b.to_f32()).abs() < largest / 500.0), "{id}");
+        assert!(
+            pairs().count() <= if bit_for_bit { 0 } else { cached.len() / 10 },
+            "{id}: {}",
+            pairs().count()
+        );
     }
 
     let evaluation = folder.evaluate(&name, Split::Val);
@@ -111,16 +124,17 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], view: &str) {
 #[test]
 fn a_photo_gets_the_caption_that_evaluation_gave_it() {
     let workspace = trained(&[]);
-    is_what_the_stages_made(&workspace, &["resnet18"], "centre");
+    is_what_the_stages_made(&workspace, &["resnet18"], "soft_attention", true);
 }
 
 #[test]
-fn joined_backbones_and_views_come_from_the_checkpoint() {
+fn views_decoders_and_backbones_with_other_grids_come_from_the_checkpoint() {
     let workspace = trained(&[
-        "preprocess.backbone=[\"resnet18\", \"efficientnet_lite0\"]",
+        "preprocess.backbone=[\"resnet18\", \"efficientnet_b1\"]",
         "preprocess.views=[\"flip\"]",
+        "train.decoders=[\"transformer\"]",
     ]);
-    is_what_the_stages_made(&workspace, &["resnet18.flip", "efficientnet_lite0.flip"], "flip");
+    is_what_the_stages_made(&workspace, &["resnet18.flip", "efficientnet_b1.flip"], "transformer", false);
 }
 
 #[test]

@@ -14,8 +14,13 @@ case "$what" in
     reader) # FEATURE_FOLDER: the feature reader against HDF5 and .npy in Python
         cargo run --release --locked --quiet -p artifacts --example read_features -- "$@"
         "$python" scripts/bench/reader.py "$@" ;;
+    train) # CONFIG: training steps against a straightforward PyTorch loop
+        "$python" scripts/bench/train.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p model --bench backbones -- "$@" ;;
+    metrics) # [--images N] [--captions FILE]: the native metrics against pycocoevalcap, which needs Java
+        cargo build --release --locked --quiet -p metrics --example score
+        "$python" scripts/bench/metrics.py "$@" ;;
     *)
         echo "just bench WHAT ARGUMENTS, where WHAT is:" >&2
         sed -n 's/^    \([a-z]*\)) # /  \1  /p' "$0" >&2

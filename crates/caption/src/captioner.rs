@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use artifacts::features::Join;
 use half::f16;
 use image::RgbImage;
-use imaging::ImageError;
+use imaging::{ImageError, Transform};
 use model::checkpoint::{self, Header, Model};
 use model::search::{SearchSettings, beam_search, log_likelihoods};
 use rayon::prelude::*;
@@ -85,6 +85,11 @@ impl Captioner {
         self.join.grid()
     }
 
+    /// What is done to a photo before the first network sees it, to draw on photos with [`imaging::attention`].
+    pub fn transform(&self) -> &Transform {
+        &self.networks[0].transform
+    }
+
     /// Decodes an image file, within the limits of [`imaging::decode`], and cuts out what the networks are shown.
     pub fn photo(&self, bytes: &[u8]) -> Result<Photo, ImageError> {
         Ok(self.photo_of(&imaging::decode(bytes)?))
@@ -94,13 +99,13 @@ impl Captioner {
     pub fn photo_of(&self, image: &RgbImage) -> Photo {
         let squares = self.networks.iter().map(|network| network.transform.pixels(image)).collect();
         // The joined grid is that of the first network, and all are shown the same view.
-        let transform = &self.networks[0].transform;
+        let transform = self.transform();
         let (width, height) = image.dimensions();
         let region = transform.visible_region(width, height);
         Photo { squares, seen: Seen { width, height, region, mirrored: transform.mirror } }
     }
 
-    /// Runs the networks. A photo's features do not depend on those beside it.
+    /// Runs the networks. Those beside it change a photo's features by rounding at most.
     pub fn features(&self, photos: &[Photo]) -> Result<Vec<Features>, CaptionError> {
         let networks = self.networks.iter().enumerate();
         let sets = self.pool.install(|| {

@@ -59,8 +59,10 @@ impl Network {
 
     /// The grids of some squares, `[regions × channels]` each; batches run side by side on the threads of the pool.
     ///
-    /// On one thread of a CPU, unlike on several, libtorch's convolutions give the same bits at every batch size (a test
-    /// compares with the cache, whose batches are always full), so batches are cut to keep all threads busy.
+    /// Extraction always fills its batches, because batches of another size may round otherwise. Here that would make a
+    /// single photo wait for seven blank ones, so batches are cut to keep all threads busy. What it costs: with
+    /// squeeze-and-excitation (EfficientNet-B), some values differ by the last bit of half precision; ResNets and
+    /// EfficientNet-Lite on a CPU give the very bits of the cache.
     pub(crate) fn grids(&self, squares: &[&RgbImage]) -> Result<Vec<Vec<f16>>, CaptionError> {
         let a_thread = squares.len().div_ceil(self.backbones.len());
         let batches = squares.par_chunks(a_thread.clamp(1, self.batch_size));

@@ -27,13 +27,14 @@ const SCHEMA_VERSION: u32 = 1;
 pub struct Settings {
     /// How the raw data lie on disk.
     pub layout: Layout,
-    /// `flickr8k`: the dataset's folder; `table`: the CSV or JSONL file, with image paths relative to it.
+    /// The dataset's folder. `table`: the CSV or JSONL file, with image paths relative to it; `karpathy`: the JSON file,
+    /// in the folder of the images, or that folder.
     pub root: PathBuf,
     /// `scenes`: how many to draw.
     pub scenes: usize,
     /// Share of the images for val, where the dataset names no splits.
     pub val_fraction: f64,
-    /// Share of the images for test, where the dataset names no splits.
+    /// Share of the images for test, where the dataset names no splits; of the val images in `coco`.
     pub test_fraction: f64,
     /// The stage fails when a larger share of the images is missing or unreadable.
     pub max_bad_fraction: f64,
@@ -60,8 +61,14 @@ pub enum Layout {
     Scenes,
     /// A folder of images, a captions file and split files, as Flickr8k is distributed.
     Flickr8k,
+    /// COCO's captions_train and captions_val files, with a folder of images each.
+    Coco,
+    /// Karpathy's splits of COCO, Flickr8k or Flickr30k: one JSON file.
+    Karpathy,
     /// One CSV or JSONL file: image, caption and, if wanted, split.
     Table,
+    /// Images, each with a .txt file of captions beside it.
+    Folder,
 }
 
 /// The stage.
@@ -103,9 +110,19 @@ fn recipe(settings: &Settings, context: &Context) -> anyhow::Result<Recipe> {
     }
     let raw = read(settings)?;
     let mut recipe = with("root", json!(settings.root))?;
-    for source in &raw.sources {
+    let hashed = |source: &PathBuf| {
         let hash = digest_file(source).with_context(|| source.display().to_string())?;
-        recipe = recipe.input(source.display().to_string(), hash);
+        anyhow::Ok((source.display().to_string(), hash))
+    };
+    let sources = raw.sources.iter().map(hashed).collect::<anyhow::Result<Vec<_>>>()?;
+    if settings.layout == Layout::Folder {
+        // One entry for what may be thousands of small files.
+        recipe =
+            recipe.input(format!("{}/**/*.txt", raw.root.display()), digest(&serde_json::to_vec(&sources)?));
+    } else {
+        for (source, hash) in sources {
+            recipe = recipe.input(source, hash);
+        }
     }
     recipe.watched.insert("images".to_owned(), watch(&raw));
     Ok(recipe)
@@ -126,7 +143,10 @@ fn watch(raw: &RawDataset) -> String {
 
 fn read(settings: &Settings) -> anyhow::Result<RawDataset> {
     Ok(match settings.layout {
+        Layout::Coco => layout::coco::read(&settings.root)?,
+        Layout::Karpathy => layout::karpathy::read(&settings.root)?,
         Layout::Table => layout::table::read(&settings.root, None)?,
+        Layout::Folder => layout::folder::read(&settings.root)?,
         Layout::Flickr8k | Layout::Scenes => layout::flickr8k::read(&settings.root)?,
     })
 }
@@ -175,12 +195,16 @@ fn make(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Resul
     Ok(work.finish(&files, summary)?)
 }
 
-/// The dataset's own split of each image or, if it has none, a seeded one.
+/// The dataset's own split of each image or, if it has none, a seeded one. COCO's captions of test are not public: its
+/// test images are a share of val.
 fn splits(raw: &RawDataset, settings: &Settings, seed: u64) -> anyhow::Result<Vec<Split>> {
-    if let Some(splits) = raw.images.iter().map(|image| image.split).collect() {
+    let ids: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
+    if let Some(mut splits) = raw.images.iter().map(|image| image.split).collect::<Option<Vec<Split>>>() {
+        if settings.layout == Layout::Coco {
+            split::hold_out_test(&ids, &mut splits, seed, settings.test_fraction)?;
+        }
         return Ok(splits);
     }
-    let ids: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
     Ok(split::assign(&ids, seed, settings.val_fraction, settings.test_fraction)?)
 }
 

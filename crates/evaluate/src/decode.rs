@@ -4,38 +4,67 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use artifacts::cli::Context;
 use artifacts::features::FeatureStore;
 use artifacts::progress::Progress;
+use imaging::Transform;
 use model::checkpoint::Model;
 use model::search::beam_search;
 use tch::{Kind, Tensor};
 
 use crate::Settings;
 use crate::references::References;
+use crate::view::unmirrored;
 
 const IMAGES_AT_ONCE: usize = 25;
+
+/// A caption that the search found.
+#[derive(Clone)]
+pub(crate) struct Beam {
+    pub(crate) caption: String,
+    /// Sum of the log-probabilities of its tokens.
+    pub(crate) log_probability: f64,
+    /// Whether it ended with `<eos>`.
+    pub(crate) finished: bool,
+}
 
 /// A captioned image.
 pub(crate) struct Captioned {
     pub(crate) image_id: String,
-    pub(crate) caption: String,
-    pub(crate) log_probability: f64,
-    pub(crate) finished: bool,
-    /// Share of attention on each region, one entry a word, for decoders that attend.
+    pub(crate) best: Beam,
+    /// The captions that came second and later, best first.
+    pub(crate) others: Vec<Beam>,
+    /// Share of attention on each region of the photo, one entry a word of the best caption, for decoders that attend.
     pub(crate) attention: Vec<Arc<[f32]>>,
 }
 
 impl Captioned {
-    fn empty(image_id: &str) -> Captioned {
-        Captioned {
-            image_id: image_id.to_owned(),
-            caption: String::new(),
-            log_probability: 0.0,
-            finished: false,
-            attention: vec![],
-        }
+    /// A caption that no search made.
+    pub(crate) fn given(image_id: &str, caption: &str) -> Captioned {
+        let best = Beam { caption: caption.to_owned(), log_probability: 0.0, finished: true };
+        Captioned { image_id: image_id.to_owned(), best, others: vec![], attention: vec![] }
     }
+
+    fn missing(image_id: &str) -> Captioned {
+        let best = Beam { caption: String::new(), log_probability: 0.0, finished: false };
+        Captioned { image_id: image_id.to_owned(), best, others: vec![], attention: vec![] }
+    }
+}
+
+/// How the photos were shown to the network.
+pub(crate) struct Seen {
+    pub(crate) transform: Transform,
+    /// Rows and columns of the attention.
+    pub(crate) grid: [usize; 2],
+}
+
+/// What the model's features were made with. Of several sets, all have the same grid; the first says how.
+pub(crate) fn seen(model: &Model) -> anyhow::Result<Seen> {
+    let features = model.header.features.first().context("the checkpoint names no features")?;
+    let transform =
+        serde_json::from_value(features.transform.clone()).context("the checkpoint's image transform")?;
+    Ok(Seen { transform, grid: features.grid })
 }
 
 /// The best caption of every reference image, in the order of the references.
@@ -59,6 +88,7 @@ pub(crate) fn captions(
     }
     let index: HashMap<&str, usize> =
         store.image_ids().iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+    let seen_as = seen(model)?;
     let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
     let device = model.device();
     let mut by_id: HashMap<&str, Captioned> = HashMap::new();
@@ -66,7 +96,7 @@ pub(crate) fn captions(
         let (seen, unseen): (Vec<_>, Vec<_>) =
             images.iter().map(|image| image.image_id.as_str()).partition(|id| index.contains_key(id));
         // Without features there is no caption, and no caption scores 0: leaving the image out would flatter.
-        by_id.extend(unseen.into_iter().map(|id| (id, Captioned::empty(id))));
+        by_id.extend(unseen.into_iter().map(|id| (id, Captioned::missing(id))));
         if seen.is_empty() {
             continue;
         }
@@ -79,18 +109,18 @@ pub(crate) fn captions(
         let memory = tch::no_grad(|| model.decoder.encode(&grid, false));
         let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
         for (id, beams) in seen.into_iter().zip(beams) {
-            let best = beams.into_iter().next();
-            let best = best.ok_or_else(|| anyhow::anyhow!("no caption for image {id}"))?;
-            by_id.insert(
-                id,
-                Captioned {
-                    image_id: id.to_owned(),
-                    caption: model.header.vocabulary.decode(&best.ids).join(" "),
-                    log_probability: best.log_probability,
-                    finished: best.finished,
-                    attention: best.attention,
-                },
-            );
+            let mut attention = beams.first().map(|best| best.attention.clone()).unwrap_or_default();
+            if seen_as.transform.mirror {
+                attention = unmirrored(&attention, seen_as.grid[1]);
+            }
+            let mut beams = beams.into_iter().map(|hypothesis| Beam {
+                caption: model.header.vocabulary.decode(&hypothesis.ids).join(" "),
+                log_probability: hypothesis.log_probability,
+                finished: hypothesis.finished,
+            });
+            let best = beams.next().ok_or_else(|| anyhow::anyhow!("no caption for image {id}"))?;
+            let image_id = id.to_owned();
+            by_id.insert(id, Captioned { image_id, best, others: beams.collect(), attention });
         }
         progress.add(images.len());
     }

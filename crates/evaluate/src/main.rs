@@ -1,9 +1,13 @@
-//! The `evaluate` stage on the command line.
+//! The `evaluate` stage on the command line, and its commands.
+
+use artifacts::cli::{self, NoFlags};
+use evaluate::Evaluate;
+use evaluate::command::Command;
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    artifacts::cli::main::<evaluate::Evaluate>()
+    cli::main_with_commands::<Evaluate, NoFlags, Command>(Command::run)
 }

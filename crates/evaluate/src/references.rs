@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use artifacts::captions::{self, CaptionRow};
 use artifacts::images::Images;
 use artifacts::{Split, table};
+use metrics::Tokens;
 
 use crate::decode::Captioned;
 
 /// One image and what people said of it.
+#[derive(Clone)]
 pub(crate) struct Reference {
     pub(crate) image_id: String,
     pub(crate) path: PathBuf,
     pub(crate) captions: Vec<String>,
     /// `captions`, as the metrics see them.
-    pub(crate) tokens: Vec<Vec<String>>,
+    pub(crate) tokens: Vec<Tokens>,
 }
 
 /// All images of a split, in dataset order.
@@ -53,13 +55,11 @@ impl References {
 
     /// The same caption for every image.
     pub(crate) fn constant(&self, caption: &str) -> Vec<Captioned> {
-        let captioned = |reference: &Reference| Captioned {
-            image_id: reference.image_id.clone(),
-            caption: caption.to_owned(),
-            log_probability: 0.0,
-            finished: true,
-            attention: vec![],
-        };
-        self.0.iter().map(captioned).collect()
+        self.0.iter().map(|reference| Captioned::given(&reference.image_id, caption)).collect()
+    }
+
+    /// The words of every caption, `[image][caption]`.
+    pub(crate) fn tokens(&self) -> Vec<Vec<Tokens>> {
+        self.0.iter().map(|image| image.tokens.clone()).collect()
     }
 }

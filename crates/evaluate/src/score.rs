@@ -1,16 +1,22 @@
 //! Scores and the files that hold them; a score never travels without the protocol that gave it.
 
+use std::collections::HashSet;
+use std::path::Path;
+
 use anyhow::Context;
 use artifacts::per_image::{self, PerImageRow};
 use artifacts::results::{self, CaptionResult};
 use artifacts::stage::Work;
-use artifacts::{Manifest, Split, atomic, table};
-use metrics::Scores;
+use artifacts::{Split, atomic, table};
+use metrics::tokenize::caption_tokens;
+use metrics::{Scores, Tokens};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::decode::Captioned;
+use crate::grounding::Grounding;
 use crate::references::References;
+use crate::sheet::{Measure, Sheet};
 
 /// File name in the evaluation folder.
 pub(crate) const FILE: &str = "scores.json";
@@ -19,67 +25,95 @@ pub(crate) const FILE: &str = "scores.json";
 #[derive(Serialize, Deserialize)]
 pub(crate) struct ScoreFile {
     pub(crate) model: String,
-    pub(crate) scores: Scores,
+    #[serde(flatten)]
+    pub(crate) sheet: Sheet,
     pub(crate) protocol: Protocol,
     /// Captions that the search had to cut.
     pub(crate) unfinished: usize,
-    /// Different captions among all.
-    pub(crate) distinct_captions: usize,
-    /// What else is known of the model: search settings, parameters, the blind caption.
+    /// Where the model looked when it named objects, where their boxes are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) grounding: Option<Grounding>,
+    /// What else is known of the model: search settings, parameters, features; the blind caption.
     pub(crate) details: Value,
     /// Hashes of the files that went in.
     pub(crate) inputs: Value,
 }
 
+impl ScoreFile {
+    /// Reads the scores in an evaluation folder.
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<ScoreFile> {
+        let path = folder.join(FILE);
+        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        serde_json::from_slice(&text).with_context(|| format!("{}: run `evaluate` again", path.display()))
+    }
+}
+
 /// How the scores were made.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Protocol {
-    pub(crate) split: Split,
+    /// The split, for images of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) split: Option<Split>,
     pub(crate) images: usize,
     pub(crate) references_per_image: [usize; 2],
     pub(crate) tokenizer: String,
     pub(crate) bleu: String,
     pub(crate) rouge_l: String,
     pub(crate) cider_d: String,
+    pub(crate) intervals: String,
 }
 
 impl Protocol {
-    fn new(split: Split, references: &References) -> Protocol {
-        let counts = || references.0.iter().map(|image| image.tokens.len());
+    pub(crate) fn new(split: Option<Split>, references: &[Vec<Tokens>]) -> Protocol {
+        let counts = || references.iter().map(Vec::len);
         Protocol {
             split,
-            images: references.0.len(),
+            images: references.len(),
             references_per_image: [counts().min().unwrap_or(0), counts().max().unwrap_or(0)],
             tokenizer: "Penn Treebank rules, lower case, punctuation removed".to_owned(),
             bleu: "corpus level, closest reference length, brevity penalty".to_owned(),
             rouge_l: "beta 1.2, mean over images".to_owned(),
-            cider_d: "document frequency from the references of this split, mean over images".to_owned(),
+            cider_d: "document frequency from these references, mean over images".to_owned(),
+            intervals: "95 %, bootstrap over images".to_owned(),
         }
+    }
+
+    /// `5`, or `3–5`.
+    pub(crate) fn references(&self) -> String {
+        let [fewest, most] = self.references_per_image;
+        if fewest == most { fewest.to_string() } else { format!("{fewest}–{most}") }
     }
 }
 
-/// Scores the captions, writes every file of the evaluation, and finishes it.
+/// What is to be scored and written.
+pub(crate) struct Captions<'a> {
+    pub(crate) model: &'a str,
+    pub(crate) split: Split,
+    pub(crate) references: &'a References,
+    /// In the order of the references.
+    pub(crate) captions: &'a [Captioned],
+    pub(crate) grounding: Option<Grounding>,
+    pub(crate) details: Value,
+}
+
+/// Scores the captions and writes `captions.json`, `scores.json` and `per_image.parquet`; returns the scores, of each
+/// image too.
 pub(crate) fn write(
-    mut work: Work,
-    model: &str,
-    split: Split,
-    details: Value,
-    references: &References,
-    captions: Vec<Captioned>,
-    pictures: Vec<String>,
-) -> anyhow::Result<Manifest> {
-    let tokens: Vec<Vec<Vec<String>>> = references.0.iter().map(|image| image.tokens.clone()).collect();
-    let hypotheses: Vec<Vec<String>> =
-        captions.iter().map(|captioned| metrics::tokenize::caption_tokens(&captioned.caption)).collect();
-    let evaluation = metrics::score(&tokens, &hypotheses)?;
-    let distinct: std::collections::HashSet<&str> =
-        captions.iter().map(|captioned| captioned.caption.as_str()).collect();
+    work: &mut Work,
+    given: Captions<'_>,
+    measure: &Measure<'_>,
+) -> anyhow::Result<(ScoreFile, Vec<Scores>)> {
+    let Captions { model, split, references, captions, grounding, details } = given;
+    let tokens = references.tokens();
+    let hypotheses: Vec<Tokens> =
+        captions.iter().map(|captioned| caption_tokens(&captioned.best.caption)).collect();
+    let (sheet, evaluation) = measure.sheet(&tokens, &hypotheses)?;
     let file = ScoreFile {
         model: model.to_owned(),
-        scores: evaluation.corpus,
-        protocol: Protocol::new(split, references),
-        unfinished: captions.iter().filter(|captioned| !captioned.finished).count(),
-        distinct_captions: distinct.len(),
+        sheet,
+        protocol: Protocol::new(Some(split), &tokens),
+        unfinished: captions.iter().filter(|captioned| !captioned.best.finished).count(),
+        grounding,
         details,
         inputs: json!(work.recipe().inputs),
     };
@@ -88,22 +122,20 @@ pub(crate) fn write(
             work.warn(&captioned.image_id, "has no caption (were its features skipped?) and scores 0");
         }
     }
-    let results: Vec<CaptionResult> = captions
-        .iter()
-        .map(|captioned| CaptionResult {
-            image_id: captioned.image_id.clone(),
-            caption: captioned.caption.clone(),
-        })
-        .collect();
+    let result = |captioned: &Captioned| CaptionResult {
+        image_id: captioned.image_id.clone(),
+        caption: captioned.best.caption.clone(),
+    };
+    let results: Vec<CaptionResult> = captions.iter().map(result).collect();
     let rows: Vec<PerImageRow> = captions
-        .into_iter()
-        .zip(evaluation.images)
+        .iter()
+        .zip(&evaluation.images)
         .zip(&references.0)
         .map(|((captioned, scores), reference)| PerImageRow {
-            image_id: captioned.image_id,
-            caption: captioned.caption,
-            log_probability: captioned.log_probability,
-            finished: captioned.finished,
+            image_id: captioned.image_id.clone(),
+            caption: captioned.best.caption.clone(),
+            log_probability: captioned.best.log_probability,
+            finished: captioned.best.finished,
             bleu_1: scores.bleu[0],
             bleu_4: scores.bleu[3],
             rouge_l: scores.rouge_l,
@@ -114,8 +146,13 @@ pub(crate) fn write(
     atomic::write_json(&work.path(results::FILE), &results).context("cannot write the captions")?;
     atomic::write_json(&work.path(FILE), &file).context("cannot write the scores")?;
     table::write(&work.path(per_image::FILE), &rows, work.recipe(), &[])?;
-    let mut files: Vec<String> = [results::FILE, FILE, per_image::FILE].map(str::to_owned).into();
-    files.extend(pictures);
-    let summary = Map::from_iter([("scores".to_owned(), json!(file.scores))]);
-    Ok(work.finish(&files, summary)?)
+    Ok((file, evaluation.images))
+}
+
+/// The files that [`write`] writes.
+pub(crate) const FILES: [&str; 3] = [results::FILE, FILE, per_image::FILE];
+
+/// The captions of the train split, as a set to look captions up in.
+pub(crate) fn known_captions(train: &References) -> HashSet<Tokens> {
+    train.0.iter().flat_map(|image| image.tokens.iter().cloned()).collect()
 }

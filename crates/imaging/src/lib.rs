@@ -4,6 +4,7 @@
 //!
 //! Invariant: nothing here knows a tensor or a dataset.
 
+pub mod attention;
 mod content;
 mod decode;
 mod jpeg;

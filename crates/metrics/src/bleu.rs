@@ -4,6 +4,8 @@
 //! two that are equally close). A score is never exactly 0/0: counts are smoothed by constants that vanish beside a
 //! real count.
 
+use serde::{Deserialize, Serialize};
+
 use crate::corpus::{Corpus, Image};
 use crate::ngrams::{Caption, MAX_ORDER, order_index};
 
@@ -12,18 +14,21 @@ const TINY: f64 = 1e-15;
 /// Added to a denominator, so that nothing divides by zero.
 const SMALL: f64 = 1e-9;
 
-/// Counts of one caption, or their sum over a corpus.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Statistics {
-    hypothesis_length: usize,
-    reference_length: usize,
+/// What BLEU counts in one caption. The sum over images is all that a corpus score needs, so the score of any sample
+/// of images costs a few additions each.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BleuCounts {
+    /// Words of the hypothesis.
+    pub hypothesis_length: usize,
+    /// Words of the reference whose length is closest.
+    pub reference_length: usize,
     /// Clipped matches of each order.
-    correct: [usize; MAX_ORDER],
+    pub correct: [usize; MAX_ORDER],
     /// N-grams of each order in the hypothesis.
-    guessed: [usize; MAX_ORDER],
+    pub guessed: [usize; MAX_ORDER],
 }
 
-impl Statistics {
+impl BleuCounts {
     fn of(image: &Image) -> Self {
         let hypothesis = &image.hypothesis;
         let length = hypothesis.words.len();
@@ -40,23 +45,29 @@ impl Statistics {
         }
     }
 
-    fn add(mut self, other: Self) -> Self {
-        self.hypothesis_length += other.hypothesis_length;
-        self.reference_length += other.reference_length;
-        for index in 0..MAX_ORDER {
-            self.correct[index] += other.correct[index];
-            self.guessed[index] += other.guessed[index];
-        }
-        self
-    }
-
-    fn bleu(&self) -> [f64; MAX_ORDER] {
+    /// BLEU-1..4 of these counts.
+    #[must_use]
+    pub fn bleu(&self) -> [f64; MAX_ORDER] {
         let ratio = (self.hypothesis_length as f64 + TINY) / (self.reference_length as f64 + SMALL);
         let brevity_penalty = if ratio < 1.0 { (1.0 - 1.0 / ratio).exp() } else { 1.0 };
         let mut product = 1.0;
         std::array::from_fn(|index| {
             product *= (self.correct[index] as f64 + TINY) / (self.guessed[index] as f64 + SMALL);
             product.powf(1.0 / (index + 1) as f64) * brevity_penalty
+        })
+    }
+}
+
+impl std::iter::Sum for BleuCounts {
+    fn sum<I: Iterator<Item = Self>>(counts: I) -> Self {
+        counts.fold(Self::default(), |mut sum, other| {
+            sum.hypothesis_length += other.hypothesis_length;
+            sum.reference_length += other.reference_length;
+            for index in 0..MAX_ORDER {
+                sum.correct[index] += other.correct[index];
+                sum.guessed[index] += other.guessed[index];
+            }
+            sum
         })
     }
 }
@@ -70,12 +81,9 @@ fn closest_length(references: &[Caption], length: usize) -> usize {
         .unwrap_or(0)
 }
 
-/// BLEU-1..4 of the corpus (its counts summed, not an average of scores) and of each image.
-pub(crate) fn bleu(corpus: &Corpus) -> ([f64; MAX_ORDER], Vec<[f64; MAX_ORDER]>) {
-    let statistics: Vec<Statistics> = corpus.images.iter().map(Statistics::of).collect();
-    let images = statistics.iter().map(Statistics::bleu).collect();
-    let total = statistics.into_iter().fold(Statistics::default(), Statistics::add);
-    (total.bleu(), images)
+/// The counts of each image.
+pub(crate) fn counts(corpus: &Corpus) -> Vec<BleuCounts> {
+    corpus.images.iter().map(BleuCounts::of).collect()
 }
 
 #[cfg(test)]
@@ -93,21 +101,20 @@ mod tests {
         let references = vec![tokens("the cat is on the mat"), tokens("there is a cat on the mat")];
         let corpus =
             Corpus::new(&[references], &[tokens("the cat the cat on mat")], &WordIds::new()).unwrap();
-        let (_, images) = bleu(&corpus);
+        let bleu = counts(&corpus)[0].bleu();
         // Six words beside a reference of six: no penalty. Words: the 2, cat 1 (of 2), on 1, mat 1 = 5 of 6.
         // Pairs: "the cat" 1 (of 2), "cat on" 1; "cat the", "on mat" 0 = 2 of 5. Triples: "the cat on" 0 … = 0 of 4.
         let expected: [f64; 2] = [5.0 / 6.0, (5.0_f64 / 6.0 * 2.0 / 5.0).sqrt()];
-        for (ours, by_hand) in images[0].into_iter().zip(expected) {
+        for (ours, by_hand) in bleu.into_iter().zip(expected) {
             assert!((ours - by_hand).abs() < 1e-8, "{ours} is not {by_hand}");
         }
-        assert!(images[0][2] < 1e-5 && images[0][3] < 1e-5);
+        assert!(bleu[2] < 1e-5 && bleu[3] < 1e-5);
     }
 
     #[test]
     fn a_hypothesis_half_as_long_pays_the_brevity_penalty() {
         let corpus = Corpus::new(&[vec![tokens("a b c d")]], &[tokens("a b")], &WordIds::new()).unwrap();
-        let (total, _) = bleu(&corpus);
-        assert!((total[0] - (-1.0_f64).exp()).abs() < 1e-8);
+        assert!((counts(&corpus)[0].bleu()[0] - (-1.0_f64).exp()).abs() < 1e-8);
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub enum ScoreError {
         /// Images in the list of hypotheses.
         hypotheses: usize,
     },
+    /// Two systems were scored on different images.
+    #[error("one system has scores of {one} images, another of {other}: compare systems on the same images")]
+    DifferentImages {
+        /// Images of one system.
+        one: usize,
+        /// Images of the other.
+        other: usize,
+    },
     /// An image has nothing to be compared with.
     #[error("image {image} (counted from 0) has no reference captions: add some or leave the image out")]
     NoReferences {

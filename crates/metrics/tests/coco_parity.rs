@@ -171,6 +171,29 @@ fn an_empty_hypothesis_scores_nothing() {
 }
 
 #[test]
+fn a_caption_of_ten_thousand_words_scores_as_any_other() {
+    let long = "a dog runs on the red mat ".repeat(1429);
+    let tokens = caption_tokens(&long);
+    assert_eq!(tokens.len(), 10_003);
+    let others = words(&["a cat sits on a mat", "a bird flies"]);
+    let references = vec![vec![tokens.clone()], others.clone()];
+    let same = score(&references, &[tokens, others[0].clone()]).unwrap();
+    assert!((same.images[0].bleu[3] - 1.0).abs() < 1e-8 && (same.images[0].rouge_l - 1.0).abs() < TOLERANCE);
+    let beside_short = score(&[others], &[caption_tokens(&long)]).unwrap();
+    assert!(beside_short.corpus.bleu[0] < 0.01 && beside_short.corpus.cider_d == 0.0);
+}
+
+#[test]
+fn an_empty_reference_matches_nothing_and_harms_nothing() {
+    let hypothesis = words(&["a dog runs on the grass"]);
+    let with = |references: &[&str]| score(&[words(references)], &hypothesis).unwrap().corpus;
+    assert!(with(&[""]).bleu[0] < 1e-12);
+    assert_eq!(with(&[""]).rouge_l, 0.0);
+    let both = with(&["a dog runs on the grass", ""]);
+    assert!((both.bleu[3] - 1.0).abs() < 1e-8 && (both.rouge_l - 1.0).abs() < TOLERANCE);
+}
+
+#[test]
 fn lists_that_do_not_fit_are_refused() {
     let one = words(&["a dog"]);
     assert_eq!(score(&[], &[]), Err(ScoreError::NoImages));

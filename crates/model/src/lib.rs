@@ -6,5 +6,6 @@ pub mod backbone;
 pub mod checkpoint;
 pub mod decoder;
 pub mod device;
+pub mod matmul;
 pub mod search;
 pub mod weights;

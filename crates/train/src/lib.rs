@@ -8,6 +8,7 @@ mod average;
 mod data;
 mod log;
 mod objective;
+mod reuse;
 mod reward;
 mod settings;
 mod state;
@@ -26,6 +27,7 @@ use artifacts::stage::Work;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens, vocabulary};
+use model::backbone::Precision;
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
 use serde_json::{Map, json};
@@ -63,6 +65,7 @@ impl Stage for Train {
             outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |work| {
                 if context.force {
                     state::remove(&folder)?;
+                    reuse::remove(&folder)?;
                 }
                 train(settings, decoder, &sets, context, work)
             })?);
@@ -99,6 +102,7 @@ fn train(
     work: Work,
 ) -> anyhow::Result<Manifest> {
     let device = model::device::parse(&context.device)?;
+    model::matmul::set_fast(settings.precision == Precision::Bf16)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
     let (examples, validation, specs) = load(settings, sets, context)?;
     tch::manual_seed(context.run.seed as i64);

@@ -1,5 +1,6 @@
 //! Settings of the `train` stage.
 
+use model::backbone::Precision;
 use model::decoder::{
     DecoderConfig, HardAttentionConfig, LstmConfig, SoftAttentionConfig, TransformerConfig, UpDownConfig,
 };
@@ -30,6 +31,8 @@ pub struct Settings {
     pub average_decay: f64,
     /// Share of the words read in training, at its end, that the decoder has written itself.
     pub scheduled_sampling: f64,
+    /// Numbers that matrices are multiplied in; weights, sums and gradients are f32 either way.
+    pub precision: Precision,
     /// Gradients are scaled down to this norm.
     pub gradient_clip: f64,
     /// Stops after this many epochs without a better validation score.
@@ -90,6 +93,7 @@ impl Default for Settings {
             weight_decay: 0.0,
             average_decay: 0.0,
             scheduled_sampling: 0.0,
+            precision: Precision::F32,
             gradient_clip: 5.0,
             patience: 3,
             monitor: Monitor::CiderD,

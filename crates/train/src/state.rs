@@ -60,6 +60,16 @@ fn tensors(store: &VarStore, learning: &Learning) -> BTreeMap<String, Tensor> {
     weights.chain(learning.adam.moments()).chain(learning.average.tensors()).collect()
 }
 
+/// Marks that training is not over.
+pub(crate) fn begin(folder: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(folder.join("state"))
+}
+
+/// Whether a training has begun and is not over.
+pub(crate) fn exists(folder: &Path) -> bool {
+    folder.join("state").exists()
+}
+
 /// Saves the state atomically.
 pub(crate) fn save(
     folder: &Path,
@@ -68,7 +78,6 @@ pub(crate) fn save(
     learning: &Learning,
 ) -> anyhow::Result<()> {
     let metadata = BTreeMap::from([(KEY.to_owned(), serde_json::to_string(progress)?)]);
-    std::fs::create_dir_all(folder.join("state"))?;
     weights::write_safetensors(&path(folder), &tensors(store, learning), &metadata)
         .context("cannot save the training state")
 }

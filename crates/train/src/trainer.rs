@@ -15,6 +15,7 @@ use crate::average::Average;
 use crate::data::{Batch, Examples};
 use crate::log::Log;
 use crate::objective::{CrossEntropy, Objective, SelfCritical};
+use crate::reuse;
 use crate::settings::{Monitor, Settings};
 use crate::state::{self, Learning, Phase, Progress};
 use crate::validation::Validation;
@@ -71,8 +72,15 @@ impl Trainer<'_> {
         if let Some(progress) = &resumed {
             note(&format!("  resuming after epoch {}", progress.epoch));
         }
-        let mut progress =
-            resumed.unwrap_or(Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() });
+        let fresh = || Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() };
+        let mut progress = match resumed {
+            Some(progress) => progress,
+            None if self.course(Phase::SelfCritical).is_some() => {
+                self.after_cross_entropy(validation, fresh(), &note)?.unwrap_or_else(fresh)
+            }
+            None => fresh(),
+        };
+        state::begin(self.folder)?;
         let mut log = Log::open(self.folder, progress.step)?;
         for phase in [Phase::CrossEntropy, Phase::SelfCritical] {
             let Some(course) = self.course(phase) else { continue };
@@ -80,10 +88,13 @@ impl Trainer<'_> {
                 continue;
             }
             if progress.phase < phase {
+                reuse::keep(self.folder)?;
+                progress = Progress { phase, began: (progress.epoch, progress.step), ..progress };
+            }
+            if phase == Phase::SelfCritical && progress.epoch == progress.began.0 {
                 note("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
                 checkpoint::restore_decoder(self.checkpoint, &self.store)?;
                 learning = self.learning();
-                progress = Progress { phase, began: (progress.epoch, progress.step), ..progress };
             }
             let objective: Box<dyn Objective> = match phase {
                 Phase::CrossEntropy => Box::new(CrossEntropy::new(self.settings)),
@@ -114,6 +125,32 @@ impl Trainer<'_> {
             best_score: progress.best_score.unwrap_or_default(),
             steps: progress.step,
         })
+    }
+
+    /// Where training stands when an earlier run has finished the same cross-entropy phase.
+    fn after_cross_entropy(
+        &self,
+        validation: &Validation,
+        fresh: Progress,
+        note: &impl Fn(&str),
+    ) -> anyhow::Result<Option<Progress>> {
+        if !reuse::found(self.folder, &self.header)? {
+            return Ok(None);
+        }
+        note("  the cross-entropy phase is that of an earlier run");
+        checkpoint::restore_decoder(self.checkpoint, &self.store)?;
+        let (_, score) = self.score(validation)?;
+        Ok(Some(Progress { phase: Phase::SelfCritical, best_score: Some(score), ..fresh }))
+    }
+
+    /// Scores of greedy validation captions, and the one that chooses the checkpoint.
+    fn score(&self, validation: &Validation) -> anyhow::Result<(metrics::Scores, f64)> {
+        let scores = validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)?;
+        let score = match self.settings.monitor {
+            Monitor::Bleu4 => scores.bleu[3],
+            Monitor::CiderD => scores.cider_d,
+        };
+        Ok((scores, score))
     }
 
     fn learning(&self) -> Learning {
@@ -158,11 +195,7 @@ impl Trainer<'_> {
         note: &impl Fn(&str),
     ) -> anyhow::Result<()> {
         learning.average.swap();
-        let scores = validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)?;
-        let score = match self.settings.monitor {
-            Monitor::Bleu4 => scores.bleu[3],
-            Monitor::CiderD => scores.cider_d,
-        };
+        let (scores, score) = self.score(validation)?;
         progress.epoch += 1;
         let better = progress.best_score.is_none_or(|best| score > best);
         if better {
@@ -199,7 +232,9 @@ impl Trainer<'_> {
         log: &mut Log,
     ) -> anyhow::Result<f64> {
         let settings = self.settings;
-        let batches = examples.shuffled(course.batch_images, self.seed, progress.epoch);
+        // Counted from the phase's own beginning: it is the same whoever ran the earlier one.
+        let seed = step_seed(self.seed, progress.phase as usize);
+        let batches = examples.shuffled(course.batch_images, seed, progress.epoch - progress.began.0);
         let steps = batches.len() * course.epochs;
         let bar = Bar::new(&format!("epoch {}", progress.epoch + 1), "batches", batches.len(), self.quiet);
         let (mut sum, mut tokens) = (0.0, 0);
@@ -214,9 +249,9 @@ impl Trainer<'_> {
             for batch in receiver {
                 let batch: Batch = batch?;
                 // Dropout draws from libtorch's generator, whose state cannot be saved: seed it a step.
-                let seed = step_seed(self.seed, progress.step);
-                tch::manual_seed(seed as i64);
                 let done = progress.step - progress.began.1;
+                let seed = step_seed(seed, done);
+                tch::manual_seed(seed as i64);
                 let share = done as f64 / steps.max(1) as f64;
                 let loss = objective.loss(self.decoder.as_ref(), &batch, share, seed)?;
                 let value = loss.reported.first().map_or(f64::NAN, |(_, value)| *value);
@@ -364,11 +399,24 @@ mod tests {
             store,
         };
         let trained = trainer.run(&examples(), &validation(), "recipe", note).unwrap();
-        assert_eq!((trained.epochs, trained.steps), (5, 15));
+        assert_eq!(trained.steps, 3 * trained.epochs);
         assert!(!folder.join("state").exists());
         let log = std::fs::read_to_string(folder.join(crate::log::FILE)).unwrap();
         let without_seconds = log.lines().last().unwrap().split("seconds").next().unwrap().to_owned();
         (std::fs::read(&checkpoint).unwrap(), without_seconds)
+    }
+
+    #[test]
+    fn a_finished_cross_entropy_phase_is_not_run_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let decoder = &decoders()[0];
+        let epochs = std::cell::Cell::new(0);
+        let count = |line: &str| epochs.set(epochs.get() + usize::from(line.contains("epoch ")));
+        let wanted = train(decoder, folder.path(), count);
+        assert_eq!(epochs.replace(0), 5);
+        let again = train(decoder, folder.path(), count);
+        assert_eq!(epochs.get(), 2);
+        assert!(wanted.0 == again.0, "another start of the second phase gave other weights");
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl Validation {
         vocabulary: &Vocabulary,
         device: Device,
     ) -> anyhow::Result<metrics::Scores> {
-        let greedy = SearchSettings { beam_size: 1, ..SearchSettings::default() };
+        let greedy = SearchSettings { beam_size: 1, length_penalty: 0.0, ..SearchSettings::default() };
         let mut hypotheses = Vec::with_capacity(self.len());
         for indices in self.indices.chunks(IMAGES_AT_ONCE) {
             let grid = grid(&self.features, indices, device)?;

@@ -87,15 +87,14 @@ impl Format {
 
 impl Args {
     /// What makes no sense together.
-    pub(crate) fn problem(&self) -> Option<&'static str> {
-        match self.format {
-            Format::Parquet if self.output.is_none() => Some("--format parquet needs --output FILE"),
-            _ if self.beam_size.is_some_and(|beams| beams < self.top_k) => {
-                Some("--top-k cannot be more than --beam-size")
-            }
-            _ if !self.length_penalty.is_finite() => Some("--length-penalty must be a number"),
-            _ => None,
+    pub(crate) fn problem(&self) -> Option<String> {
+        if self.format == Format::Parquet && self.output.is_none() {
+            return Some("--format parquet needs --output FILE".to_owned());
         }
+        if self.beam_size.is_some_and(|beams| beams < self.top_k) {
+            return Some("--top-k cannot be more than --beam-size".to_owned());
+        }
+        self.search().problem().map(|(key, reason)| format!("--{} {reason}", key.replace('_', "-")))
     }
 
     pub(crate) fn search(&self) -> SearchSettings {

@@ -1,6 +1,7 @@
 //! The program around the library: what to read, in which order, and where captions go.
 
 mod args;
+mod attention;
 mod html;
 mod inputs;
 mod json;
@@ -11,12 +12,14 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use artifacts::Recipe;
 use artifacts::cli::{fail, message};
 use artifacts::progress::{Progress, note};
 use caption::video::{CaptionedVideo, caption_video};
 use caption::{Captioned, Captioner, Options, Photo, SearchSettings};
 use clap::Parser;
+use image::codecs::png::PngEncoder;
 use rayon::prelude::*;
 
 use args::{Args, Format};
@@ -145,8 +148,8 @@ impl Job<'_> {
             if let (Input::Photo(path), true) = (input, self.args.sidecar) {
                 self.sidecar(&beside(path, ".txt"), &format!("{}\n", captioned.best().caption));
             }
-            if let Some(bytes) = bytes {
-                self.draw(input, &bytes, &captioned)?;
+            if let (Some(folder), Some(bytes)) = (&self.args.attention, bytes) {
+                self.draw(folder, input, &bytes, &captioned)?;
             }
             self.output.write(&Record { name: input.name(), content: Content::Photo(captioned) })?;
         }
@@ -186,8 +189,30 @@ impl Job<'_> {
         Ok(self.output.flush()?)
     }
 
-    fn draw(&mut self, _input: &Input, _bytes: &[u8], _captioned: &Captioned) -> anyhow::Result<()> {
-        Ok(()) // PENDING
+    /// Draws the attention of the best caption into the folder for it.
+    fn draw(
+        &mut self,
+        folder: &Path,
+        input: &Input,
+        bytes: &[u8],
+        captioned: &Captioned,
+    ) -> anyhow::Result<()> {
+        let name = match input {
+            Input::Stdin => "stdin".to_owned(),
+            Input::Photo(path) | Input::Video(path) => {
+                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+            }
+        };
+        // Photos of one name come from several folders.
+        let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}-{number}") });
+        let Some(name) = names.into_iter().find(|name| !self.drawn.contains(name)) else { return Ok(()) };
+        let file = folder.join(format!("{name}.png"));
+        self.drawn.insert(name);
+        let strip = attention::draw(&caption::decode(bytes)?, self.captioner.transform(), captioned)?;
+        artifacts::atomic::write(&file, |out| {
+            strip.write_with_encoder(PngEncoder::new(out)).map_err(std::io::Error::other)
+        })
+        .with_context(|| file.display().to_string())
     }
 
     fn sidecar(&mut self, path: &Path, text: &str) {

@@ -65,7 +65,13 @@ pub enum VideoError {
     Io(#[from] std::io::Error),
     /// The captioner failed.
     #[error(transparent)]
-    Caption(#[from] CaptionError),
+    Caption(Box<CaptionError>),
+}
+
+impl From<CaptionError> for VideoError {
+    fn from(error: CaptionError) -> VideoError {
+        VideoError::Caption(Box::new(error))
+    }
 }
 
 /// The captions of a video file.

@@ -5,12 +5,15 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use artifacts::Split;
 
 use super::{LayoutError, Location, RawCaption, RawDataset, RawImage, Skip, text};
+
+const IMAGE_EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// An image that some row, split file or folder names; its place in [`Collector`].
 pub(super) type ImageIndex = usize;
@@ -89,11 +92,16 @@ impl Collector {
         let caption = caption.trim();
         if caption.is_empty() {
             let name = self.images[image].path.display();
-            self.skipped.push(Skip { what: format!("{at} ({name})"), reason: "empty caption".to_owned() });
-            return;
+            let what = format!("{at} ({name})");
+            return self.skip(what, "empty caption");
         }
         self.images[image].captions += 1;
         self.captions.push((image, caption.to_owned()));
+    }
+
+    /// Counts something that is no image and cannot be used.
+    pub(super) fn skip(&mut self, what: String, reason: &str) {
+        self.skipped.push(Skip { what, reason: reason.to_owned() });
     }
 
     /// Puts an image into a split; refuses a second, different one.
@@ -182,6 +190,40 @@ impl Image {
         }
         (splits_given && self.split.is_none()).then(|| "in none of the splits".to_owned())
     }
+}
+
+/// Ids or images that a file may name once, each with its place.
+pub(super) struct Once<K>(HashMap<K, Location>);
+
+impl<K: Eq + Hash> Once<K> {
+    pub(super) fn new() -> Self {
+        Once(HashMap::new())
+    }
+
+    /// Notes `key`; refuses it, as `what`, the second time.
+    pub(super) fn name(
+        &mut self,
+        key: K,
+        at: &Location,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), LayoutError> {
+        match self.0.entry(key) {
+            Entry::Vacant(new) => {
+                new.insert(at.clone());
+                Ok(())
+            }
+            Entry::Occupied(first) => {
+                let first_at = first.get().clone();
+                Err(LayoutError::Duplicate { at: at.clone(), what: what(), first_at })
+            }
+        }
+    }
+}
+
+/// Whether a file's name says that it is an image.
+pub(super) fn is_image(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    IMAGE_EXTENSIONS.contains(&extension.as_str())
 }
 
 /// Why there is no file at `path`, if so; one that is there may still be unreadable.

@@ -5,24 +5,40 @@ use std::path::{Path, PathBuf};
 
 use artifacts::Split;
 
-/// A line of a text file.
+/// A line of a text file or an entry of a JSON file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
     /// The file.
     pub file: PathBuf,
-    /// Counted from 1.
-    pub line: u64,
+    /// Where in it.
+    pub place: Place,
+}
+
+/// A place in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A line, counted from 1.
+    Line(u64),
+    /// An entry of a JSON list: the list's key, the index from 0.
+    Entry(&'static str, usize),
 }
 
 impl Location {
     pub(super) fn new(file: &Path, line: u64) -> Self {
-        Location { file: file.to_owned(), line }
+        Location { file: file.to_owned(), place: Place::Line(line) }
+    }
+
+    pub(super) fn entry(file: &Path, list: &'static str, index: usize) -> Self {
+        Location { file: file.to_owned(), place: Place::Entry(list, index) }
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        match self.place {
+            Place::Line(line) => write!(f, "{}:{line}", self.file.display()),
+            Place::Entry(list, index) => write!(f, "{}: {list}[{index}]", self.file.display()),
+        }
     }
 }
 
@@ -46,6 +62,14 @@ pub enum LayoutError {
         /// What is missing.
         what: &'static str,
         /// The names it may have, separated by commas.
+        names: String,
+    },
+    /// Several files that could be meant.
+    #[error("{root}: which file is meant, {names}? Name it as the root")]
+    Several {
+        /// The dataset's folder.
+        root: PathBuf,
+        /// The files found, separated by commas.
         names: String,
     },
     /// The table is neither CSV nor JSON lines.
@@ -106,6 +130,44 @@ pub enum LayoutError {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// A JSON file of another shape.
+    #[error("{file}: {field}: {source}; expected {shape}")]
+    JsonFile {
+        /// The file.
+        file: PathBuf,
+        /// The field, as in `images[3].split`; `.` is the whole file.
+        field: String,
+        /// What the parser says.
+        source: serde_json::Error,
+        /// The shape that it should have.
+        shape: &'static str,
+    },
+    /// An id or a file that a list names twice.
+    #[error("{at}: {what} was already named at {first_at}; each may occur once")]
+    Duplicate {
+        /// The second.
+        at: Location,
+        /// What is repeated.
+        what: String,
+        /// The first.
+        first_at: Location,
+    },
+    /// A caption of an image that is not listed.
+    #[error("{at}: no entry of `images` has the id {id}; add the image or remove the caption")]
+    UnknownImage {
+        /// The caption.
+        at: Location,
+        /// The image's id as written.
+        id: u64,
+    },
+    /// Two images with one file of captions between them.
+    #[error("{first} and {second} share one .txt file of captions; keep one of the images", first = first.display(), second = second.display())]
+    SharedCaptions {
+        /// One image, below the root.
+        first: PathBuf,
+        /// The other.
+        second: PathBuf,
+    },
     /// A JSON line with both `caption` and `captions`, or neither.
     #[error("{at}: give either `caption`, a sentence, or `captions`, a list of sentences")]
     CaptionKeys {
@@ -133,12 +195,14 @@ pub enum LayoutError {
         image: String,
     },
     /// A split that does not exist.
-    #[error("{at}: unknown split `{name}`; use train, val or test")]
+    #[error("{at}: unknown split `{name}`; use {known}")]
     UnknownSplit {
         /// The row.
         at: Location,
         /// The split as written.
         name: String,
+        /// The splits that there are.
+        known: &'static str,
     },
     /// Some rows name a split and others do not.
     #[error("{at}: earlier rows differ in whether they name a split; give all rows a split or none")]

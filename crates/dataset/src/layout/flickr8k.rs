@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::Split;
 
-use super::collect::Collector;
+use super::collect::{Collector, is_image};
 use super::{LayoutError, Location, RawDataset, csv_rows, text};
 
 const IMAGE_FOLDERS: [&str; 4] = ["images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset"];
@@ -31,7 +31,6 @@ const SPLIT_FILES: [[(&str, Split); 3]; 2] = [
         ("Flickr_8k.testImages.txt", Split::Test),
     ],
 ];
-const IMAGE_EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// Reads the dataset below `root`.
 ///
@@ -105,8 +104,7 @@ fn list_images(root: &Path, folder: &Path, collector: &mut Collector) -> Result<
     let mut names = Vec::new();
     for entry in std::fs::read_dir(root.join(folder)).map_err(failed)? {
         let name = PathBuf::from(entry.map_err(failed)?.file_name());
-        let extension = name.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-        if IMAGE_EXTENSIONS.contains(&extension.as_str()) {
+        if is_image(&name) {
             names.push(name);
         }
     }

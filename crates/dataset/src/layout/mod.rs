@@ -6,28 +6,32 @@
 //! Invariant: in a `RawDataset` every image exists, has an id of its own and at least one caption; either all images
 //! have a split or none has.
 
+pub mod coco;
 mod collect;
 mod csv_rows;
 mod error;
 pub mod flickr8k;
+pub mod folder;
+mod json;
+pub mod karpathy;
 pub mod split;
 pub mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use artifacts::Split;
 
-pub use error::{LayoutError, Location};
+pub use error::{LayoutError, Location, Place};
 
 /// What a layout holds, in memory.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawDataset {
     /// The folder that image paths start from.
     pub root: PathBuf,
-    /// In the order in which the captions first name them.
+    /// In the order in which the dataset first names them.
     pub images: Vec<RawImage>,
     /// In file order; a sentence that the dataset repeats is repeated here.
     pub captions: Vec<RawCaption>,
@@ -60,8 +64,16 @@ pub struct RawCaption {
 /// Something that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
-    /// An image's path below the root, or the file and line of a row.
+    /// An image's path below the root, or the file and its line or entry.
     pub what: String,
     /// Why, in words for the user.
     pub reason: String,
+}
+
+/// The folder that a file lies in.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
 }

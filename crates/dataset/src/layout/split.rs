@@ -1,4 +1,4 @@
-//! A seeded split for datasets that bring none.
+//! A seeded split for datasets that bring none, or none for the test.
 //!
 //! Images are ranked by a hash of the seed and their id: the split does not depend on the order of the rows, and all
 //! captions of an image go where the image goes.
@@ -46,6 +46,26 @@ pub fn assign<I: AsRef<str>>(
     Ok(image_ids.iter().map(|id| splits[id.as_ref()]).collect())
 }
 
+/// Moves `fraction` of the val images, rounded, to test; val always keeps at least one.
+///
+/// # Errors
+/// A fraction below 0 or of 1 or more.
+pub fn hold_out_test<I: AsRef<str>>(
+    image_ids: &[I],
+    splits: &mut [Split],
+    seed: u64,
+    fraction: f64,
+) -> Result<(), LayoutError> {
+    let val: Vec<usize> = (0..splits.len()).filter(|&index| splits[index] == Split::Val).collect();
+    let ids: Vec<&str> = val.iter().map(|&index| image_ids[index].as_ref()).collect();
+    for (index, split) in val.into_iter().zip(assign(&ids, seed, 0.0, fraction)?) {
+        if split == Split::Test {
+            splits[index] = Split::Test;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
@@ -66,6 +86,21 @@ mod tests {
         assert_eq!([Split::Train, Split::Val, Split::Test].map(count), [700, 100, 200]);
         assert_eq!(splits, assign(&ids, 1, 0.1, 0.2).unwrap());
         assert_ne!(splits, assign(&ids, 2, 0.1, 0.2).unwrap());
+    }
+
+    #[test]
+    fn test_images_are_a_share_of_val() {
+        let ids = ids(100);
+        let named = |index| if index < 60 { Split::Train } else { Split::Val };
+        let named: Vec<Split> = (0..100).map(named).collect();
+        let mut splits = named.clone();
+        hold_out_test(&ids, &mut splits, 1, 0.25).unwrap();
+        let count = |split| splits.iter().filter(|&&other| other == split).count();
+        assert_eq!([Split::Train, Split::Val, Split::Test].map(count), [60, 30, 10]);
+        assert_eq!(splits[..60], named[..60]);
+        let mut only = [Split::Train, Split::Val];
+        hold_out_test(&ids[..2], &mut only, 1, 0.9).unwrap();
+        assert_eq!(only, [Split::Train, Split::Val]);
     }
 
     #[test]

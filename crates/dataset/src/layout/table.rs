@@ -10,7 +10,7 @@ use artifacts::Split;
 use serde::Deserialize;
 
 use super::collect::Collector;
-use super::{LayoutError, Location, RawDataset, csv_rows, text};
+use super::{LayoutError, Location, RawDataset, csv_rows, folder_of, text};
 
 /// Reads the table `file`; its image paths start from `root`, by default the file's own folder.
 ///
@@ -18,10 +18,6 @@ use super::{LayoutError, Location, RawDataset, csv_rows, text};
 /// A missing or unknown column, a malformed row, a path that leaves the root, an unknown split, and an image in two
 /// splits are refused with their place.
 pub fn read(file: &Path, root: Option<&Path>) -> Result<RawDataset, LayoutError> {
-    let folder = match file.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
     let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
     let rows = match extension.as_str() {
         "csv" => csv_table(file)?,
@@ -29,7 +25,7 @@ pub fn read(file: &Path, root: Option<&Path>) -> Result<RawDataset, LayoutError>
         _ => return Err(LayoutError::UnknownFormat { file: file.to_owned() }),
     };
 
-    let mut collector = Collector::new(root.unwrap_or(folder))?;
+    let mut collector = Collector::new(root.unwrap_or(folder_of(file)))?;
     let splits_given = rows.first().is_some_and(|row| row.split.is_some());
     if splits_given {
         collector.expect_splits();
@@ -94,5 +90,9 @@ fn json_lines(file: &Path) -> Result<Vec<Row>, LayoutError> {
 fn parse_split(at: &Location, name: &str) -> Result<Split, LayoutError> {
     let splits = [Split::Train, Split::Val, Split::Test];
     let known = splits.into_iter().find(|split| split.as_str() == name);
-    known.ok_or_else(|| LayoutError::UnknownSplit { at: at.clone(), name: name.to_owned() })
+    known.ok_or_else(|| LayoutError::UnknownSplit {
+        at: at.clone(),
+        name: name.to_owned(),
+        known: "train, val or test",
+    })
 }

@@ -8,6 +8,10 @@ use tempfile::TempDir;
 
 use super::{LayoutError, RawDataset, flickr8k, table};
 
+mod coco;
+mod karpathy;
+mod sidecar;
+
 /// A folder with these files; an image needs no content to be found.
 fn folder(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

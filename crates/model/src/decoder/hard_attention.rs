@@ -42,7 +42,7 @@ impl Default for HardAttentionConfig {
             hidden_size: 384,
             attention_size: 128,
             dropout: 0.5,
-            reinforce_weight: 1.0,
+            reinforce_weight: 0.1,
             entropy_weight: 0.01,
         }
     }

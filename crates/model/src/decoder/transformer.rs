@@ -37,7 +37,7 @@ impl Default for TransformerConfig {
             layers: 3,
             encoder_layers: 0,
             feed_forward_size: 1024,
-            dropout: 0.3,
+            dropout: 0.2,
         }
     }
 }
@@ -47,6 +47,7 @@ pub(super) struct Transformer {
     feature: nn::Linear,
     region_positions: Tensor,
     encoder: Vec<Layer>,
+    memory_norm: nn::LayerNorm,
     embedding: nn::Embedding,
     decoder: Vec<Layer>,
     norm: nn::LayerNorm,
@@ -105,18 +106,12 @@ impl Attention {
 
     /// What normalised `x [rows, positions, size]` finds, and the share of attention `[rows, heads, positions, keys]`.
     /// `mask` is added to the energies.
-    fn look(
-        &self,
-        x: &Tensor,
-        (keys, values): &KeysValues,
-        mask: Option<&Tensor>,
-        dropout: f64,
-    ) -> (Tensor, Tensor) {
+    fn look(&self, x: &Tensor, (keys, values): &KeysValues, mask: Option<&Tensor>) -> (Tensor, Tensor) {
         let query = self.split(&x.apply(&self.query)) / (keys.size()[3] as f64).sqrt();
         let energy = query.matmul(&keys.transpose(2, 3));
         let energy = mask.map_or(energy.shallow_clone(), |mask| &energy + mask);
         let attention = energy.softmax(-1, Kind::Float);
-        let found = attention.dropout(dropout, dropout > 0.0).matmul(values);
+        let found = attention.matmul(values);
         let found = found.transpose(1, 2).flatten(2, 3).apply(&self.output);
         (found, attention)
     }
@@ -134,9 +129,9 @@ impl Layer {
         }
     }
 
-    /// Positions of `x [rows, positions, size]` look at `known` and themselves.
+    /// Positions of `x [rows, positions, size]` look at those of `own`.
     fn look_at_selves(&self, x: &Tensor, own: &KeysValues, mask: Option<&Tensor>, dropout: f64) -> Tensor {
-        let (found, _) = self.own.look(&x.apply(&self.own.norm), own, mask, dropout);
+        let (found, _) = self.own.look(&x.apply(&self.own.norm), own, mask);
         x + found.dropout(dropout, dropout > 0.0)
     }
 
@@ -147,14 +142,14 @@ impl Layer {
         let (rows, positions, size) = (x.size()[0], x.size()[1], x.size()[2]);
         let images = regions.0.size()[0];
         let query = x.apply(&cross.norm).view([images, -1, size]);
-        let (found, attention) = cross.look(&query, regions, None, dropout);
+        let (found, attention) = cross.look(&query, regions, None);
         let found = found.view([rows, positions, size]).dropout(dropout, dropout > 0.0);
         let attention = attention.mean_dim([1i64].as_slice(), false, Kind::Float);
         (x + found, Some(attention.view([rows, positions, -1])))
     }
 
     fn feed_forward(&self, x: &Tensor, dropout: f64) -> Tensor {
-        let wide = x.apply(&self.feed_forward_norm).apply(&self.wide).relu().dropout(dropout, dropout > 0.0);
+        let wide = x.apply(&self.feed_forward_norm).apply(&self.wide).relu();
         x + wide.apply(&self.narrow).dropout(dropout, dropout > 0.0)
     }
 }
@@ -171,6 +166,7 @@ impl Transformer {
             feature: linear(path / "feature", dimensions.channels, size),
             region_positions: path.var("region_positions", &[dimensions.regions, size], positions),
             encoder: layers("encoder", config.encoder_layers, false),
+            memory_norm: nn::layer_norm(path / "memory_norm", vec![size], Default::default()),
             embedding: embedding(path / "embedding", dimensions.vocabulary, size),
             decoder: layers("decoder", config.layers, true),
             norm: nn::layer_norm(path / "norm", vec![size], Default::default()),
@@ -211,12 +207,13 @@ impl Decoder for Transformer {
     /// Keys and values of the regions for each decoder layer.
     fn encode(&self, grid: &Tensor, train: bool) -> Rows {
         let dropout = if train { self.dropout } else { 0.0 };
-        let regions = grid.dropout(dropout, train).apply(&self.feature).relu();
+        let regions = grid.apply(&self.feature).relu();
         let mut x = (regions + &self.region_positions).dropout(dropout, train);
         for layer in &self.encoder {
             let own = layer.own.keys_values(&x.apply(&layer.own.norm));
             x = layer.feed_forward(&layer.look_at_selves(&x, &own, None, dropout), dropout);
         }
+        let x = x.apply(&self.memory_norm);
         let cross = self.decoder.iter().filter_map(|layer| layer.cross.as_ref());
         Rows(cross.flat_map(|cross| <[Tensor; 2]>::from(cross.keys_values(&x))).collect())
     }

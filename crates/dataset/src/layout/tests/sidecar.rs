@@ -1,0 +1,84 @@
+use super::*;
+use crate::layout::folder as sidecar;
+
+fn read_folder(files: &[(&str, &str)]) -> Result<RawDataset, LayoutError> {
+    sidecar::read(folder(files).path())
+}
+
+#[test]
+fn each_line_beside_an_image_is_a_caption() {
+    let dataset = read_folder(&[
+        ("b.JPG", ""),
+        ("b.txt", "\u{feff}A dog , running .\r\n\r\n  A dog .\n"),
+        ("trips/a.b.png", ""),
+        ("trips/a.b.txt", "A caf\u{e9}."),
+        ("trips/notes.md", "no image, no caption"),
+        (".thumbnails/b.jpg", ""),
+        ("._b.txt", ""),
+    ])
+    .unwrap();
+    assert_eq!(ids(&dataset), ["b", "a.b"]);
+    assert_eq!(dataset.images[1].path, PathBuf::from("trips/a.b.png"));
+    assert_eq!(captions(&dataset), [("b", "A dog , running ."), ("b", "A dog ."), ("a.b", "A café.")]);
+    assert_eq!(splits(&dataset), [None, None]);
+    assert_eq!(dataset.sources.len(), 2);
+    assert!(dataset.skipped.is_empty(), "{:?}", dataset.skipped);
+}
+
+#[test]
+fn folders_of_train_and_val_are_splits() {
+    let files = [
+        ("test/c.jpg", ""),
+        ("test/c.txt", "C"),
+        ("train/x/a.jpg", ""),
+        ("train/x/a.txt", "A"),
+        ("val/b.jpg", ""),
+        ("val/b.txt", "B"),
+        ("d.jpg", ""),
+        ("d.txt", "D"),
+    ];
+    let dataset = read_folder(&files).unwrap();
+    assert_eq!(ids(&dataset), ["c", "a", "b"]);
+    assert_eq!(splits(&dataset), [Split::Test, Split::Train, Split::Val].map(Some));
+    assert_eq!(skipped(&dataset), [("d.jpg".to_owned(), "in none of the splits")]);
+    // Photos of trains are no split.
+    let dataset = read_folder(&files[2..4]).unwrap();
+    assert_eq!(splits(&dataset), [None]);
+}
+
+#[test]
+fn what_lacks_its_other_half_is_counted() {
+    let dataset = read_folder(&[
+        ("a.jpg", ""),
+        ("a.txt", "A"),
+        ("empty.jpg", ""),
+        ("empty.txt", " \n"),
+        ("silent.jpg", ""),
+        ("x/readme.txt", "Taken in May."),
+    ])
+    .unwrap();
+    assert_eq!(captions(&dataset), [("a", "A")]);
+    assert_eq!(
+        skipped(&dataset),
+        [
+            ("readme.txt".to_owned(), "no image of that name beside it"),
+            ("empty.jpg".to_owned(), "no caption"),
+            ("silent.jpg".to_owned(), "no caption"),
+        ]
+    );
+}
+
+#[test]
+fn two_images_with_one_text_file_are_refused() {
+    let result = read_folder(&[("x/a.jpg", ""), ("x/a.png", ""), ("x/a.txt", "A")]);
+    assert_refused(result, &["x/a.jpg and x/a.png", "one .txt file"]);
+}
+
+#[test]
+fn unreadable_parts_are_named() {
+    assert_refused(sidecar::read(Path::new("no/such/folder")), &["no/such/folder"]);
+    assert_refused(read_folder(&[("a.jpg", "")]), &["no captioned image", "a.jpg: no caption"]);
+    let folder = folder(&[("a.jpg", "")]);
+    fs::write(folder.path().join("a.txt"), b"A dog\nA caf\xe9\n").unwrap();
+    assert_refused(sidecar::read(folder.path()), &["a.txt:2", "UTF-8"]);
+}

@@ -1,0 +1,152 @@
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use artifacts::Recipe;
+use artifacts::stage::{Begin, begin};
+use image::{Rgb, RgbImage};
+use metrics::bootstrap::Bootstrap;
+use metrics::tokenize::caption_tokens;
+use serde_json::json;
+
+use super::*;
+use crate::score::Protocol;
+use crate::sheet::Measure;
+
+const IMAGES: usize = 200;
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+/// Text that would become markup, or end the data, if anything were not escaped.
+const HOSTILE: &str = "</script><img src=x onerror=\"document.body.dataset.broken=1\"><!-- & \u{2028}";
+
+#[test]
+fn no_text_ends_the_script_element() {
+    let text = script_text(&json!({ "caption": HOSTILE }));
+    assert!(!text.contains('<'));
+    let back: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(back["caption"], HOSTILE);
+}
+
+#[test]
+fn the_template_has_its_places_in_order_and_loads_nothing() {
+    let at = PLACES.map(|place| TEMPLATE.find(place).unwrap());
+    assert!(at[0] < at[1]);
+    for outside in ["http:", "https:", "src=\"", "@import", "fetch("] {
+        assert!(!TEMPLATE.contains(outside), "{outside}");
+    }
+}
+
+/// Photos twice as wide as high; image `n` says `n % 4` wrong words, and looks at region `word` of 2 × 2 for each word.
+fn report(folder: &Path) -> std::path::PathBuf {
+    let path = folder.join("photo.png");
+    RgbImage::from_fn(80, 40, |x, _| Rgb([x as u8 * 3, 90, 200])).save(&path).unwrap();
+    let reference = |number: usize| {
+        let captions = vec!["a dog runs fast today".to_owned(), HOSTILE.to_owned()];
+        let tokens = captions.iter().map(|caption| caption_tokens(caption)).collect();
+        let path = if number == 7 { folder.join("missing.png") } else { path.clone() };
+        Reference { image_id: format!("image-{number}"), path, captions, tokens }
+    };
+    let references = References((0..IMAGES).map(reference).collect());
+    let right = ["a", "dog", "runs", "fast", "today"];
+    let captioned = |number: usize| {
+        let words: Vec<&str> = (0..5).map(|k| if k < number % 4 { "no" } else { right[k] }).collect();
+        let mut captioned = Captioned::given(&format!("image-{number}"), &words.join(" "));
+        captioned.best.log_probability = -(number as f64);
+        let other = Beam { caption: HOSTILE.to_owned(), log_probability: -9.5, finished: false };
+        captioned.others = vec![other];
+        let look =
+            |word: usize| -> Arc<[f32]> { (0..4).map(|k| f32::from(u8::from(k == word % 4))).collect() };
+        captioned.attention = (0..5).map(look).collect();
+        captioned
+    };
+    let captions: Vec<Captioned> = (0..IMAGES).map(captioned).collect();
+    let tokens = references.tokens();
+    let hypotheses: Vec<_> = captions.iter().map(|image| caption_tokens(&image.best.caption)).collect();
+    let bootstrap = Bootstrap { resamples: 20, seed: 1 };
+    let measure = Measure { bootstrap, meteor_jar: None, train: None };
+    let (sheet, evaluation) = measure.sheet(&tokens, &hypotheses).unwrap();
+    let file = ScoreFile {
+        model: format!("model {HOSTILE}"),
+        sheet,
+        protocol: Protocol::new(None, &tokens),
+        unfinished: 0,
+        grounding: None,
+        details: json!({}),
+        inputs: json!({}),
+    };
+    let beside = ScoreFile { model: "blind".to_owned(), ..serde_json::from_value(json!(file)).unwrap() };
+    let transform = json!({
+        "resize": 40, "crop": 40, "interpolation": "bilinear", "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0],
+    });
+    let seen = Seen { transform: serde_json::from_value(transform).unwrap(), grid: [2, 2] };
+    let Begin::Work(mut work) = begin(folder, Recipe::new("test", 1, &json!({})).unwrap(), false).unwrap()
+    else {
+        panic!("expected work");
+    };
+    let gallery =
+        Gallery { captions: &captions, references: &references, scores: &evaluation.images, seen: &seen };
+    assert_eq!(write(&mut work, &file, &[beside], gallery).unwrap(), FILE);
+    let manifest = work.finish(&[FILE], Default::default()).unwrap();
+    assert_eq!(manifest.warnings.len(), 1);
+    assert!(manifest.warnings[0].reason.contains("missing.png"), "{:?}", manifest.warnings);
+    folder.join(FILE)
+}
+
+const READER: &str = include_str!("reader.js");
+
+fn browser() -> Option<&'static str> {
+    let installed = |name: &&&str| {
+        let version =
+            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        version.is_ok_and(|status| status.success())
+    };
+    BROWSERS.iter().find(installed).copied()
+}
+
+#[test]
+fn a_reader_sees_where_the_model_looked_in_a_real_browser() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = report(folder.path());
+    let Some(browser) = browser() else {
+        println!("skipped: none of {BROWSERS:?} is installed");
+        return;
+    };
+    let reader = format!("<script>{READER}</script></body>");
+    let html = std::fs::read_to_string(&page).unwrap().replace("</body>", &reader);
+    std::fs::write(&page, html).unwrap();
+    let output = Command::new(browser)
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
+        .arg(format!("file://{}", page.display()))
+        .output()
+        .unwrap();
+    let dom = String::from_utf8(output.stdout).unwrap();
+    let answer = dom.split_once("<pre id=\"found\">").and_then(|(_, rest)| rest.split_once("</pre>"));
+    let answer = answer.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr))).0;
+    let found: Value = serde_json::from_slice(&BASE64_STANDARD.decode(answer).unwrap()).unwrap();
+
+    assert_eq!(found["broken"], Value::Null, "text became markup");
+    assert_eq!(found["title"], format!("model {HOSTILE}"));
+    assert_eq!(found["rows"], 3, "a header, the model and the blind floor");
+    assert_eq!(found["cards"], IMAGES);
+    let filled = found["filled"].as_u64().unwrap();
+    assert!((3..IMAGES as u64 / 2).contains(&filled), "{filled} cards are filled before anyone scrolls");
+    assert_eq!(found["worst"], "no no no fast today");
+    assert_eq!(found["best"], "a dog runs fast today");
+    let details = found["details"].as_str().unwrap();
+    assert!(details.contains("a dog runs fast today") && details.contains("2 references"), "{details}");
+    assert!(details.contains("(-9.50, cut)") && details.contains(HOSTILE), "{details}");
+    assert_eq!(found["photo"], PHOTO);
+
+    let shades = |key: &str| -> Vec<u64> {
+        found[key].as_array().unwrap().iter().map(|shade| shade.as_u64().unwrap()).collect()
+    };
+    assert_eq!(found["dark"], 0, "nothing is dark before a word is chosen");
+    let [here, right, below, unseen] = shades("looks")[..] else { panic!("{found}") };
+    assert!(here < 20 && right > 180 && below > 180, "{found}");
+    assert_eq!(unseen, 204, "what the crop left out is dark");
+    assert!(shades("next")[0] > 180 && shades("next")[1] < 20, "{found}");
+    assert_eq!(found["now"], "no");
+    assert!(shades("pointed")[0] > 180 && shades("pointed")[1] < 20, "{found}");
+    assert_eq!(found["named"], 11, "image-7 and image-70 to image-79");
+    assert_eq!(found["without_photo"], 0);
+}

@@ -1,0 +1,145 @@
+//! The dataset stage on public layouts: what lands in the two tables, and what makes it run again.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use artifacts::captions::{self, CaptionRow};
+use artifacts::images::Images;
+use artifacts::{Manifest, Split, table};
+use dataset::Dataset;
+use image::{Rgb, RgbImage};
+use pipeline_tests::{Workspace, message};
+use serde_json::{Value, json};
+
+fn workspace(layout: &str) -> Workspace {
+    let workspace = Workspace::new("");
+    let config = workspace.path("config.toml");
+    let root = workspace.path("raw");
+    let section = format!("[dataset]\nlayout = \"{layout}\"\nroot = \"{}\"\n", root.display());
+    fs::write(&config, fs::read_to_string(&config).unwrap() + &section).unwrap();
+    workspace
+}
+
+/// A picture below `raw/`, as wide as told.
+fn picture(workspace: &Workspace, name: &str, width: u32) {
+    let path = workspace.path("raw").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    RgbImage::from_pixel(width, 40, Rgb([width as u8, 90, 30])).save(path).unwrap();
+}
+
+fn write_json(workspace: &Workspace, name: &str, value: &Value) {
+    let path = workspace.path("raw").join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, value.to_string()).unwrap();
+}
+
+/// Path, split and width of every image by its id.
+fn images(workspace: &Workspace) -> BTreeMap<String, (String, Split, u32)> {
+    let images = Images::read(&workspace.run_folder().dataset()).unwrap();
+    assert_eq!(images.root, workspace.path("raw"));
+    images.rows.into_iter().map(|row| (row.image_id, (row.path, row.split, row.width))).collect()
+}
+
+fn sentences(workspace: &Workspace) -> Vec<(String, String)> {
+    let path = workspace.run_folder().dataset().join(captions::FILE);
+    let (rows, _) = table::read::<CaptionRow>(&path).unwrap();
+    rows.into_iter().map(|row| (row.image_id, row.caption)).collect()
+}
+
+fn summary(folder: &Path) -> Value {
+    json!(Manifest::read(folder).unwrap().summary)
+}
+
+/// Whether the stage had nothing to do.
+fn up_to_date(workspace: &Workspace) -> bool {
+    workspace.run::<Dataset>(&[]).unwrap()[0].up_to_date
+}
+
+#[test]
+fn karpathys_file_becomes_tables_and_its_change_is_seen() {
+    let workspace = workspace("karpathy");
+    let entry = |imgid: u64, folder: &str, name: &str, split: &str| {
+        json!({
+            "filepath": folder, "filename": name, "imgid": imgid, "cocoid": imgid + 100, "split": split,
+            "sentences": [{"raw": format!("Picture {imgid}."), "tokens": ["picture"]}, {"raw": "It is plain."}],
+        })
+    };
+    let entries = [
+        entry(0, "train2014", "t.png", "train"),
+        entry(1, "val2014", "r.png", "restval"),
+        entry(2, "val2014", "v.png", "val"),
+        entry(3, "val2014", "e.png", "test"),
+        entry(4, "val2014", "broken.png", "train"),
+    ];
+    for (width, name) in (50..).zip(["train2014/t.png", "val2014/r.png", "val2014/v.png", "val2014/e.png"]) {
+        picture(&workspace, name, width);
+    }
+    fs::write(workspace.path("raw/val2014/broken.png"), "no picture").unwrap();
+    write_json(&workspace, "dataset_coco.json", &json!({"images": entries, "dataset": "coco"}));
+
+    let refused = message(workspace.run::<Dataset>(&[]));
+    assert!(refused.contains("1 of 5") && refused.contains("val2014/broken.png"), "{refused}");
+    workspace.run::<Dataset>(&["dataset.max_bad_fraction=0.2"]).unwrap();
+    let row = |path: &str, split, width| (path.to_owned(), split, width);
+    let expected = BTreeMap::from([
+        ("t".to_owned(), row("train2014/t.png", Split::Train, 50)),
+        ("r".to_owned(), row("val2014/r.png", Split::Train, 51)),
+        ("v".to_owned(), row("val2014/v.png", Split::Val, 52)),
+        ("e".to_owned(), row("val2014/e.png", Split::Test, 53)),
+    ]);
+    assert_eq!(images(&workspace), expected);
+    assert_eq!(sentences(&workspace).len(), 8);
+    assert_eq!(sentences(&workspace)[2], ("r".to_owned(), "Picture 1.".to_owned()));
+    let warnings = Manifest::read(&workspace.run_folder().dataset()).unwrap().warnings;
+    assert_eq!((warnings.len(), warnings[0].subject.as_str()), (1, "val2014/broken.png"));
+
+    assert!(up_to_date(&workspace));
+    write_json(&workspace, "dataset_coco.json", &json!({"images": entries[..4]}));
+    assert!(!up_to_date(&workspace));
+    assert!(up_to_date(&workspace));
+}
+
+#[test]
+fn a_coco_pair_becomes_tables_with_test_images_from_val() {
+    let workspace = workspace("coco");
+    for (name, ids) in [("train2017", 0..6_u64), ("val2017", 10..14)] {
+        let file = |id: u64| format!("{id:012}.png");
+        for id in ids.clone() {
+            picture(&workspace, &format!("{name}/{}", file(id)), 50);
+        }
+        let images: Vec<Value> = ids.clone().map(|id| json!({"id": id, "file_name": file(id)})).collect();
+        let caption = |id: u64| json!({"id": id, "image_id": id, "caption": format!("Picture {id}.")});
+        let annotations: Vec<Value> = ids.map(caption).collect();
+        let value = json!({"info": {}, "images": images, "annotations": annotations});
+        write_json(&workspace, &format!("annotations/captions_{name}.json"), &value);
+    }
+    let folder = workspace.run_folder().dataset();
+    let counts = |train: u64, val: u64, test: u64| json!({"captions": 10, "train_images": train, "val_images": val, "test_images": test});
+    workspace.run::<Dataset>(&["dataset.test_fraction=0.5"]).unwrap();
+    assert_eq!(summary(&folder), counts(6, 2, 2));
+    for (id, (path, split, _)) in images(&workspace) {
+        assert_eq!(path.starts_with("train2017/"), split == Split::Train, "{id}");
+    }
+    assert_eq!(sentences(&workspace)[6], ("000000000010".to_owned(), "Picture 10.".to_owned()));
+
+    workspace.run::<Dataset>(&["dataset.test_fraction=0.0"]).unwrap();
+    assert_eq!(summary(&folder), counts(6, 4, 0));
+}
+
+#[test]
+fn captions_beside_images_are_watched() {
+    let workspace = workspace("folder");
+    for number in 0..10 {
+        picture(&workspace, &format!("{number}.png"), 50);
+        fs::write(workspace.path(&format!("raw/{number}.txt")), "A picture.\nIt is plain.\n").unwrap();
+    }
+    assert!(!up_to_date(&workspace));
+    let folder = workspace.run_folder().dataset();
+    let expected = json!({"captions": 20, "train_images": 8, "val_images": 1, "test_images": 1});
+    assert_eq!(summary(&folder), expected);
+    assert!(up_to_date(&workspace));
+    fs::write(workspace.path("raw/3.txt"), "Another caption.\n").unwrap();
+    assert!(!up_to_date(&workspace));
+    assert_eq!(sentences(&workspace).len(), 19);
+}
