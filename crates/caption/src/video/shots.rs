@@ -94,7 +94,9 @@ mod tests {
 
     /// Vertical bars that move by `step` pixels a frame: much change, no cut.
     fn panning(count: u32, step: u32) -> Vec<RgbImage> {
-        let bars = |shift: u32| move |x, _| Rgb([if (x + shift) / 4 % 2 == 0 { 20 } else { 220 }; 3]);
+        let bars = |shift: u32| {
+            move |x: u32, _| Rgb([if ((x + shift) / 4).is_multiple_of(2) { 20 } else { 220 }; 3])
+        };
         (0..count).map(|frame| RgbImage::from_fn(16, 6, bars(frame * step))).collect()
     }
 
