@@ -25,6 +25,7 @@ dataset config="configs/demo.toml" *args: build
 # Images → features/<backbone>/part-*.parquet
 [group('pipeline')]
 features config="configs/demo.toml" *args: build
+    @{{bin}}/preprocess weights --config {{config}} {{args}} > /dev/null
     {{bin}}/preprocess --config {{config}} {{args}}
 
 # Captions → vocabulary.json, tokens.parquet
@@ -112,5 +113,6 @@ clean run:
     rm -rf data/runs/{{run}}
 
 [private]
-_check config *args: setup
+_check config *args: build
     @for stage in dataset preprocess text train evaluate; do {{bin}}/$stage --config {{config}} {{args}} --check || exit $?; done
+    @{{bin}}/preprocess weights --config {{config}} {{args}} > /dev/null

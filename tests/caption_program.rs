@@ -17,8 +17,8 @@ use crate::captions::trained;
 const RUN: &str = "runs/test/train/resnet18-soft_attention/model.safetensors";
 
 /// A workspace whose folder looks like a user's: `data/runs`, `data/weights`, and an album of photos.
-fn at_home() -> Workspace {
-    let workspace = trained(&[]);
+fn at_home(overrides: &[&str]) -> Workspace {
+    let workspace = trained(overrides);
     fs::create_dir(workspace.path("data")).unwrap();
     for folder in ["runs", "weights"] {
         std::os::unix::fs::symlink(workspace.path(folder), workspace.path("data").join(folder)).unwrap();
@@ -68,7 +68,7 @@ fn printed(workspace: &Workspace, args: &[&str]) -> String {
 
 #[test]
 fn every_format_holds_the_same_captions_in_the_order_of_the_photos() {
-    let workspace = at_home();
+    let workspace = at_home(&[]);
     let format = |format: &str, more: &[&str]| {
         let output = run(&workspace, &[&["album", "--format", format], more].concat());
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
@@ -121,7 +121,7 @@ fn every_format_holds_the_same_captions_in_the_order_of_the_photos() {
 
 #[test]
 fn photos_come_from_files_patterns_folders_and_stdin() {
-    let workspace = at_home();
+    let workspace = at_home(&[]);
     let output = run(&workspace, &["album/a.jpg"]);
     assert!(output.status.success());
     assert_eq!(stderr(&output).trim(), format!("model: data/{RUN}"));
@@ -170,7 +170,7 @@ fn photos_come_from_files_patterns_folders_and_stdin() {
 
 #[test]
 fn what_cannot_be_done_is_said() {
-    let workspace = at_home();
+    let workspace = at_home(&[]);
     let fails = |args: &[&str], code: i32, wanted: &str| {
         let output = run(&workspace, args);
         assert_eq!(output.status.code(), Some(code), "{args:?}");
@@ -219,7 +219,8 @@ fn each_shot_of_a_video_gets_a_caption() {
         println!("skipped: ffmpeg is not installed");
         return;
     }
-    let workspace = at_home();
+    // Trained until it tells pictures apart.
+    let workspace = at_home(&["train.epochs=30", "train.learning_rate=0.01"]);
     for (number, image) in scenes(&workspace).into_iter().enumerate() {
         image.save(workspace.path(&format!("scene{number}.png"))).unwrap();
     }
@@ -269,7 +270,7 @@ fn each_shot_of_a_video_gets_a_caption() {
 
 #[test]
 fn the_commands_of_the_page_work() {
-    let workspace = at_home();
+    let workspace = at_home(&[]);
     fs::remove_file(workspace.path("album/broken.jpg")).unwrap();
     fs::copy(workspace.path("album/a.jpg"), workspace.path("photo.jpg")).unwrap();
     let named = workspace.path("data/runs/demo/train/efficientnet_lite0-soft_attention");

@@ -5,15 +5,11 @@
 
 use std::sync::Arc;
 
-use embedded_graphics::mono_font::MonoTextStyle;
-use embedded_graphics::mono_font::iso_8859_1::FONT_9X15_BOLD;
-use embedded_graphics::pixelcolor::Rgb888;
-use embedded_graphics::prelude::*;
-use embedded_graphics::text::{Alignment, Text};
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Luma, Rgb, RgbImage};
 
 use crate::Transform;
+use crate::lettering::{Letters, write_centred};
 
 /// A column is never narrower, so that words keep their place; in pixels, as all sizes here.
 const NARROWEST: u32 = 112;
@@ -62,11 +58,7 @@ pub fn strip(view: &View, words: &[&str], attention: &[Arc<[f32]>], grid: [usize
         let (x, y) = (number % TILES_A_ROW as u32 * width, number / TILES_A_ROW as u32 * height);
         let left = x + (width - tile.width()) / 2;
         imageops::replace(&mut canvas, tile, i64::from(left), i64::from(y + LABEL));
-        let style = MonoTextStyle::new(&FONT_9X15_BOLD, Rgb888::BLACK);
-        let middle = Point::new((x + width / 2) as i32, (y + LABEL - 8) as i32);
-        let text = Text::with_alignment(word, middle, style, Alignment::Center);
-        // Drawing on a canvas in memory cannot fail.
-        let Ok(_) = text.draw(&mut Canvas(&mut canvas));
+        write_centred(&mut canvas, word, x + width / 2, y + LABEL - 8, Letters::Bold);
     }
     canvas
 }
@@ -93,32 +85,6 @@ pub fn lit(view: &View, look: &[f32], grid: [usize; 2]) -> RgbImage {
         pixel.0 = pixel.0.map(|value| (f32::from(value) * brightness) as u8);
     }
     lit
-}
-
-/// An image as something that text can be drawn on.
-struct Canvas<'a>(&'a mut RgbImage);
-
-impl OriginDimensions for Canvas<'_> {
-    fn size(&self) -> Size {
-        Size::new(self.0.width(), self.0.height())
-    }
-}
-
-impl DrawTarget for Canvas<'_> {
-    type Color = Rgb888;
-    type Error = std::convert::Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Self::Error> {
-        for Pixel(point, color) in pixels {
-            let (x, y) = (u32::try_from(point.x), u32::try_from(point.y));
-            if let (Ok(x), Ok(y)) = (x, y)
-                && let Some(pixel) = self.0.get_pixel_mut_checked(x, y)
-            {
-                *pixel = Rgb([color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

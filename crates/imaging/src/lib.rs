@@ -8,6 +8,7 @@ pub mod attention;
 mod content;
 mod decode;
 mod jpeg;
+pub mod lettering;
 mod resize;
 mod transform;
 mod truncation;

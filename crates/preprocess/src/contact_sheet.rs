@@ -1,12 +1,8 @@
 //! Many small pictures on one sheet, two lines of text under each.
 
-use embedded_graphics::mono_font::MonoTextStyle;
-use embedded_graphics::mono_font::iso_8859_1::FONT_7X13;
-use embedded_graphics::pixelcolor::Rgb888;
-use embedded_graphics::prelude::*;
-use embedded_graphics::text::{Alignment, Text};
 use image::imageops::{self, FilterType};
 use image::{Rgb, RgbImage};
+use imaging::lettering::{Letters, write_centred};
 
 /// Longest side of a picture in pixels.
 const SIDE: u32 = 192;
@@ -45,46 +41,16 @@ pub(crate) fn draw(tiles: &[Tile]) -> RgbImage {
     let rows = tiles.len().div_ceil(columns).max(1);
     let mut sheet =
         RgbImage::from_pixel(columns as u32 * width + MARGIN, rows as u32 * height + MARGIN, Rgb([255; 3]));
-    let style = MonoTextStyle::new(&FONT_7X13, Rgb888::BLACK);
     for (number, tile) in tiles.iter().enumerate() {
         let left = MARGIN + (number % columns) as u32 * width;
         let top = MARGIN + (number / columns) as u32 * height;
         let (x, y) = (left + (SIDE - tile.picture.width()) / 2, top + (SIDE - tile.picture.height()) / 2);
         imageops::replace(&mut sheet, &tile.picture, i64::from(x), i64::from(y));
         for (line, text) in (1..).zip(&tile.lines) {
-            let middle = Point::new((left + SIDE / 2) as i32, (top + SIDE + line * LINE) as i32);
-            let text = Text::with_alignment(text, middle, style, Alignment::Center);
-            // Drawing on a sheet in memory cannot fail.
-            let Ok(_) = text.draw(&mut Canvas(&mut sheet));
+            write_centred(&mut sheet, text, left + SIDE / 2, top + SIDE + line * LINE, Letters::Small);
         }
     }
     sheet
-}
-
-/// An image as something that text can be drawn on.
-struct Canvas<'a>(&'a mut RgbImage);
-
-impl OriginDimensions for Canvas<'_> {
-    fn size(&self) -> Size {
-        Size::new(self.0.width(), self.0.height())
-    }
-}
-
-impl DrawTarget for Canvas<'_> {
-    type Color = Rgb888;
-    type Error = std::convert::Infallible;
-
-    fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Self::Error> {
-        for Pixel(point, color) in pixels {
-            let (x, y) = (u32::try_from(point.x), u32::try_from(point.y));
-            if let (Ok(x), Ok(y)) = (x, y)
-                && let Some(pixel) = self.0.get_pixel_mut_checked(x, y)
-            {
-                *pixel = Rgb([color.r(), color.g(), color.b()]);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! The `preprocess` stage on the command line, and what goes with it: backbones, their weights, a look at features.
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use artifacts::cli;
+use artifacts::cli::{self, Context, Stage, StageArgs};
 use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
-use preprocess::{Preprocess, inspect};
+use preprocess::{Preprocess, Settings, inspect};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
@@ -31,22 +30,24 @@ impl cli::Flags for Flags {
 enum Command {
     /// Lists the backbones: input, grid and channels, parameters, and where their weights come from.
     Backbones,
-    /// Fetches or converts the weights of a backbone, and checks them.
-    Weights {
-        /// A backbone of the list.
-        backbone: String,
-        /// Folder of the weights.
-        #[arg(long, default_value = "data/weights")]
-        folder: PathBuf,
-    },
+    /// Fetches or converts the weights of a backbone, or of all that a config names, and checks them.
+    Weights(Wanted),
     /// Shows what a set of features holds, and the images most like a given one.
     Inspect(inspect::Request),
+}
+
+#[derive(clap::Args)]
+struct Wanted {
+    /// A backbone of the list; without one, those of the config.
+    backbone: Option<String>,
+    #[command(flatten)]
+    stage: StageArgs,
 }
 
 fn main() -> ExitCode {
     cli::main_with_commands::<Preprocess, Flags, Command>(|command| match command {
         Command::Backbones => list_backbones(),
-        Command::Weights { backbone, folder } => fetch(&backbone, &folder),
+        Command::Weights(wanted) => fetch(&wanted),
         Command::Inspect(request) => show(&request),
     })
 }
@@ -65,10 +66,16 @@ fn list_backbones() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn fetch(backbone: &str, folder: &std::path::Path) -> anyhow::Result<()> {
-    let spec = BackboneSpec::named(backbone)?;
-    let path = weights::ensure(spec, folder)?;
-    writeln!(std::io::stdout(), "{}", path.display())?;
+fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
+    let context = Context::load(&wanted.stage)?;
+    let names = match &wanted.backbone {
+        Some(name) => vec![name.clone()],
+        None => context.config.section::<Settings>(Preprocess::NAME)?.backbone.names().to_vec(),
+    };
+    for name in names {
+        let path = weights::ensure(BackboneSpec::named(&name)?, &context.run.weights)?;
+        writeln!(std::io::stdout(), "{}", path.display())?;
+    }
     Ok(())
 }
 

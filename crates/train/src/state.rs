@@ -25,6 +25,16 @@ pub(crate) enum Phase {
     SelfCritical,
 }
 
+impl Phase {
+    /// What is told of its progress.
+    pub(crate) fn measure(self) -> &'static str {
+        match self {
+            Phase::CrossEntropy => "loss",
+            Phase::SelfCritical => "reward",
+        }
+    }
+}
+
 /// Where training stands after an epoch. Dropout and data order are drawn from the seed and these numbers alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {

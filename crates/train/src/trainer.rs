@@ -106,7 +106,7 @@ impl Trainer<'_> {
             };
             while progress.epoch - progress.began.0 < course.epochs && !self.is_stuck(&progress) {
                 let started = Instant::now();
-                let loss = self.epoch(
+                let value = self.epoch(
                     objective.as_ref(),
                     &course,
                     examples,
@@ -115,7 +115,14 @@ impl Trainer<'_> {
                     &mut log,
                 )?;
                 let seconds = started.elapsed().as_secs_f64();
-                self.close_epoch(validation, &mut learning, &mut progress, &mut log, (loss, seconds), &note)?;
+                self.close_epoch(
+                    validation,
+                    &mut learning,
+                    &mut progress,
+                    &mut log,
+                    (value, seconds),
+                    &note,
+                )?;
             }
         }
         state::remove(self.folder)?;
@@ -191,7 +198,7 @@ impl Trainer<'_> {
         learning: &mut Learning,
         progress: &mut Progress,
         log: &mut Log,
-        (loss, seconds): (f64, f64),
+        (value, seconds): (f64, f64),
         note: &impl Fn(&str),
     ) -> anyhow::Result<()> {
         learning.average.swap();
@@ -204,16 +211,18 @@ impl Trainer<'_> {
         }
         learning.average.swap();
         state::save(self.folder, progress, &self.store, learning)?;
+        let measure = format!("train/epoch_{}", progress.phase.measure());
         let values = [
             ("validation/bleu_4", scores.bleu[3]),
             ("validation/cider_d", scores.cider_d),
-            ("train/epoch_loss", loss),
+            (measure.as_str(), value),
             ("train/epoch_seconds", seconds),
         ];
         log.write(progress.step, &values)?;
         note(&format!(
-            "  epoch {:>2}: loss {loss:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({seconds:.0} s)",
+            "  epoch {:>2}: {} {value:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({seconds:.0} s)",
             progress.epoch,
+            progress.phase.measure(),
             scores.bleu[3],
             scores.cider_d,
             if better { " *" } else { "" },
@@ -270,7 +279,7 @@ impl Trainer<'_> {
                     let mut values = loss.reported;
                     values.push(("train/learning_rate", rate));
                     log.write(progress.step, &values)?;
-                    bar.message(format!("loss {value:.3}"));
+                    bar.message(format!("{} {value:.3}", progress.phase.measure()));
                 }
                 bar.add(1);
             }

@@ -55,9 +55,11 @@ fn cuts(frames: &[RgbImage]) -> Vec<usize> {
     let changes: Vec<f64> = (1..frames.len())
         .map(|frame| {
             let change = difference(&frames[frame - 1], &frames[frame]);
-            // A flash of one frame is over with the next.
+            // A flash of one frame is over with the next, and what follows it was there before.
             let stays = frames.get(frame + 1).map_or(change, |next| difference(&frames[frame - 1], next));
-            change.min(stays)
+            let is_new =
+                frame.checked_sub(2).map_or(change, |before| difference(&frames[before], &frames[frame]));
+            change.min(stays).min(is_new)
         })
         .collect();
     let mut cuts: Vec<usize> = Vec::new();
