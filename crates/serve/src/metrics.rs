@@ -43,13 +43,20 @@ impl Metrics {
                 Opts::new("serve_requests_total", "Requests answered"),
                 &["route", "status"],
             )?,
-            request_seconds: seconds("serve_request_seconds", "From a request's head to its answer", "route")?,
+            request_seconds: seconds(
+                "serve_request_seconds",
+                "From a request's head to its answer",
+                "route",
+            )?,
             phase_seconds: seconds("serve_phase_seconds", "A photo's time in each phase", "phase")?,
             batch_photos: Histogram::with_opts(
                 HistogramOpts::new("serve_batch_photos", "Photos a batch").buckets(PHOTOS.to_vec()),
             )?,
             queued: IntGauge::new("serve_queued_photos", "Photos under way")?,
-            abandoned: IntCounter::new("serve_abandoned_photos_total", "Photos whose clients left while they waited")?,
+            abandoned: IntCounter::new(
+                "serve_abandoned_photos_total",
+                "Photos whose clients left while they waited",
+            )?,
             version: IntGauge::new("serve_model_version", "Version of the model that is served")?,
             loads: IntCounterVec::new(
                 Opts::new("serve_model_loads_total", "Loads of a model by result"),

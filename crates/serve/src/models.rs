@@ -120,7 +120,9 @@ impl Models {
         let served = self.served();
         if name != self.name {
             let ours = &self.name;
-            return Err(ServeError::NotFound(format!("there is no model {name:?} here: its name is {ours:?}")));
+            return Err(ServeError::NotFound(format!(
+                "there is no model {name:?} here: its name is {ours:?}"
+            )));
         }
         match version {
             Some(version) if version != served.version => {
@@ -162,7 +164,8 @@ impl Models {
         *seen = found.clone();
         let version = found.version.unwrap_or_else(|| self.served().version + 1);
         let captioner = Captioner::open(&found.path, &self.options)?;
-        *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Served { version, captioner });
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Served { version, captioner });
         tracing::info!(model = %found.path.display(), version, "newer model loaded");
         Ok(Some(version))
     }

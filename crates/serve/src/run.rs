@@ -17,10 +17,10 @@ use tokio::sync::watch;
 use crate::app::App;
 use crate::args::Args;
 use crate::engine::{Engine, Policy};
+use crate::grpc;
 use crate::http::{self, Samples};
 use crate::metrics::Metrics;
 use crate::models::{Models, Source};
-use crate::grpc;
 
 /// Runs the program: 0 ended by a signal, 1 could not start, 2 wrong usage.
 pub fn main() -> ExitCode {
@@ -46,12 +46,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let options = Options { device, weights: args.weights.clone() };
     let models = Arc::new(Models::open(args.name.clone(), Source::of(args.model.as_deref()), options)?);
     metrics.version.set(models.served().version as i64);
-    let policy = Policy {
-        max_batch: args.max_batch.into(),
-        max_wait: Duration::from_millis(args.max_wait_ms.into()),
-    };
+    let policy =
+        Policy { max_batch: args.max_batch.into(), max_wait: Duration::from_millis(args.max_wait_ms.into()) };
     let engine = Engine::start(args.queue as usize, policy, metrics.clone())?;
-    let (watched, counted, every) = (models.clone(), metrics.clone(), Duration::from_secs(args.poll_s.into()));
+    let (watched, counted, every) =
+        (models.clone(), metrics.clone(), Duration::from_secs(args.poll_s.into()));
     std::thread::Builder::new().name("reload".to_owned()).spawn(move || watched.watch(every, &counted))?;
     let (deadline, max_body) = (args.deadline(), args.max_body());
     let app = Arc::new(App { models, engine, metrics, token, deadline, max_body });
@@ -79,8 +78,7 @@ async fn listen(args: &Args, app: Arc<App>, samples: Samples) -> anyhow::Result<
     let patience = app.deadline;
     let grpc = tokio::spawn(grpc::serve(grpc, app.clone(), stopped.clone(), patience));
     let http = tokio::spawn(http::serve(http, http::router(app, samples), stopped, patience));
-    let (mut terminate, mut interrupt) =
-        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

@@ -28,7 +28,8 @@ pub(crate) fn search(settings: Map<String, Value>) -> Result<SearchSettings, Ser
     }
     let settings: SearchSettings = serde_json::from_value(Value::Object(all))
         .map_err(|error| ServeError::Malformed(error.to_string()))?;
-    let too_many = [("beam_size", settings.beam_size, MAX_BEAMS), ("max_length", settings.max_length, MAX_WORDS)];
+    let too_many =
+        [("beam_size", settings.beam_size, MAX_BEAMS), ("max_length", settings.max_length, MAX_WORDS)];
     if let Some((name, value, most)) = too_many.into_iter().find(|(_, value, most)| value > most) {
         return Err(ServeError::Malformed(format!("{name} is {value}: the server allows {most}")));
     }

@@ -38,20 +38,27 @@ pub(crate) const OUTPUTS: [Tensor; 2] = [
 pub(crate) fn check(name: &str) -> Result<(), ServeError> {
     match name {
         "" | SIGNATURE => Ok(()),
-        other => {
-            Err(ServeError::Malformed(format!("there is no signature {other:?}: the only one is {SIGNATURE}")))
-        }
+        other => Err(ServeError::Malformed(format!(
+            "there is no signature {other:?}: the only one is {SIGNATURE}"
+        ))),
     }
 }
 
 /// The value that a setting has for a photo: one for all, or one each.
-pub(crate) fn of_row<'a, T>(name: &str, values: &'a [T], row: usize, rows: usize) -> Result<&'a T, ServeError> {
+pub(crate) fn of_row<'a, T>(
+    name: &str,
+    values: &'a [T],
+    row: usize,
+    rows: usize,
+) -> Result<&'a T, ServeError> {
     match values {
         [one] => Ok(one),
         many if many.len() == rows => Ok(&many[row]),
         many => {
             let many = many.len();
-            Err(ServeError::Malformed(format!("{name} has {many} values for {rows} photos: send one, or one each")))
+            Err(ServeError::Malformed(format!(
+                "{name} has {many} values for {rows} photos: send one, or one each"
+            )))
         }
     }
 }

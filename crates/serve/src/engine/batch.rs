@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use caption::{Captioned, CaptionError, Features, Photo};
+use caption::{CaptionError, Captioned, Features, Photo};
 
 use super::{Answer, Job, Timing};
 use crate::error::ServeError;
@@ -64,8 +64,7 @@ impl Batches {
     }
 
     fn batch(&self, jobs: Vec<Job>) {
-        let (gone, mut jobs): (Vec<Job>, Vec<Job>) =
-            jobs.into_iter().partition(|job| job.reply.is_closed());
+        let (gone, mut jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.reply.is_closed());
         self.metrics.abandoned.inc_by(gone.len() as u64);
         drop(gone);
         // Around a reload there are photos for two versions.

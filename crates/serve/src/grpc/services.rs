@@ -20,8 +20,8 @@ use crate::proto::tensorflow::serving::model_spec::VersionChoice;
 use crate::proto::tensorflow::serving::model_version_status::State;
 use crate::proto::tensorflow::serving::prediction_service_server::PredictionService;
 use crate::proto::tensorflow::serving::{
-    GetModelMetadataRequest, GetModelMetadataResponse, GetModelStatusRequest, GetModelStatusResponse, ModelSpec,
-    ModelVersionStatus, PredictRequest, PredictResponse, SignatureDefMap, StatusProto,
+    GetModelMetadataRequest, GetModelMetadataResponse, GetModelStatusRequest, GetModelStatusResponse,
+    ModelSpec, ModelVersionStatus, PredictRequest, PredictResponse, SignatureDefMap, StatusProto,
 };
 use crate::proto::tensorflow::{SignatureDef, TensorInfo, TensorProto};
 use crate::settings;
@@ -93,7 +93,8 @@ async fn predict(app: &App, request: PredictRequest) -> Result<PredictResponse, 
     let captions = best.iter().map(|best| best.caption.clone().into_bytes()).collect();
     let scores = best.iter().map(|best| best.log_probability).collect();
     let outputs = [("caption", tensors::strings(captions)), ("log_probability", tensors::doubles(scores))];
-    let wanted = |name: &str| request.output_filter.is_empty() || request.output_filter.iter().any(|one| one == name);
+    let wanted =
+        |name: &str| request.output_filter.is_empty() || request.output_filter.iter().any(|one| one == name);
     let outputs = outputs.into_iter().filter(|(name, _)| wanted(name));
     let outputs = outputs.map(|(name, tensor)| (name.to_owned(), tensor)).collect();
     let spec = ModelSpec { signature_name: SIGNATURE.to_owned(), ..spec };
@@ -117,9 +118,14 @@ fn requests(mut inputs: HashMap<String, TensorProto>) -> Result<Vec<engine::Requ
     photos.into_iter().enumerate().map(request).collect()
 }
 
-async fn describe(app: &App, request: GetModelMetadataRequest) -> Result<GetModelMetadataResponse, ServeError> {
+async fn describe(
+    app: &App,
+    request: GetModelMetadataRequest,
+) -> Result<GetModelMetadataResponse, ServeError> {
     if let Some(other) = request.metadata_field.iter().find(|field| *field != SIGNATURE_DEF) {
-        return Err(ServeError::Malformed(format!("metadata field {other:?}: there is only {SIGNATURE_DEF}")));
+        return Err(ServeError::Malformed(format!(
+            "metadata field {other:?}: there is only {SIGNATURE_DEF}"
+        )));
     }
     if request.metadata_field.is_empty() {
         return Err(ServeError::Malformed(format!("name the metadata_field {SIGNATURE_DEF}")));

@@ -50,11 +50,17 @@ pub(super) fn numbers(name: &str, tensor: &TensorProto) -> Result<Vec<Number>, S
     let eight = |bytes: &[u8]| <[u8; 8]>::try_from(bytes).unwrap_or_default();
     let values: Vec<Option<Number>> = match (tensor.dtype(), content.is_empty()) {
         (DataType::DtInt32, true) => tensor.int_val.iter().map(|&value| Some(value.into())).collect(),
-        (DataType::DtInt32, false) => words(4).map(|word| Some(i32::from_le_bytes(four(word)).into())).collect(),
+        (DataType::DtInt32, false) => {
+            words(4).map(|word| Some(i32::from_le_bytes(four(word)).into())).collect()
+        }
         (DataType::DtInt64, true) => tensor.int64_val.iter().map(|&value| Some(value.into())).collect(),
-        (DataType::DtInt64, false) => words(8).map(|word| Some(i64::from_le_bytes(eight(word)).into())).collect(),
+        (DataType::DtInt64, false) => {
+            words(8).map(|word| Some(i64::from_le_bytes(eight(word)).into())).collect()
+        }
         (DataType::DtFloat, true) => tensor.float_val.iter().map(|&value| double(value.into())).collect(),
-        (DataType::DtFloat, false) => words(4).map(|word| double(f32::from_le_bytes(four(word)).into())).collect(),
+        (DataType::DtFloat, false) => {
+            words(4).map(|word| double(f32::from_le_bytes(four(word)).into())).collect()
+        }
         (DataType::DtDouble, true) => tensor.double_val.iter().map(|&value| double(value)).collect(),
         (DataType::DtDouble, false) => words(8).map(|word| double(f64::from_le_bytes(eight(word)))).collect(),
         (other, _) => {

@@ -30,7 +30,8 @@ impl<'de> Deserialize<'de> for Base64 {
                 formatter.write_str("a photo as a string of base64")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Base64, E> {
-                let bytes = STANDARD.decode(text).map_err(|error| E::custom(format!("no base64: {error}")))?;
+                let bytes =
+                    STANDARD.decode(text).map_err(|error| E::custom(format!("no base64: {error}")))?;
                 Ok(Base64(bytes.into()))
             }
         }

@@ -106,7 +106,8 @@ async fn infer(
 ) -> Result<Json<Value>, ServeError> {
     let served = which.find(&app)?;
     let malformed = |error: String| ServeError::Malformed(error);
-    let length = headers.get(JSON_LENGTH).map(|length| length.to_str().ok().and_then(|text| text.parse().ok()));
+    let length =
+        headers.get(JSON_LENGTH).map(|length| length.to_str().ok().and_then(|text| text.parse().ok()));
     let length = length.map_or(Some(body.len()), |length| length.filter(|length| *length <= body.len()));
     let length = length.ok_or_else(|| malformed(format!("{JSON_LENGTH} is not the length of the JSON")))?;
     let request: Infer = serde_json::from_slice(&body[..length])

@@ -56,7 +56,8 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
 
 /// A panic costs its request.
 pub(super) fn panicked(_: Box<dyn Any + Send>) -> Response {
-    ServeError::Internal("this request met a bug of the server, which is in its log".to_owned()).into_response()
+    ServeError::Internal("this request met a bug of the server, which is in its log".to_owned())
+        .into_response()
 }
 
 /// Lets in who has the token.
@@ -77,7 +78,8 @@ pub(super) async fn read_body(
 ) -> Result<Response, ServeError> {
     let (parts, body) = request.into_parts();
     let reading = read(body, app.max_body, &memory);
-    let (body, _held) = tokio::time::timeout(app.deadline, reading).await.map_err(|_| ServeError::SlowBody)??;
+    let (body, _held) =
+        tokio::time::timeout(app.deadline, reading).await.map_err(|_| ServeError::SlowBody)??;
     Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
 }
 
@@ -93,7 +95,9 @@ async fn read(
         return Err(too_large());
     }
     let (mut bytes, mut held): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
-    while let Some(frame) = std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await {
+    while let Some(frame) =
+        std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
+    {
         let frame = frame.map_err(|error| ServeError::Malformed(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > most {

@@ -62,7 +62,9 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
 }
 
 async fn healthy(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "status": "ok", "model": { "name": app.models.name(), "version": app.models.served().version } }))
+    Json(
+        json!({ "status": "ok", "model": { "name": app.models.name(), "version": app.models.served().version } }),
+    )
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<String, ServeError> {

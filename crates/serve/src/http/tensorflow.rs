@@ -175,7 +175,8 @@ async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Val
     let answers = app.caption(served, requests).await?;
     let best = answers.iter().map(|answer| answer.captioned.best());
     Ok(Json(if by_rows {
-        let rows = best.map(|best| json!({ "caption": best.caption, "log_probability": best.log_probability }));
+        let rows =
+            best.map(|best| json!({ "caption": best.caption, "log_probability": best.log_probability }));
         json!({ "predictions": rows.collect::<Vec<_>>() })
     } else {
         let (captions, scores): (Vec<_>, Vec<_>) =

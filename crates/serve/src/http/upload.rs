@@ -39,7 +39,8 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
         let mut settings: Map<String, Value> =
             query.into_iter().map(|(name, value)| (name, value_of(&value))).collect();
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+        let kind =
+            kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
         let photo = match kind.as_str() {
             "multipart/form-data" => {
                 let form = Multipart::from_request(request, state).await;
@@ -47,12 +48,15 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
             }
             "application/json" => {
                 let body = bytes(request, state).await?;
-                let json: Inputs = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+                let json: Inputs =
+                    serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
                 settings.extend(json.parameters);
                 json.inputs.0
             }
             // curl says the last of bytes when nothing else is said.
-            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => bytes(request, state).await?,
+            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
+                bytes(request, state).await?
+            }
             image if image.starts_with("image/") => bytes(request, state).await?,
             other => {
                 let forms = "image/*, application/octet-stream, multipart/form-data or application/json";
@@ -65,7 +69,10 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
 
 impl Upload {
     /// Takes out of the settings one that is not of the search.
-    pub(super) fn take<T: serde::de::DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ServeError> {
+    pub(super) fn take<T: serde::de::DeserializeOwned>(
+        &mut self,
+        name: &str,
+    ) -> Result<Option<T>, ServeError> {
         let value = self.settings.remove(name).map(serde_json::from_value).transpose();
         value.map_err(|error| ServeError::Malformed(format!("{name}: {error}")))
     }
@@ -89,7 +96,9 @@ async fn read_form(mut form: Multipart, settings: &mut Map<String, Value>) -> Re
         }
     }
     let fields = FIELDS.join(", ");
-    photo.ok_or_else(|| ServeError::Malformed(format!("the form has no photo: name its field one of {fields}")))
+    photo.ok_or_else(|| {
+        ServeError::Malformed(format!("the form has no photo: name its field one of {fields}"))
+    })
 }
 
 fn refuse(error: MultipartError) -> ServeError {

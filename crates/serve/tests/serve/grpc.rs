@@ -22,8 +22,7 @@ fn spec(name: &str) -> Option<ModelSpec> {
 
 pub(crate) fn predict_request(photos: &[&[u8]], settings: &[(&str, TensorProto)]) -> PredictRequest {
     let photos = photos.iter().map(|photo| photo.to_vec()).collect();
-    let photos =
-        TensorProto { dtype: DataType::DtString.into(), string_val: photos, ..Default::default() };
+    let photos = TensorProto { dtype: DataType::DtString.into(), string_val: photos, ..Default::default() };
     let settings = settings.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone()));
     let inputs = settings.chain([("image_bytes".to_owned(), photos)]).collect();
     PredictRequest { model_spec: spec("caption"), inputs, ..Default::default() }
@@ -37,20 +36,23 @@ fn predictions_metadata_and_status() {
         let mut client = PredictionServiceClient::connect(server.grpc.clone()).await.unwrap();
         let both = predict_request(&[&photo(0), &photo(2)], &[]);
         let answer = client.predict(both).await.unwrap().into_inner();
-        let captions = answer.outputs["caption"].string_val.iter().map(|text| std::str::from_utf8(text).unwrap());
+        let captions =
+            answer.outputs["caption"].string_val.iter().map(|text| std::str::from_utf8(text).unwrap());
         assert_eq!(captions.collect::<Vec<_>>(), wanted);
         assert!(answer.outputs["log_probability"].double_val.iter().all(|score| *score < 0.0));
         assert_eq!(answer.model_spec.unwrap().name, "caption");
 
         let beams = TensorProto { dtype: DataType::DtInt32.into(), int_val: vec![0], ..Default::default() };
-        let refused = client.predict(predict_request(&[&photo(0)], &[("beam_size", beams)])).await.unwrap_err();
+        let refused =
+            client.predict(predict_request(&[&photo(0)], &[("beam_size", beams)])).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         assert!(refused.message().contains("beam_size must be at least 1"), "{}", refused.message());
         let refused = client.predict(predict_request(&[b"no photo"], &[])).await.unwrap_err();
         assert_eq!(refused.code(), tonic::Code::InvalidArgument);
         let other = PredictRequest { model_spec: spec("other"), ..Default::default() };
         assert_eq!(client.predict(other).await.unwrap_err().code(), tonic::Code::NotFound);
-        let nothing = PredictRequest { model_spec: spec("caption"), inputs: HashMap::new(), ..Default::default() };
+        let nothing =
+            PredictRequest { model_spec: spec("caption"), inputs: HashMap::new(), ..Default::default() };
         assert_eq!(client.predict(nothing).await.unwrap_err().code(), tonic::Code::InvalidArgument);
 
         let metadata_field = vec!["signature_def".to_owned()];
@@ -70,7 +72,9 @@ fn the_client_of_tensorflow_serving_understands_us() {
     let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/client.py");
     let can = Command::new(&python).args(["-c", "import tensorflow_serving.apis, grpc"]).output();
     if !can.is_ok_and(|output| output.status.success()) {
-        println!("skipped: {python} has no tensorflow-serving-api (pip install it, and set CAPTIONING_PYTHON)");
+        println!(
+            "skipped: {python} has no tensorflow-serving-api (pip install it, and set CAPTIONING_PYTHON)"
+        );
         return;
     }
     let server = Server::start(&[]);

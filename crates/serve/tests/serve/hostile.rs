@@ -45,18 +45,54 @@ fn attacks() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>, u16)> {
         ("a long bomb", "/predict", raw, bomb(29_999, 3_000), 422),
         ("too many bytes", "/caption", raw, vec![0; (2 << 20) + 1], 413),
         ("no form", "/predict", form, b"nothing".to_vec(), 400),
-        ("a form without a photo", "/predict", form, b"--edge\r\ncontent-disposition: form-data; name=\"x\"\r\n\r\n1\r\n--edge--\r\n".to_vec(), 400),
+        (
+            "a form without a photo",
+            "/predict",
+            form,
+            b"--edge\r\ncontent-disposition: form-data; name=\"x\"\r\n\r\n1\r\n--edge--\r\n".to_vec(),
+            400,
+        ),
         ("no JSON", predict, json, b"{".to_vec(), 400),
         ("deep JSON", predict, json, b"[".repeat(100_000), 400),
-        ("a list of numbers", predict, json, format!("{{\"instances\": [{}1]}}", "1,".repeat(500_000)).into_bytes(), 400),
+        (
+            "a list of numbers",
+            predict,
+            json,
+            format!("{{\"instances\": [{}1]}}", "1,".repeat(500_000)).into_bytes(),
+            400,
+        ),
         ("no instances", predict, json, b"{\"instances\": []}".to_vec(), 400),
         ("a row of text", predict, json, b"{\"instances\": [\"hello\"]}".to_vec(), 400),
         ("no base64", predict, json, b"{\"instances\": [{\"b64\": \"?\"}]}".to_vec(), 400),
         ("base64 of text", predict, json, b"{\"instances\": [{\"b64\": \"aGVsbG8=\"}]}".to_vec(), 415),
-        ("too many photos", predict, json, format!("{{\"instances\": [{}{{\"b64\": \"\"}}]}}", "{\"b64\": \"\"},".repeat(300)).into_bytes(), 413),
-        ("another signature", predict, json, b"{\"signature_name\": \"x\", \"instances\": [{\"b64\": \"\"}]}".to_vec(), 400),
-        ("a text as a setting", predict, json, b"{\"instances\": [{\"b64\": \"\", \"beam_size\": \"3\"}]}".to_vec(), 400),
-        ("columns of two lengths", predict, json, b"{\"inputs\": {\"image_bytes\": {\"b64\": \"\"}, \"beam_size\": [1, 2]}}".to_vec(), 400),
+        (
+            "too many photos",
+            predict,
+            json,
+            format!("{{\"instances\": [{}{{\"b64\": \"\"}}]}}", "{\"b64\": \"\"},".repeat(300)).into_bytes(),
+            413,
+        ),
+        (
+            "another signature",
+            predict,
+            json,
+            b"{\"signature_name\": \"x\", \"instances\": [{\"b64\": \"\"}]}".to_vec(),
+            400,
+        ),
+        (
+            "a text as a setting",
+            predict,
+            json,
+            b"{\"instances\": [{\"b64\": \"\", \"beam_size\": \"3\"}]}".to_vec(),
+            400,
+        ),
+        (
+            "columns of two lengths",
+            predict,
+            json,
+            b"{\"inputs\": {\"image_bytes\": {\"b64\": \"\"}, \"beam_size\": [1, 2]}}".to_vec(),
+            400,
+        ),
         ("another method", "/v1/models/caption:classify", json, b"{}".to_vec(), 404),
         ("another shape", infer, json, tensor(2, "BYTES"), 400),
         ("numbers as a photo", infer, json, tensor(1, "FP32"), 400),
@@ -83,7 +119,8 @@ fn good_requests_are_answered_among_attacks() {
     let attacks: Vec<_> = attacks().into_iter().filter(|attack| attack.3.len() < 1 << 20).collect();
     // Connections that say nothing, or half of something, for as long as the test lasts.
     let half = b"POST /caption HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\n\x89PNG";
-    let slow: Vec<TcpStream> = (0..20).map(|number| talk(&server, if number % 2 == 0 { half } else { b"" })).collect();
+    let slow: Vec<TcpStream> =
+        (0..20).map(|number| talk(&server, if number % 2 == 0 { half } else { b"" })).collect();
     let answered = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for client in 0..4usize {
@@ -136,13 +173,19 @@ fn a_full_queue_says_when_to_come_back() {
     let server = Server::start(&["--queue", "1"]);
     let photo = photo(2);
     std::thread::scope(|scope| {
-        let client = || (0..8).map(|_| server.post("/caption?beam_size=20", "image/png", &photo)).collect::<Vec<_>>();
+        let client =
+            || (0..8).map(|_| server.post("/caption?beam_size=20", "image/png", &photo)).collect::<Vec<_>>();
         let clients: Vec<_> = (0..6).map(|_| scope.spawn(client)).collect();
         let answers: Vec<_> = clients.into_iter().flat_map(|client| client.join().unwrap()).collect();
         let (answered, others): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
         assert!(!answered.is_empty() && !others.is_empty(), "{} {}", answered.len(), others.len());
         for answer in others {
-            assert_eq!((answer.status, answer.headers["retry-after"].as_bytes()), (503, &b"1"[..]), "{}", answer.body);
+            assert_eq!(
+                (answer.status, answer.headers["retry-after"].as_bytes()),
+                (503, &b"1"[..]),
+                "{}",
+                answer.body
+            );
         }
     });
 }

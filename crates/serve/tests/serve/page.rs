@@ -42,7 +42,9 @@ fn a_photo_is_captioned_and_its_words_show_where_they_look() {
     assert_eq!(browser.value(caption), wanted);
     assert_eq!(browser.value("document.querySelector('#photo').alt"), wanted);
     assert_eq!(browser.value("document.querySelector('#said').textContent"), format!("Caption: {wanted}"));
-    assert!(browser.value("document.querySelector('#timing').textContent").as_str().unwrap().contains(" ms:"));
+    assert!(
+        browser.value("document.querySelector('#timing').textContent").as_str().unwrap().contains(" ms:")
+    );
     assert_eq!(browser.value("document.querySelectorAll('.beam').length"), 3);
 
     // The mouse: the heat map covers the photo, and another word changes it.
@@ -63,7 +65,10 @@ fn a_photo_is_captioned_and_its_words_show_where_they_look() {
     assert_ne!(browser.value(look), first);
     assert_eq!(browser.value("[...document.querySelectorAll('.word')].indexOf(document.activeElement)"), 1);
     browser.press("End");
-    assert_eq!(browser.value("document.activeElement === [...document.querySelectorAll('.word')].at(-1)"), true);
+    assert_eq!(
+        browser.value("document.activeElement === [...document.querySelectorAll('.word')].at(-1)"),
+        true
+    );
 
     // Another beam, and a sample.
     browser.value("document.querySelectorAll('.beam')[1].click()");

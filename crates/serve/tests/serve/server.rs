@@ -110,9 +110,8 @@ impl Server {
 
     /// A form with one file.
     pub(crate) fn post_form(&self, path: &str, field: &str, file: &[u8]) -> Answer {
-        let head = format!(
-            "--edge\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"a.png\"\r\n\r\n"
-        );
+        let head =
+            format!("--edge\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"a.png\"\r\n\r\n");
         let body = [head.as_bytes(), file, b"\r\n--edge--\r\n"].concat();
         self.post(path, "multipart/form-data; boundary=edge", &body)
     }
