@@ -60,10 +60,11 @@ fn a_photo_is_captioned_and_its_words_show_where_they_look() {
 
     // The keyboard: one stop for all words, arrows between them.
     browser.value("document.querySelector('.word').focus()");
-    let first = browser.value(look);
     browser.press("ArrowRight");
-    assert_ne!(browser.value(look), first);
     assert_eq!(browser.value("[...document.querySelectorAll('.word')].indexOf(document.activeElement)"), 1);
+    let second = "[...document.querySelectorAll('.word')][1]";
+    assert_eq!(browser.value(&format!("{look}.startsWith(`“${{{second}.textContent}}”`)")), true);
+    assert_eq!(browser.value(&format!("{second}.getAttribute('aria-current')")), "true");
     browser.press("End");
     assert_eq!(
         browser.value("document.activeElement === [...document.querySelectorAll('.word')].at(-1)"),
