@@ -32,6 +32,7 @@ pub use captioner::{Captioner, Options};
 pub use error::CaptionError;
 pub use image::RgbImage;
 pub use imaging::{ImageError, decode};
+pub use model::device;
 pub use model::search::SearchSettings;
 pub use newest::newest_model;
 pub use photo::{Features, Photo, Seen};

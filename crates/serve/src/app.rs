@@ -1,0 +1,46 @@
+//! What all protocols share.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Answer, Engine, Request};
+use crate::error::ServeError;
+use crate::metrics::Metrics;
+use crate::models::{Models, Served};
+
+/// The server behind its protocols.
+pub(crate) struct App {
+    pub(crate) models: Arc<Models>,
+    pub(crate) engine: Engine,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What clients must send, if anything.
+    pub(crate) token: Option<String>,
+    /// Longest time for a body to arrive, and then for its answer.
+    pub(crate) deadline: Duration,
+    /// Largest body in bytes.
+    pub(crate) max_body: usize,
+}
+
+impl App {
+    /// Captions the photos of a request.
+    pub(crate) async fn caption(
+        &self,
+        served: &Arc<Served>,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Answer>, ServeError> {
+        if requests.is_empty() {
+            return Err(ServeError::Malformed("the request holds no photo".to_owned()));
+        }
+        let answers = tokio::time::timeout(self.deadline, self.engine.caption(served, requests)).await;
+        answers.map_err(|_| ServeError::Deadline)?
+    }
+
+    /// Compares the `Authorization` header with the token, in a time that does not tell where they differ.
+    pub(crate) fn authorize(&self, header: Option<&[u8]>) -> Result<(), ServeError> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let sent = header.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
+        let difference = sent.iter().zip(token.as_bytes()).fold(0, |all, (a, b)| all | (a ^ b));
+        let same = sent.len() == token.len() && difference == 0;
+        same.then_some(()).ok_or(ServeError::Unauthorized)
+    }
+}

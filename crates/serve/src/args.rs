@@ -1,0 +1,73 @@
+//! The command line, which is also its manual.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+/// Writes captions for clients over HTTP and gRPC.
+///
+/// Speaks the protocols of TensorFlow Serving (REST and gRPC), Open Inference v2, KServe v1, TorchServe and Hugging Face
+/// image-to-text, takes form uploads, and shows a page at /. SIGTERM ends it when the requests at hand are answered.
+/// Logs are JSON lines on stderr.
+#[derive(Debug, Parser)]
+#[command(name = "serve", version)]
+pub(crate) struct Args {
+    /// A model.safetensors, or a folder of versions such as captions/3/model.safetensors, of which the highest is served;
+    /// if none is named, the newest that was trained below data/runs. A newer one is taken up while serving.
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) model: Option<PathBuf>,
+    /// Name of the model in addresses.
+    #[arg(long, default_value = "caption")]
+    pub(crate) name: String,
+    /// Folder with the weights of the backbones.
+    #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
+    pub(crate) weights: PathBuf,
+    /// Where networks run: auto, cpu or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Address to listen on; 0.0.0.0 opens the server to the network.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) host: IpAddr,
+    /// Port of HTTP; 0 takes a free one.
+    #[arg(short, long, default_value_t = 8501)]
+    pub(crate) port: u16,
+    /// Port of gRPC; 0 takes a free one.
+    #[arg(long, default_value_t = 8500)]
+    pub(crate) grpc_port: u16,
+    /// File with a token that clients must send as `Authorization: Bearer TOKEN`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Folder of photos that the page offers to try.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) samples: Option<PathBuf>,
+    /// Photos that may be under way; beyond, clients are told to come back (503).
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) queue: u32,
+    /// Most photos that go through the network together.
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) max_batch: u16,
+    /// How long a batch waits for photos that are still being decoded.
+    #[arg(long, value_name = "MS", default_value_t = 5)]
+    pub(crate) max_wait_ms: u16,
+    /// A request that takes longer is given up (504); so is one whose body takes longer to arrive (408).
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub(crate) deadline_s: u16,
+    /// Largest body of a request (413).
+    #[arg(long, value_name = "MB", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) max_body_mb: u16,
+    /// How often to look for a newer model.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=3600))]
+    pub(crate) poll_s: u16,
+}
+
+impl Args {
+    pub(crate) fn deadline(&self) -> Duration {
+        Duration::from_secs(self.deadline_s.into())
+    }
+
+    pub(crate) fn max_body(&self) -> usize {
+        usize::from(self.max_body_mb) << 20
+    }
+}

@@ -1,0 +1,174 @@
+//! From the bytes of photos to captions: who is let in, where photos are decoded, how they meet in batches.
+
+mod batch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::time::{Duration, Instant};
+
+use axum::body::Bytes;
+use caption::{Captioned, Photo, SearchSettings};
+use futures_util::future::try_join_all;
+use serde::Serialize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::task::spawn_blocking;
+
+use crate::error::ServeError;
+use crate::metrics::Metrics;
+use crate::models::Served;
+
+pub(crate) use batch::Policy;
+
+/// A photo as it came, and how to search its captions.
+pub(crate) struct Request {
+    pub(crate) bytes: Bytes,
+    pub(crate) settings: SearchSettings,
+}
+
+/// What a photo got, and how long it took.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) captioned: Captioned,
+    pub(crate) timing: Timing,
+}
+
+/// Milliseconds that a photo spent in each phase.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Timing {
+    /// Bytes → pixels, with the wait for a free core.
+    pub(crate) decode: f64,
+    /// Waiting for its batch.
+    pub(crate) queue: f64,
+    /// The CNN, for the whole batch.
+    pub(crate) features: f64,
+    /// The decoder, for all of the batch that have the same settings.
+    pub(crate) search: f64,
+}
+
+/// A decoded photo that waits for its batch. Its client may be gone: then `reply` is closed.
+struct Job {
+    served: Arc<Served>,
+    photo: Photo,
+    settings: SearchSettings,
+    decode: Duration,
+    since: Instant,
+    reply: oneshot::Sender<Result<Answer, ServeError>>,
+    /// Its place among the photos under way, free when the job is gone.
+    _place: Place,
+}
+
+/// One of the places that `--queue` gives.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    metrics: Arc<Metrics>,
+}
+
+impl Place {
+    fn new(permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Place {
+        metrics.queued.inc();
+        Place { _permit: permit, metrics: metrics.clone() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.metrics.queued.dec();
+    }
+}
+
+/// Photos on their way to the queue, for which a batch may wait a moment.
+struct Coming(Arc<AtomicUsize>);
+
+impl Coming {
+    fn new(coming: &Arc<AtomicUsize>) -> Coming {
+        coming.fetch_add(1, Ordering::AcqRel);
+        Coming(coming.clone())
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Lets photos in, decodes them, and hands them to the thread that makes batches.
+pub(crate) struct Engine {
+    places: Arc<Semaphore>,
+    all_places: usize,
+    /// Decoding takes up to a gigabyte a photo: no more at once than there are cores.
+    decoders: Arc<Semaphore>,
+    coming: Arc<AtomicUsize>,
+    queue: Sender<Job>,
+    metrics: Arc<Metrics>,
+}
+
+impl Engine {
+    /// Starts the batch thread, which ends with the engine.
+    pub(crate) fn start(places: usize, policy: Policy, metrics: Arc<Metrics>) -> std::io::Result<Engine> {
+        let (queue, jobs) = channel();
+        let coming = Arc::new(AtomicUsize::new(0));
+        let batches = batch::Batches { jobs, policy, coming: coming.clone(), metrics: metrics.clone() };
+        std::thread::Builder::new().name("batches".to_owned()).spawn(move || batches.run())?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Engine {
+            places: Arc::new(Semaphore::new(places)),
+            all_places: places,
+            decoders: Arc::new(Semaphore::new(cores)),
+            coming,
+            queue,
+            metrics,
+        })
+    }
+
+    /// Captions the photos of one request, which share a version of the model. All of them get in or none does, and one
+    /// that cannot be used fails the request. Dropping the future takes them out of the queue.
+    pub(crate) async fn caption(
+        &self,
+        served: &Arc<Served>,
+        requests: Vec<Request>,
+    ) -> Result<Vec<Answer>, ServeError> {
+        let (count, most) = (requests.len(), self.all_places);
+        if count > most {
+            return Err(ServeError::TooLarge(format!("{count} photos in a request: {most} are allowed")));
+        }
+        let permits = self.places.clone().try_acquire_many_owned(count as u32);
+        let mut permits = permits.map_err(|_| ServeError::Busy)?;
+        let places: Vec<Place> =
+            std::iter::from_fn(|| permits.split(1)).map(|one| Place::new(one, &self.metrics)).collect();
+        // All count as coming at once, so that they find themselves in one batch.
+        let coming: Vec<Coming> = requests.iter().map(|_| Coming::new(&self.coming)).collect();
+        let all = requests.into_iter().zip(places).zip(coming);
+        let all = all.map(|((request, place), coming)| self.one(served, request, place, coming));
+        try_join_all(all).await
+    }
+
+    async fn one(
+        &self,
+        served: &Arc<Served>,
+        request: Request,
+        place: Place,
+        coming: Coming,
+    ) -> Result<Answer, ServeError> {
+        let started = Instant::now();
+        let failed = |error: &dyn std::fmt::Display| ServeError::Internal(error.to_string());
+        let core = self.decoders.clone().acquire_owned().await.map_err(|error| failed(&error))?;
+        let Request { bytes, settings } = request;
+        let with = served.clone();
+        let decoded = spawn_blocking(move || {
+            let _core = core;
+            with.captioner.photo(&bytes)
+        });
+        let photo = decoded.await.map_err(|error| failed(&error))??;
+        let decode = started.elapsed();
+        self.metrics.phase_seconds.with_label_values(&["decode"]).observe(decode.as_secs_f64());
+        let (reply, answer) = oneshot::channel();
+        let (served, since) = (served.clone(), Instant::now());
+        let job = Job { served, photo, settings, decode, since, reply, _place: place };
+        // First, or its own batch would wait for it.
+        drop(coming);
+        self.queue.send(job).map_err(|error| failed(&error))?;
+        answer.await.map_err(|_| ServeError::Internal("the batch of this photo failed".to_owned()))?
+    }
+}

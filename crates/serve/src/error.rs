@@ -1,0 +1,103 @@
+//! Why a request got no caption, and what each protocol calls that.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use caption::ImageError;
+use serde_json::json;
+use tonic::{Code, Status};
+
+/// Why a request got no caption.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    /// The request does not say what it wants in a form that is understood.
+    #[error("{0}")]
+    Malformed(String),
+    /// The token is absent or another.
+    #[error("send the server's token as `Authorization: Bearer TOKEN`")]
+    Unauthorized,
+    /// Another model, version or address.
+    #[error("{0}")]
+    NotFound(String),
+    /// The address is right, the method is not.
+    #[error("this address does not take that method")]
+    Method,
+    /// The body did not arrive in time.
+    #[error("the request took too long to arrive")]
+    SlowBody,
+    /// The body, or what it holds, is larger than allowed.
+    #[error("{0}")]
+    TooLarge(String),
+    /// A body of a kind that holds no photo.
+    #[error("{0}")]
+    MediaType(String),
+    /// The photo cannot be used.
+    #[error("the photo cannot be used: {0}")]
+    Image(#[from] ImageError),
+    /// As many photos are under way as may be.
+    #[error("the server is busy: try again in a second")]
+    Busy,
+    /// No answer in time.
+    #[error("no caption in time: the server is overloaded, or the photo takes too long")]
+    Deadline,
+    /// Not the client's fault; the log has the rest.
+    #[error("the server failed: {0}")]
+    Internal(String),
+}
+
+impl ServeError {
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::Image(ImageError::Empty) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized => StatusCode::UNAUTHORIZED,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::SlowBody => StatusCode::REQUEST_TIMEOUT,
+            Self::TooLarge(_) | Self::Image(ImageError::TooLarge { .. } | ImageError::TooMuchMemory) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
+            Self::MediaType(_) | Self::Image(ImageError::UnknownFormat(_) | ImageError::Unsupported(_)) => {
+                StatusCode::UNSUPPORTED_MEDIA_TYPE
+            }
+            Self::Image(ImageError::Truncated | ImageError::Damaged(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+impl IntoResponse for ServeError {
+    /// `{"error": "…"}`, the shape of TensorFlow Serving, KServe, Open Inference and Hugging Face.
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let mut response = (status, Json(json!({ "error": self.to_string() }))).into_response();
+        let headers = response.headers_mut();
+        match self {
+            Self::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::Unauthorized => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            // The rest of the body is on its way, and nobody will read it.
+            Self::SlowBody | Self::TooLarge(_) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"))
+            }
+            _ => None,
+        };
+        response
+    }
+}
+
+impl From<ServeError> for Status {
+    fn from(error: ServeError) -> Status {
+        let code = match error.status() {
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::NOT_FOUND => Code::NotFound,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => Code::DeadlineExceeded,
+            StatusCode::INTERNAL_SERVER_ERROR => Code::Internal,
+            _ => Code::InvalidArgument,
+        };
+        Status::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,72 @@
+//! Our own API, which says all that is known about a photo; health and metrics.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use caption::Captioned;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::upload::Upload;
+use crate::app::App;
+use crate::engine::{Request, Timing};
+use crate::error::ServeError;
+use crate::settings;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new().route("/caption", post(caption))
+}
+
+pub(super) fn health() -> Router<Arc<App>> {
+    Router::new().route("/healthz", get(healthy)).route("/metrics", get(metrics))
+}
+
+/// What `/caption` says.
+#[derive(Serialize)]
+struct Answered {
+    model: Model,
+    /// The best one, for those who want no more.
+    caption: String,
+    #[serde(flatten)]
+    captioned: Captioned,
+    milliseconds: Timing,
+}
+
+#[derive(Serialize)]
+struct Model {
+    name: String,
+    version: u64,
+}
+
+async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json<Answered>, ServeError> {
+    let top_k = upload.take::<usize>("top_k")?;
+    let attention = upload.take::<bool>("attention")?.unwrap_or(true);
+    if top_k == Some(0) {
+        return Err(ServeError::Malformed("top_k must be at least 1".to_owned()));
+    }
+    let settings = settings::search(upload.settings)?;
+    let served = app.models.served();
+    let mut answers = app.caption(&served, vec![Request { bytes: upload.photo, settings }]).await?;
+    let answer = answers.swap_remove(0);
+    let mut captioned = answer.captioned;
+    captioned.captions.truncate(top_k.unwrap_or(usize::MAX));
+    if !attention {
+        let words = captioned.captions.iter_mut().flat_map(|caption| &mut caption.words);
+        words.for_each(|word| word.attention = None);
+    }
+    let model = Model { name: app.models.name().to_owned(), version: served.version };
+    let caption = captioned.best().caption.clone();
+    Ok(Json(Answered { model, caption, captioned, milliseconds: answer.timing }))
+}
+
+async fn healthy(State(app): State<Arc<App>>) -> Json<Value> {
+    Json(
+        json!({ "status": "ok", "model": { "name": app.models.name(), "version": app.models.served().version } }),
+    )
+}
+
+async fn metrics(State(app): State<Arc<App>>) -> Result<String, ServeError> {
+    app.metrics.text()
+}

@@ -1,0 +1,74 @@
+//! Protocols of one photo a request: form uploads as Flask apps take them, Hugging Face image-to-text, TorchServe.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use caption::Caption;
+use serde_json::{Value, json};
+
+use super::upload::Upload;
+use crate::app::App;
+use crate::engine::Request;
+use crate::error::ServeError;
+use crate::models::Served;
+use crate::settings;
+
+pub(super) fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/predict", post(predict))
+        .route("/", post(generate))
+        .route("/models/{*model}", post(generate_by))
+        .route("/predictions/{model}", post(predictions))
+        .route("/predictions/{model}/{version}", post(predictions_of_version))
+        .route("/ping", get(async || Json(json!({ "status": "Healthy" }))))
+}
+
+async fn best(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Caption, ServeError> {
+    let settings = settings::search(upload.settings)?;
+    let mut answers = app.caption(served, vec![Request { bytes: upload.photo, settings }]).await?;
+    Ok(answers.swap_remove(0).captioned.captions.swap_remove(0))
+}
+
+fn plain(caption: &Caption) -> Json<Value> {
+    Json(json!({ "caption": caption.caption, "log_probability": caption.log_probability }))
+}
+
+async fn predict(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
+    Ok(plain(&best(&app, &app.models.served(), upload).await?))
+}
+
+async fn generate(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
+    let caption = best(&app, &app.models.served(), upload).await?;
+    Ok(Json(json!([{ "generated_text": caption.caption }])))
+}
+
+/// Names of models have a slash there: `organisation/model`.
+async fn generate_by(
+    Path(model): Path<String>,
+    state: State<Arc<App>>,
+    upload: Upload,
+) -> Result<Json<Value>, ServeError> {
+    state.models.find(&model, None)?;
+    generate(state, upload).await
+}
+
+async fn predictions(
+    Path(model): Path<String>,
+    State(app): State<Arc<App>>,
+    upload: Upload,
+) -> Result<Json<Value>, ServeError> {
+    Ok(plain(&best(&app, &app.models.find(&model, None)?, upload).await?))
+}
+
+/// TorchServe's versions are written `1.0`.
+async fn predictions_of_version(
+    Path((model, version)): Path<(String, String)>,
+    State(app): State<Arc<App>>,
+    upload: Upload,
+) -> Result<Json<Value>, ServeError> {
+    let number = version.strip_suffix(".0").unwrap_or(&version).parse();
+    let number = number.map_err(|_| ServeError::NotFound(format!("{version} is no version of a model")))?;
+    Ok(plain(&best(&app, &app.models.find(&model, Some(number))?, upload).await?))
+}

@@ -1,0 +1,83 @@
+//! What the server counts, for Prometheus.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
+
+use crate::error::ServeError;
+
+/// Seconds: 1 ms to 30 s.
+const SECONDS: [f64; 14] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+const PHOTOS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
+
+/// All that is counted.
+pub(crate) struct Metrics {
+    registry: Registry,
+    /// Requests by `route` and `status`.
+    pub(crate) requests: IntCounterVec,
+    /// Time from the head of a request to its answer, by `route`.
+    pub(crate) request_seconds: HistogramVec,
+    /// Time of a `phase`: decode, queue, features, search.
+    pub(crate) phase_seconds: HistogramVec,
+    /// Photos a batch.
+    pub(crate) batch_photos: Histogram,
+    /// Photos under way.
+    pub(crate) queued: IntGauge,
+    /// Photos whose clients left before their batch began.
+    pub(crate) abandoned: IntCounter,
+    /// The version that is served.
+    pub(crate) version: IntGauge,
+    /// Loads of a model by `result`: ok, failed.
+    pub(crate) loads: IntCounterVec,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Result<Metrics, prometheus::Error> {
+        let seconds = |name: &str, help: &str, label: &str| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), &[label])
+        };
+        let metrics = Metrics {
+            registry: Registry::new(),
+            requests: IntCounterVec::new(
+                Opts::new("serve_requests_total", "Requests answered"),
+                &["route", "status"],
+            )?,
+            request_seconds: seconds(
+                "serve_request_seconds",
+                "From a request's head to its answer",
+                "route",
+            )?,
+            phase_seconds: seconds("serve_phase_seconds", "A photo's time in each phase", "phase")?,
+            batch_photos: Histogram::with_opts(
+                HistogramOpts::new("serve_batch_photos", "Photos a batch").buckets(PHOTOS.to_vec()),
+            )?,
+            queued: IntGauge::new("serve_queued_photos", "Photos under way")?,
+            abandoned: IntCounter::new(
+                "serve_abandoned_photos_total",
+                "Photos whose clients left while they waited",
+            )?,
+            version: IntGauge::new("serve_model_version", "Version of the model that is served")?,
+            loads: IntCounterVec::new(
+                Opts::new("serve_model_loads_total", "Loads of a model by result"),
+                &["result"],
+            )?,
+        };
+        let registry = &metrics.registry;
+        registry.register(Box::new(metrics.requests.clone()))?;
+        registry.register(Box::new(metrics.request_seconds.clone()))?;
+        registry.register(Box::new(metrics.phase_seconds.clone()))?;
+        registry.register(Box::new(metrics.batch_photos.clone()))?;
+        registry.register(Box::new(metrics.queued.clone()))?;
+        registry.register(Box::new(metrics.abandoned.clone()))?;
+        registry.register(Box::new(metrics.version.clone()))?;
+        registry.register(Box::new(metrics.loads.clone()))?;
+        Ok(metrics)
+    }
+
+    /// The text format of Prometheus.
+    pub(crate) fn text(&self) -> Result<String, ServeError> {
+        let text = TextEncoder::new().encode_to_string(&self.registry.gather());
+        text.map_err(|error| ServeError::Internal(error.to_string()))
+    }
+}

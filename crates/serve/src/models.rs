@@ -1,0 +1,172 @@
+//! Which version of the model is served, and how a newer one takes its place.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use caption::{CaptionError, Captioner, Options};
+
+use crate::error::ServeError;
+use crate::metrics::Metrics;
+
+const FILE: &str = "model.safetensors";
+const RUNS: &str = "data/runs";
+
+/// A loaded version. Requests hold on to the one that they began with.
+pub(crate) struct Served {
+    pub(crate) version: u64,
+    pub(crate) captioner: Captioner,
+}
+
+/// Where models come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// One file, which may be replaced.
+    File(PathBuf),
+    /// `<folder>/<version>/model.safetensors`.
+    Versions(PathBuf),
+    /// The newest training.
+    Newest,
+}
+
+/// A file as it was found: when any of this changes, it is another model.
+#[derive(Clone, Debug, PartialEq)]
+struct Found {
+    path: PathBuf,
+    /// Said by its folder.
+    version: Option<u64>,
+    modified: SystemTime,
+    bytes: u64,
+}
+
+/// No model to serve.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ModelError {
+    #[error("{}: {source}", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{} holds no version: expected folders named by numbers with a {FILE} each", .0.display())]
+    NoVersion(PathBuf),
+    #[error(transparent)]
+    Caption(#[from] CaptionError),
+}
+
+/// The served version, and the watch for a newer one.
+pub(crate) struct Models {
+    name: String,
+    source: Source,
+    options: Options,
+    served: RwLock<Arc<Served>>,
+    /// What was looked at last, loaded or not: a broken file is not tried again until it changes.
+    seen: Mutex<Found>,
+}
+
+impl Source {
+    pub(crate) fn of(path: Option<&Path>) -> Source {
+        match path {
+            None => Source::Newest,
+            Some(path) if path.is_dir() && !path.join(FILE).is_file() => Source::Versions(path.to_owned()),
+            Some(path) if path.is_dir() => Source::File(path.join(FILE)),
+            Some(path) => Source::File(path.to_owned()),
+        }
+    }
+
+    fn find(&self) -> Result<Found, ModelError> {
+        match self {
+            Source::File(path) => found(path.clone(), None),
+            Source::Newest => found(caption::newest_model(Path::new(RUNS))?, None),
+            Source::Versions(folder) => {
+                let read = |source| ModelError::Read { path: folder.clone(), source };
+                let entries = std::fs::read_dir(folder).map_err(read)?.flatten();
+                let versions = entries.filter_map(|entry| {
+                    let version: u64 = entry.file_name().to_str()?.parse().ok()?;
+                    let path = entry.path().join(FILE);
+                    path.is_file().then_some((version, path))
+                });
+                let newest = versions.max().ok_or_else(|| ModelError::NoVersion(folder.clone()))?;
+                found(newest.1, Some(newest.0))
+            }
+        }
+    }
+}
+
+fn found(path: PathBuf, version: Option<u64>) -> Result<Found, ModelError> {
+    let read = |source| ModelError::Read { path: path.clone(), source };
+    let metadata = std::fs::metadata(&path).map_err(read)?;
+    let modified = metadata.modified().map_err(read)?;
+    Ok(Found { version, modified, bytes: metadata.len(), path })
+}
+
+impl Models {
+    /// Loads the model that is there now.
+    pub(crate) fn open(name: String, source: Source, options: Options) -> Result<Models, ModelError> {
+        let found = source.find()?;
+        let captioner = Captioner::open(&found.path, &options)?;
+        let version = found.version.unwrap_or(1);
+        tracing::info!(model = %found.path.display(), version, "model loaded");
+        let served = RwLock::new(Arc::new(Served { version, captioner }));
+        Ok(Models { name, source, options, served, seen: Mutex::new(found) })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn served(&self) -> Arc<Served> {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The version that a client asks for.
+    pub(crate) fn find(&self, name: &str, version: Option<u64>) -> Result<Arc<Served>, ServeError> {
+        let served = self.served();
+        if name != self.name {
+            let ours = &self.name;
+            return Err(ServeError::NotFound(format!(
+                "there is no model {name:?} here: its name is {ours:?}"
+            )));
+        }
+        match version {
+            Some(version) if version != served.version => {
+                let ours = served.version;
+                Err(ServeError::NotFound(format!("version {version} of {name} is not served: {ours} is")))
+            }
+            _ => Ok(served),
+        }
+    }
+
+    /// Looks for a newer model now and then, for as long as the process lives.
+    pub(crate) fn watch(&self, every: Duration, metrics: &Metrics) {
+        loop {
+            std::thread::sleep(every);
+            match self.reload() {
+                Ok(None) => {}
+                Ok(Some(version)) => {
+                    metrics.version.set(version as i64);
+                    metrics.loads.with_label_values(&["ok"]).inc();
+                }
+                Err(error) => {
+                    metrics.loads.with_label_values(&["failed"]).inc();
+                    let version = self.served().version;
+                    tracing::error!(%error, version, "cannot load the newer model; the old one stays");
+                }
+            }
+        }
+    }
+
+    /// Loads what is there if it is not what was seen last, and serves it from the next request on. Requests under way
+    /// keep theirs.
+    fn reload(&self) -> Result<Option<u64>, ModelError> {
+        // Between two versions there may be none for a moment.
+        let Ok(found) = self.source.find() else { return Ok(None) };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if *seen == found {
+            return Ok(None);
+        }
+        *seen = found.clone();
+        let version = found.version.unwrap_or_else(|| self.served().version + 1);
+        let captioner = Captioner::open(&found.path, &self.options)?;
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Served { version, captioner });
+        tracing::info!(model = %found.path.display(), version, "newer model loaded");
+        Ok(Some(version))
+    }
+}

@@ -1,0 +1,16 @@
+//! The messages of TensorFlow Serving, generated from `proto/`.
+#![allow(missing_docs, clippy::doc_markdown, clippy::large_enum_variant, reason = "generated")]
+
+pub mod google {
+    pub mod protobuf {
+        tonic::include_proto!("google.protobuf");
+    }
+}
+
+pub mod tensorflow {
+    tonic::include_proto!("tensorflow");
+
+    pub mod serving {
+        tonic::include_proto!("tensorflow.serving");
+    }
+}

@@ -1,0 +1,79 @@
+//! The settings of a search, as requests give them.
+
+use caption::SearchSettings;
+use serde_json::{Map, Value};
+
+use crate::error::ServeError;
+
+/// A search takes time and memory by the product of these, so strangers do not choose them freely.
+const MAX_BEAMS: usize = 32;
+const MAX_WORDS: usize = 100;
+
+/// Settings by name, over the defaults. Names and values are checked before anything waits for them.
+pub(crate) fn search(settings: Map<String, Value>) -> Result<SearchSettings, ServeError> {
+    let defaults = serde_json::to_value(SearchSettings::default());
+    let Ok(Value::Object(mut all)) = defaults else {
+        return Err(ServeError::Internal("the settings have no defaults".to_owned()));
+    };
+    for (name, value) in settings {
+        if !all.contains_key(&name) {
+            let known: Vec<&str> = all.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            return Err(ServeError::Malformed(format!("there is no setting {name}: there are {known}")));
+        }
+        let checked = Map::from_iter([(name.clone(), value.clone())]);
+        serde_json::from_value::<SearchSettings>(Value::Object(checked))
+            .map_err(|error| ServeError::Malformed(format!("{name}: {error}")))?;
+        all.insert(name, value);
+    }
+    let settings: SearchSettings = serde_json::from_value(Value::Object(all))
+        .map_err(|error| ServeError::Malformed(error.to_string()))?;
+    let too_many =
+        [("beam_size", settings.beam_size, MAX_BEAMS), ("max_length", settings.max_length, MAX_WORDS)];
+    if let Some((name, value, most)) = too_many.into_iter().find(|(_, value, most)| value > most) {
+        return Err(ServeError::Malformed(format!("{name} is {value}: the server allows {most}")));
+    }
+    match settings.problem() {
+        Some((name, reason)) => Err(ServeError::Malformed(format!("{name} {reason}"))),
+        None => Ok(settings),
+    }
+}
+
+/// The value of a setting where everything is text, as in a query.
+pub(crate) fn value_of(text: &str) -> Value {
+    text.parse().unwrap_or_else(|_| Value::String(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn of(settings: Value) -> Result<SearchSettings, String> {
+        search(settings.as_object().unwrap().clone()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_lie_over_the_defaults() {
+        assert_eq!(of(json!({})).unwrap(), SearchSettings::default());
+        let five = SearchSettings { beam_size: 5, ..Default::default() };
+        assert_eq!(of(json!({ "beam_size": 5 })).unwrap(), five);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        for (settings, complaint) in [
+            (json!({ "beams": 5 }), "there is no setting beams: there are beam_size"),
+            (json!({ "beam_size": "many" }), "beam_size: invalid type"),
+            (json!({ "beam_size": -1 }), "beam_size: invalid value"),
+            (json!({ "beam_size": 0 }), "beam_size must be at least 1"),
+            (json!({ "beam_size": 1000 }), "beam_size is 1000: the server allows 32"),
+            (json!({ "max_length": 1_000_000 }), "max_length is 1000000"),
+            (json!({ "length_penalty": null }), "length_penalty: invalid type"),
+        ] {
+            let error = of(settings).unwrap_err();
+            assert!(error.contains(complaint), "{error}");
+        }
+    }
+}

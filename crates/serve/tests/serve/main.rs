@@ -1,0 +1,9 @@
+//! The program, started as a user starts it, and spoken to as clients speak.
+
+mod browser; // chromium, driven by its own protocol
+mod grpc; // TensorFlow Serving's gRPC, in Rust and with the client of its users
+mod hostile; // what strangers send
+mod page; // the page in a real browser
+mod protocols; // every way to a caption, and what each says when there is none
+mod reload; // a newer model, and the end
+mod server; // a running server with a small model

@@ -1,0 +1,81 @@
+//! A newer model takes over without a lost request; a signal ends the server when all are answered.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use pipeline_tests::Workspace;
+use serde_json::json;
+
+use crate::server::{Server, photo, write_model};
+
+#[test]
+fn a_newer_version_takes_over_without_a_lost_request() {
+    let folder = Workspace::new("").with_weights("resnet18");
+    write_model(&folder, "models/1/model.safetensors", 1);
+    // A folder without a model is no version yet.
+    std::fs::create_dir_all(folder.path("models/9")).unwrap();
+    let server = Server::start_in(folder, "models", &[]);
+    let (before, after) = replaced(&server);
+    assert_ne!(before, after, "the two models should differ");
+    assert_eq!(server.get("/v1/models/caption").json()["model_version_status"][0]["version"], "2");
+    assert_eq!(server.get("/v1/models/caption/versions/1").status, 404);
+
+    // What cannot be loaded changes nothing.
+    std::fs::write(server.folder.path("models/9/model.safetensors"), "not a model").unwrap();
+    server.wait_for("the old one stays");
+    assert_eq!(server.caption(&photo(1)), after);
+    assert_eq!(server.metric("serve_model_version"), 2.0);
+    assert_eq!(server.metric("serve_model_loads_total{result=\"failed\"}"), 1.0);
+}
+
+/// Puts version 2 there while clients never pause; returns a photo's caption before and after.
+fn replaced(server: &Server) -> (String, String) {
+    let new = write_model(&server.folder, "new/model.safetensors", 2);
+    let before = server.caption(&photo(1));
+    let stop = AtomicBool::new(false);
+    let client = || {
+        let mut seen = vec![server.caption(&photo(1))];
+        while !stop.load(Ordering::Relaxed) {
+            seen.push(server.caption(&photo(1)));
+            seen.dedup();
+        }
+        seen
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..3).map(|_| scope.spawn(client)).collect();
+        std::fs::create_dir(server.folder.path("models/2")).unwrap();
+        std::fs::rename(new, server.folder.path("models/2/model.safetensors")).unwrap();
+        server.wait_for("newer model loaded");
+        let after = server.caption(&photo(1));
+        stop.store(true, Ordering::Relaxed);
+        for client in clients {
+            let seen = client.join().unwrap();
+            // Old, then new, and never back.
+            assert!([vec![before.clone()], vec![before.clone(), after.clone()]].contains(&seen), "{seen:?}");
+        }
+        (before, after)
+    })
+}
+
+#[test]
+fn a_signal_lets_requests_end() {
+    let mut server = Server::start(&[]);
+    let b64 = json!({ "b64": STANDARD.encode(photo(2)) });
+    let many = json!({ "instances": vec![b64; 48] });
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| server.post_json("/v1/models/caption:predict", &many));
+        while server.metric("serve_queued_photos") < 1.0 {
+            assert!(!client.is_finished(), "it was faster than the signal");
+        }
+        let signalled = Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status();
+        assert!(signalled.unwrap().success());
+        server.wait_for("draining");
+        let answer = client.join().unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(answer.json()["predictions"].as_array().unwrap().len(), 48);
+    });
+    assert!(server.child.wait().unwrap().success());
+    assert!(std::net::TcpStream::connect(server.http.strip_prefix("http://").unwrap()).is_err());
+}

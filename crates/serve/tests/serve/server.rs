@@ -1,0 +1,200 @@
+//! A running server with a small model of random weights, and photos that it captions differently.
+
+use std::io::{BufRead, BufReader, Cursor};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use artifacts::features::FeatureSpec;
+use artifacts::vocabulary::Vocabulary;
+use image::{ImageFormat, Rgb, RgbImage};
+use model::backbone::BackboneSpec;
+use model::checkpoint::{self, Header};
+use model::decoder::{DecoderConfig, SoftAttentionConfig};
+use model::weights;
+use pipeline_tests::Workspace;
+use serde_json::Value;
+use tch::nn::VarStore;
+use tch::{Device, Kind, Tensor};
+
+/// The generator of random weights belongs to the process.
+static ONE_MODEL_AT_A_TIME: Mutex<()> = Mutex::new(());
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A server that ends with its test.
+pub(crate) struct Server {
+    pub(crate) child: Child,
+    pub(crate) http: String,
+    pub(crate) grpc: String,
+    pub(crate) folder: Workspace,
+    /// Lines of the log after that which says where it listens.
+    pub(crate) log: Mutex<Receiver<String>>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An answer: status, headers, body.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
+    }
+}
+
+impl Server {
+    /// With a model file of one version.
+    pub(crate) fn start(arguments: &[&str]) -> Server {
+        let folder = Workspace::new("").with_weights("resnet18");
+        write_model(&folder, "model.safetensors", 1);
+        Server::start_in(folder, "model.safetensors", arguments)
+    }
+
+    /// With what lies in a folder.
+    pub(crate) fn start_in(folder: Workspace, model: &str, arguments: &[&str]) -> Server {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_serve"))
+            .args(["--port", "0", "--grpc-port", "0", "--poll-s", "1", "--device", "cpu", "--model"])
+            .arg(folder.path(model))
+            .arg("--weights")
+            .arg(folder.path("weights"))
+            .args(arguments)
+            .env("RAYON_NUM_THREADS", "2")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let (mut before, mut found) = (String::new(), None);
+        for line in lines.by_ref() {
+            let event: Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["message"] == "listening" {
+                found = Some(event);
+                break;
+            }
+            before += &line;
+        }
+        let event = found.unwrap_or_else(|| panic!("it did not start: {before}"));
+        let (sender, log) = channel();
+        std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
+        let address = |kind: &str| format!("http://{}", event[kind].as_str().unwrap());
+        Server { child, http: address("http"), grpc: address("grpc"), folder, log: Mutex::new(log) }
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        answer(agent().get(format!("{}{path}", self.http)).call())
+    }
+
+    pub(crate) fn post(&self, path: &str, kind: &str, body: &[u8]) -> Answer {
+        self.post_with(path, &[("content-type", kind)], body)
+    }
+
+    pub(crate) fn post_with(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let request = agent().post(format!("{}{path}", self.http));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        answer(request.send(body))
+    }
+
+    pub(crate) fn post_json(&self, path: &str, json: &Value) -> Answer {
+        self.post(path, "application/json", json.to_string().as_bytes())
+    }
+
+    /// A form with one file.
+    pub(crate) fn post_form(&self, path: &str, field: &str, file: &[u8]) -> Answer {
+        let head =
+            format!("--edge\r\ncontent-disposition: form-data; name=\"{field}\"; filename=\"a.png\"\r\n\r\n");
+        let body = [head.as_bytes(), file, b"\r\n--edge--\r\n"].concat();
+        self.post(path, "multipart/form-data; boundary=edge", &body)
+    }
+
+    /// The caption of a photo, by the plainest way.
+    pub(crate) fn caption(&self, photo: &[u8]) -> String {
+        let answer = self.post("/caption", "image/png", photo);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        answer.json()["caption"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for a line of the log.
+    pub(crate) fn wait_for(&self, message: &str) {
+        let log = self.log.lock().unwrap();
+        while !log.recv_timeout(PATIENCE).unwrap().contains(message) {}
+    }
+
+    /// A line of `/metrics`.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let metrics = self.get("/metrics").body;
+        let line = metrics.lines().find(|line| line.starts_with(name) && !line.starts_with('#'));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0.0)
+    }
+}
+
+fn agent() -> ureq::Agent {
+    let config = ureq::Agent::config_builder().http_status_as_error(false);
+    config.timeout_global(Some(PATIENCE)).build().into()
+}
+
+fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = result.unwrap();
+    let body = response.body_mut().read_to_string().unwrap();
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+}
+
+/// Photos of this many kinds are captioned differently (a test says so).
+pub(crate) fn photo(number: u8) -> Vec<u8> {
+    let pixel = |x: u32, y: u32| match number {
+        0 => Rgb([200, 30, 40]),
+        1 => Rgb([if x / 8 % 2 == 0 { 255 } else { 0 }, (y % 256) as u8, 90]),
+        _ => Rgb([(x * 7 % 256) as u8, (y * 3 % 256) as u8, ((x ^ y) % 256) as u8]),
+    };
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::from_fn(300, 260, pixel).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A decoder of random weights, large enough to make a difference.
+pub(crate) fn write_model(folder: &Workspace, path: &str, seed: i64) -> PathBuf {
+    let path = folder.path(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let backbone = BackboneSpec::named("resnet18").unwrap();
+    let weights_sha256 = weights::sha256_file(&folder.path("weights/resnet18.safetensors")).unwrap();
+    let features = FeatureSpec {
+        backbone: backbone.name.to_owned(),
+        view: Default::default(),
+        weights_sha256,
+        transform: serde_json::to_value(&backbone.transform).unwrap(),
+        grid: [7, 7],
+        channels: backbone.channels as usize,
+    };
+    let words = ["a", "bird", "cat", "dog", "fish", "house", "red", "runs", "sees", "the", "tree", "two"];
+    let header = Header {
+        decoder: DecoderConfig::SoftAttention(SoftAttentionConfig {
+            embedding_size: 16,
+            feature_size: 16,
+            hidden_size: 16,
+            attention_size: 8,
+            ..Default::default()
+        }),
+        vocabulary: Vocabulary::new(words.map(str::to_owned)).unwrap(),
+        features: vec![features],
+        provenance: serde_json::json!({ "seed": seed }),
+    };
+    let _alone = ONE_MODEL_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    tch::manual_seed(seed);
+    let store = VarStore::new(Device::Cpu);
+    let _decoder = header.decoder.build(&store.root(), header.dimensions());
+    for (_, mut variable) in store.variables() {
+        let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu));
+        tch::no_grad(|| variable.copy_(&random));
+    }
+    checkpoint::save(&path, &header, &store).unwrap();
+    path
+}
