@@ -54,6 +54,12 @@ ablation config="configs/demo.toml" *args: build
 caption *args: build
     @{{bin}}/caption "$@"
 
+# Captions over HTTP and gRPC, and a page to try it: just serve --model models/caption (docs/serve.md)
+[group('use it')]
+[positional-arguments]
+serve *args: build
+    @exec {{bin}}/serve "$@"
+
 # What a run has made so far
 [group('look')]
 status config="configs/demo.toml" *args: build

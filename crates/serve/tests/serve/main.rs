@@ -3,6 +3,7 @@
 mod browser; // chromium, driven by its own protocol
 mod grpc; // TensorFlow Serving's gRPC, in Rust and with the client of its users
 mod hostile; // what strangers send
+mod manual; // the commands of docs/serve.md and docs/clients.md, and the Flask example
 mod page; // the page in a real browser
 mod protocols; // every way to a caption, and what each says when there is none
 mod reload; // a newer model, and the end
