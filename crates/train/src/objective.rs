@@ -89,11 +89,10 @@ impl<'a> SelfCritical<'a> {
 }
 
 impl Objective for SelfCritical<'_> {
-    /// Samples are drawn without dropout, as captions are; the gradient is taken with it, because thousands of images are
-    /// few.
+    /// Without dropout: the samples are drawn from the very distribution that the gradient is of.
     fn loss(&self, decoder: &dyn Decoder, batch: &Batch, _done: f64, seed: u64) -> anyhow::Result<Loss> {
         let started = Instant::now();
-        let memory = tch::no_grad(|| decoder.encode(&batch.grid, false));
+        let memory = decoder.encode(&batch.grid, false);
         let settings = SampleSettings { max_length: self.settings.max_length, ..SampleSettings::default() };
         let samples = sample(decoder, &memory, &settings, self.settings.samples, seed)?;
         let drawn: Vec<Vec<(&[u32], bool)>> = samples
@@ -109,8 +108,7 @@ impl Objective for SelfCritical<'_> {
         let captions = Captions::new(&with_ends, batch.grid.device());
         let advantages: Vec<f32> = rewards.iter().flat_map(|rewards| advantages(rewards)).collect();
         let advantages = Tensor::from_slice(&advantages).to_device(batch.grid.device());
-        let memory = decoder.encode(&batch.grid, true);
-        let forced = decoder.forward(&memory, &captions.input, true);
+        let forced = decoder.forward(&memory, &captions.input, false);
         let loss = policy_gradient(&forced.logits, &captions.target, &captions.mask, &advantages);
         let count = rewards.iter().flatten().count().max(1);
         let mean = f64::from(rewards.iter().flatten().sum::<f32>()) / count as f64;
