@@ -5,6 +5,7 @@ use std::path::Path;
 
 use artifacts::Split;
 use artifacts::cli::{Outcome, Stage};
+use artifacts::config::Config;
 use artifacts::results::CaptionResult;
 use dataset::Dataset;
 use evaluate::Evaluate;
@@ -137,4 +138,22 @@ fn equal_seeds_give_equal_bytes_and_other_seeds_other_weights() {
     let first = model(&[]);
     assert!(first == model(&[]), "the same seed gave another checkpoint");
     assert!(first != model(&["run.seed=2"]));
+}
+
+#[test]
+fn every_stage_understands_every_config() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../configs");
+    let mut configs = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let config = Config::load(&path, &[]).unwrap();
+        config.section::<<Dataset as Stage>::Settings>(Dataset::NAME).unwrap();
+        config.section::<<Preprocess as Stage>::Settings>(Preprocess::NAME).unwrap();
+        config.section::<<Text as Stage>::Settings>(Text::NAME).unwrap();
+        config.section::<<Train as Stage>::Settings>(Train::NAME).unwrap();
+        config.section::<<Evaluate as Stage>::Settings>(Evaluate::NAME).unwrap();
+        config.feature_sets().unwrap();
+        configs += 1;
+    }
+    assert!(configs > 3);
 }

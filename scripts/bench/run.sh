@@ -16,6 +16,8 @@ case "$what" in
         "$python" scripts/bench/reader.py "$@" ;;
     train) # CONFIG: training steps against a straightforward PyTorch loop
         "$python" scripts/bench/train.py "$@" ;;
+    serve) # MODEL PHOTOS [--soak 10000]: the server against Flask with PyTorch, and among attacks
+        "$python" scripts/bench/serve.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p model --bench backbones -- "$@" ;;
     metrics) # [--images N] [--captions FILE]: the native metrics against pycocoevalcap, which needs Java

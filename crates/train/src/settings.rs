@@ -76,7 +76,7 @@ pub struct SelfCriticalSettings {
 
 impl Default for SelfCriticalSettings {
     fn default() -> Self {
-        SelfCriticalSettings { epochs: 0, learning_rate: 5e-5, batch_images: 16, samples: 5, max_length: 20 }
+        SelfCriticalSettings { epochs: 0, learning_rate: 1e-5, batch_images: 16, samples: 5, max_length: 20 }
     }
 }
 
