@@ -47,7 +47,13 @@ pub(crate) enum ModelError {
     #[error("{} holds no version: expected folders named by numbers with a {FILE} each", .0.display())]
     NoVersion(PathBuf),
     #[error(transparent)]
-    Caption(#[from] CaptionError),
+    Caption(Box<CaptionError>),
+}
+
+impl From<CaptionError> for ModelError {
+    fn from(error: CaptionError) -> ModelError {
+        ModelError::Caption(Box::new(error))
+    }
 }
 
 /// The served version, and the watch for a newer one.

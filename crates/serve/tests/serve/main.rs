@@ -1,4 +1,10 @@
 //! The program, started as a user starts it, and spoken to as clients speak.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "what goes wrong here fails a test"
+)]
 
 mod browser; // chromium, driven by its own protocol
 mod grpc; // TensorFlow Serving's gRPC, in Rust and with the client of its users

@@ -152,7 +152,7 @@ fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answ
 pub(crate) fn photo(number: u8) -> Vec<u8> {
     let pixel = |x: u32, y: u32| match number {
         0 => Rgb([200, 30, 40]),
-        1 => Rgb([if x / 8 % 2 == 0 { 255 } else { 0 }, (y % 256) as u8, 90]),
+        1 => Rgb([if (x / 8).is_multiple_of(2) { 255 } else { 0 }, (y % 256) as u8, 90]),
         _ => Rgb([(x * 7 % 256) as u8, (y * 3 % 256) as u8, ((x ^ y) % 256) as u8]),
     };
     let mut bytes = Cursor::new(Vec::new());
