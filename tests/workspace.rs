@@ -4,14 +4,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use artifacts::RunFolder;
 use artifacts::cli::{Context, Outcome, Stage, StageArgs};
 use model::weights;
 use tch::{Device, Kind, Tensor};
 
-static ONE_STAGE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// libtorch's random generator belongs to the process: whoever seeds it, or runs a stage, is alone in it.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A config, its weights and its artifacts.
 pub struct Workspace {
@@ -36,6 +40,7 @@ impl Workspace {
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/fixtures");
         let fixture = weights::read(&fixtures.join(format!("{backbone}.safetensors"))).unwrap();
         let shapes: BTreeMap<String, Vec<i64>> = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
+        let _alone = alone();
         tch::manual_seed(1);
         let tensor = |name: &str, shape: &[i64]| {
             let options = (Kind::Float, Device::Cpu);
@@ -83,8 +88,7 @@ impl Workspace {
         };
         let context = Context::load(&args)?;
         let settings = context.config.section(S::NAME)?;
-        // libtorch's random generator belongs to the process, and a stage expects to be alone in one.
-        let _alone = ONE_STAGE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+        let _alone = alone();
         S::run(&settings, &context)
     }
 }

@@ -300,6 +300,7 @@ fn step_seed(seed: u64, step: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::{Mutex, PoisonError};
 
     use artifacts::Split;
     use artifacts::captions::CaptionRow;
@@ -311,6 +312,8 @@ mod tests {
 
     use super::*;
     use crate::settings::SelfCriticalSettings;
+
+    static ALONE: Mutex<()> = Mutex::new(());
 
     fn spec() -> FeatureSpec {
         FeatureSpec {
@@ -387,6 +390,8 @@ mod tests {
             ..Settings::default()
         };
         let vocabulary = Vocabulary::new(["one", "two", "three"].map(str::to_owned)).unwrap();
+        // Other tests draw from libtorch's generator too, which belongs to the process.
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         tch::manual_seed(1);
         let store = VarStore::new(Device::Cpu);
         let header = Header {

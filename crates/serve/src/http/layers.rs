@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use hyper::body::Frame;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::App;
@@ -18,6 +19,8 @@ use crate::error::ServeError;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken from a client, so that it cannot fill the log.
 const MAX_ID: usize = 64;
+/// How long the rest of a body that is too large is read and thrown away.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Gives the request an id, or keeps the client's, and sends it back.
 pub(super) async fn request_id(mut request: Request, next: Next) -> Response {
@@ -76,16 +79,20 @@ pub(super) async fn read_body(
     request: Request,
     next: Next,
 ) -> Result<Response, ServeError> {
-    let (parts, body) = request.into_parts();
-    let reading = read(body, app.max_body, &memory);
-    let (body, _held) =
-        tokio::time::timeout(app.deadline, reading).await.map_err(|_| ServeError::SlowBody)??;
+    let (parts, mut body) = request.into_parts();
+    let reading = read(&mut body, app.max_body, &memory);
+    let read = tokio::time::timeout(app.deadline, reading).await.map_err(|_| ServeError::SlowBody)?;
+    if let Err(ServeError::TooLarge(_)) = read {
+        // Many clients listen only when they have sent all, and find the connection closed instead of the answer.
+        let _ = tokio::time::timeout(LINGER, async { while next_frame(&mut body).await.is_some() {} }).await;
+    }
+    let (body, _held) = read?;
     Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
 }
 
 /// The bytes of a body, with a permit for as many.
 async fn read(
-    mut body: Body,
+    body: &mut Body,
     most: usize,
     memory: &Arc<Semaphore>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ServeError> {
@@ -95,9 +102,7 @@ async fn read(
         return Err(too_large());
     }
     let (mut bytes, mut held): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
-    while let Some(frame) =
-        std::future::poll_fn(|context| std::pin::Pin::new(&mut body).poll_frame(context)).await
-    {
+    while let Some(frame) = next_frame(body).await {
         let frame = frame.map_err(|error| ServeError::Malformed(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > most {
@@ -111,4 +116,8 @@ async fn read(
         bytes.extend_from_slice(&data);
     }
     Ok((bytes.into(), held))
+}
+
+async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, axum::Error>> {
+    std::future::poll_fn(|context| std::pin::Pin::new(&mut *body).poll_frame(context)).await
 }

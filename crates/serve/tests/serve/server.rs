@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use artifacts::features::FeatureSpec;
@@ -19,8 +19,6 @@ use serde_json::Value;
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-/// The generator of random weights belongs to the process.
-static ONE_MODEL_AT_A_TIME: Mutex<()> = Mutex::new(());
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server that ends with its test.
@@ -187,7 +185,7 @@ pub(crate) fn write_model(folder: &Workspace, path: &str, seed: i64) -> PathBuf 
         features: vec![features],
         provenance: serde_json::json!({ "seed": seed }),
     };
-    let _alone = ONE_MODEL_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = pipeline_tests::alone();
     tch::manual_seed(seed);
     let store = VarStore::new(Device::Cpu);
     let _decoder = header.decoder.build(&store.root(), header.dimensions());
