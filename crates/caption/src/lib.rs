@@ -1,6 +1,6 @@
 //! A checkpoint and some bytes in, a caption out.
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use caption::{Captioner, Options, SearchSettings};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
