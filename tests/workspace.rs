@@ -1,4 +1,4 @@
-//! A run in a temporary folder, to drive whole stages as a user would.
+//! What tests of several crates share: a run in a temporary folder, to drive whole stages as a user would, and a browser.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here fails a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,8 @@ use artifacts::RunFolder;
 use artifacts::cli::{Context, Outcome, Stage, StageArgs};
 use model::weights;
 use tch::{Device, Kind, Tensor};
+
+pub mod browser;
 
 /// libtorch's random generator belongs to the process: whoever seeds it, or runs a stage, is alone in it.
 pub fn alone() -> MutexGuard<'static, ()> {

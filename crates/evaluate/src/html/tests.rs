@@ -1,5 +1,4 @@
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use artifacts::Recipe;
@@ -7,6 +6,7 @@ use artifacts::stage::{Begin, begin};
 use image::{Rgb, RgbImage};
 use metrics::bootstrap::Bootstrap;
 use metrics::tokenize::caption_tokens;
+use pipeline_tests::browser::Browser;
 use serde_json::json;
 
 use super::*;
@@ -14,7 +14,6 @@ use crate::score::Protocol;
 use crate::sheet::Measure;
 
 const IMAGES: usize = 1000;
-const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /// Text that would become markup, or end the data, if anything were not escaped.
 const HOSTILE: &str = "</script><img src=x onerror=\"document.body.dataset.broken=1\"><!-- & \u{2028}";
 
@@ -98,37 +97,16 @@ fn report(folder: &Path) -> std::path::PathBuf {
 
 const READER: &str = include_str!("reader.js");
 
-fn browser() -> Option<&'static str> {
-    let installed = |name: &&&str| {
-        let version =
-            Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        version.is_ok_and(|status| status.success())
-    };
-    BROWSERS.iter().find(installed).copied()
-}
-
 #[test]
 fn a_reader_sees_where_the_model_looked_in_a_real_browser() {
     let folder = tempfile::tempdir().unwrap();
     let page = report(folder.path());
-    let Some(browser) = browser() else {
-        println!("skipped: none of {BROWSERS:?} is installed");
+    let Some(mut browser) = Browser::open(&format!("file://{}", page.display()), 1200, 900) else {
+        println!("skipped: there is no chromium");
         return;
     };
-    let reader = format!("<script>{READER}</script></body>");
-    let html = std::fs::read_to_string(&page).unwrap().replace("</body>", &reader);
-    std::fs::write(&page, html).unwrap();
-    let output = Command::new(browser)
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=20000", "--dump-dom"])
-        .arg(format!("--user-data-dir={}", folder.path().join("profile").display()))
-        .arg(format!("file://{}", page.display()))
-        .output()
-        .unwrap();
-    let dom = String::from_utf8(output.stdout).unwrap();
-    let answer = dom.split_once("<pre id=\"found\">").and_then(|(_, rest)| rest.split_once("</pre>"));
-    let answer = answer.unwrap_or_else(|| panic!("{}", String::from_utf8_lossy(&output.stderr))).0;
-    let found: Value = serde_json::from_slice(&BASE64_STANDARD.decode(answer).unwrap()).unwrap();
-
+    let found = browser.value(READER);
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
     assert_eq!(found["broken"], Value::Null, "text became markup");
     assert_eq!(found["title"], format!("model {HOSTILE}"));
     assert_eq!(found["rows"], 3, "a header, the model and the blind floor");

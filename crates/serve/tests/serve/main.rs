@@ -6,7 +6,6 @@
     reason = "what goes wrong here fails a test"
 )]
 
-mod browser; // chromium, driven by its own protocol
 mod grpc; // TensorFlow Serving's gRPC, in Rust and with the client of its users
 mod hostile; // what strangers send
 mod manual; // the commands of docs/serve.md and docs/clients.md, and the Flask example

@@ -5,8 +5,8 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::RgbaImage;
+use pipeline_tests::browser::Browser;
 
-use crate::browser::Browser;
 use crate::server::{Server, photo};
 
 fn open(server: &Server, width: u32) -> Option<Browser> {

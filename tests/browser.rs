@@ -12,13 +12,13 @@ use tungstenite::{Message, WebSocket};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
-pub(crate) struct Browser {
+pub struct Browser {
     process: Child,
     socket: WebSocket<MaybeTlsStream<TcpStream>>,
     session: Option<String>,
     calls: u64,
     /// What scripts of the page complained about.
-    pub(crate) complaints: Vec<String>,
+    pub complaints: Vec<String>,
     _profile: tempfile::TempDir,
 }
 
@@ -30,10 +30,10 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// None where there is no browser.
-    pub(crate) fn open(address: &str, width: u32, height: u32) -> Option<Browser> {
+    /// A page of this size in pixels at an address, once it has loaded; None where there is no browser.
+    pub fn open(address: &str, width: u32, height: u32) -> Option<Browser> {
         let profile = tempfile::tempdir().unwrap();
-        let names = ["chromium", "chromium-browser", "google-chrome"];
+        let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
         let mut process = names.iter().find_map(|name| {
             Command::new(name)
                 .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
@@ -47,7 +47,9 @@ impl Browser {
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
         std::thread::spawn(move || lines.for_each(drop));
-        let (socket, _) = tungstenite::connect(url.unwrap()).unwrap();
+        let (socket, _) = tungstenite::connect(url.expect("the browser should start")).unwrap();
+        let MaybeTlsStream::Plain(stream) = socket.get_ref() else { unreachable!("the address is ws://") };
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut browser =
             Browser { process, socket, session: None, calls: 0, complaints: vec![], _profile: profile };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
@@ -64,7 +66,8 @@ impl Browser {
         Some(browser)
     }
 
-    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Value {
+    /// One command of the protocol and its answer; what the page complains about meanwhile is kept.
+    pub fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.calls += 1;
         let mut call = json!({ "id": self.calls, "method": method, "params": parameters });
         if let Some(session) = &self.session {
@@ -89,7 +92,7 @@ impl Browser {
     }
 
     /// The value of an expression of the page's language.
-    pub(crate) fn value(&mut self, expression: &str) -> Value {
+    pub fn value(&mut self, expression: &str) -> Value {
         let ask = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let answer = self.call("Runtime.evaluate", ask);
         assert!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
@@ -97,7 +100,7 @@ impl Browser {
     }
 
     /// Waits until an expression is true.
-    pub(crate) fn wait(&mut self, expression: &str) {
+    pub fn wait(&mut self, expression: &str) {
         let until = Instant::now() + PATIENCE;
         while self.value(expression) != true {
             assert!(Instant::now() < until, "never: {expression}");
@@ -106,7 +109,7 @@ impl Browser {
     }
 
     /// Gives a file to an input, as the system's dialog does.
-    pub(crate) fn choose_file(&mut self, selector: &str, path: &str) {
+    pub fn choose_file(&mut self, selector: &str, path: &str) {
         let root = self.call("DOM.getDocument", json!({}))["root"]["nodeId"].clone();
         let find = json!({ "nodeId": root, "selector": selector });
         let node = self.call("DOM.querySelector", find)["nodeId"].clone();
@@ -114,7 +117,7 @@ impl Browser {
     }
 
     /// Moves the mouse to the middle of an element.
-    pub(crate) fn hover(&mut self, selector: &str) {
+    pub fn hover(&mut self, selector: &str) {
         let place = self.value(&format!(
             "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{ block: 'nearest' }}); \
              const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2] }})()"
@@ -124,14 +127,14 @@ impl Browser {
     }
 
     /// Presses a key that has no text.
-    pub(crate) fn press(&mut self, key: &str) {
+    pub fn press(&mut self, key: &str) {
         for kind in ["keyDown", "keyUp"] {
             self.call("Input.dispatchKeyEvent", json!({ "type": kind, "key": key, "code": key }));
         }
     }
 
     /// A picture of the page: a PNG in base64.
-    pub(crate) fn screenshot(&mut self) -> String {
+    pub fn screenshot(&mut self) -> String {
         let shot = self.call("Page.captureScreenshot", json!({ "captureBeyondViewport": true }));
         shot["data"].as_str().unwrap().to_owned()
     }
