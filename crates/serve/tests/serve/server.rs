@@ -1,5 +1,6 @@
 //! A running server with a small model of random weights, and photos that it captions differently.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Cursor};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -189,8 +190,9 @@ pub(crate) fn write_model(folder: &Workspace, path: &str, seed: i64) -> PathBuf 
     tch::manual_seed(seed);
     let store = VarStore::new(Device::Cpu);
     let _decoder = header.decoder.build(&store.root(), header.dimensions());
-    for (_, mut variable) in store.variables() {
-        let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu));
+    // In the order of their names: a hash map would give every run other weights.
+    for (_, mut variable) in BTreeMap::from_iter(store.variables()) {
+        let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu)) * 2.0;
         tch::no_grad(|| variable.copy_(&random));
     }
     checkpoint::save(&path, &header, &store).unwrap();
