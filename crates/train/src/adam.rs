@@ -64,13 +64,16 @@ impl Adam {
                 continue;
             }
             let gradient = gradient * scale;
-            let _ = mean.g_mul_scalar_(BETA_1).g_add_(&(&gradient * (1.0 - BETA_1)));
-            let _ = square.g_mul_scalar_(BETA_2).g_add_(&(gradient.square() * (1.0 - BETA_2)));
+            let _ = mean.lerp_(&gradient, 1.0 - BETA_1);
+            let _ = square.lerp_(&gradient.square(), 1.0 - BETA_2);
             if self.weight_decay > 0.0 && value.dim() > 1 {
                 let _ = value.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
             }
-            let denominator = (&*square / correction_2).sqrt() + EPSILON;
-            let _ = value.g_add_(&(&*mean / denominator * (-learning_rate / correction_1)));
+            // The corrections are numbers, taken out of the tensors.
+            let root = f64::sqrt(correction_2);
+            let denominator = square.sqrt().g_add_scalar_(EPSILON * root);
+            let change = (&*mean / denominator).g_mul_scalar_(-learning_rate * root / correction_1);
+            let _ = value.g_add_(&change);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Train images with their captions, and the padded batches made of them.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use artifacts::captions::CaptionRow;
@@ -46,7 +47,7 @@ pub(crate) struct Pick {
     mirrored: bool,
 }
 
-/// Some images, each with all its captions; images with fewer captions are filled up with padding.
+/// Some images, each with all its captions, longest first; images with fewer captions are filled up with padding.
 pub(crate) struct Batch {
     /// The images.
     pub(crate) picks: Vec<Pick>,
@@ -113,6 +114,8 @@ impl Examples {
             let caption = Caption { ids: row.ids.clone(), words: ended(words), sided };
             by_image.entry(&row.image_id).or_default().push(caption);
         }
+        // What has ended costs nothing where the longest caption stands first.
+        by_image.values_mut().for_each(|captions| captions.sort_by_key(|caption| Reverse(caption.ids.len())));
         let places = mirrored.as_ref().map(|store| {
             let ids = store.image_ids().iter().enumerate();
             ids.map(|(index, id)| (id.as_str(), index)).collect::<HashMap<_, _>>()

@@ -1,5 +1,6 @@
 //! What training minimises: cross-entropy first, the score of whole captions afterwards.
 
+use std::cmp::Reverse;
 use std::time::Instant;
 
 use artifacts::vocabulary::{BOS, EOS, PAD, Vocabulary};
@@ -94,7 +95,8 @@ impl Objective for SelfCritical<'_> {
         let started = Instant::now();
         let memory = decoder.encode(&batch.grid, false);
         let settings = SampleSettings { max_length: self.settings.max_length, ..SampleSettings::default() };
-        let samples = sample(decoder, &memory, &settings, self.settings.samples, seed)?;
+        let mut samples = sample(decoder, &memory, &settings, self.settings.samples, seed)?;
+        samples.iter_mut().for_each(|samples| samples.sort_by_key(|sample| Reverse(sample.ids.len())));
         let drawn: Vec<Vec<(&[u32], bool)>> = samples
             .iter()
             .map(|samples| samples.iter().map(|sample| (sample.ids.as_slice(), sample.finished)).collect())

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
+use super::ragged::Ragged;
 use super::reinforce::{self, Choices};
 use super::show_attend_tell::{ShowAttendTell, Sizes};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
@@ -94,22 +95,20 @@ impl Decoder for HardAttention {
             Tensor::rand([images, captions, 1], (Kind::Float, words.device())).lt(EXPECTATION_SHARE);
         let (mut log_probabilities, mut entropies) = (vec![], vec![]);
         let forced = self.network.forward(memory, words, train, |energies| {
+            let expects = expects.narrow(1, 0, energies.size()[1]);
             let logs = energies.log_softmax(-1, Kind::Float);
             let shares = logs.exp();
             // The Gumbel trick: no distribution, however degenerate, makes it fail.
             let noise = logs.detach().zeros_like().exponential_(1.0).log();
             let drawn = (logs.detach() - noise).argmax(-1, true);
             let log_probability = logs.gather(-1, &drawn, false).masked_fill(&expects, 0.0);
-            log_probabilities.push(log_probability.flatten(0, 2));
-            entropies.push(
-                -(&shares * &logs).sum_dim_intlist([-1i64].as_slice(), false, Kind::Float).flatten(0, 1),
-            );
+            log_probabilities.push(log_probability);
+            entropies.push(-(&shares * &logs).sum_dim_intlist([-1i64].as_slice(), true, Kind::Float));
             shares.where_self(&expects, &one_hot(&logs.detach(), &drawn))
         });
-        let choices = Choices {
-            log_probabilities: Tensor::stack(&log_probabilities, 1),
-            entropies: Tensor::stack(&entropies, 1),
-        };
+        let ragged = Ragged::new(words);
+        let spread = |steps: Vec<Tensor>| ragged.spread(&ragged.join(&steps)).squeeze_dim(-1);
+        let choices = Choices { log_probabilities: spread(log_probabilities), entropies: spread(entropies) };
         Forced { choices: Some(choices), ..forced }
     }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn};
 
-use super::layers::{Lstm as LstmLayer, embedding, linear, mean_region};
+use super::layers::{Lstm as LstmLayer, dropout, embedding, linear, mean_region};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 
 /// Sizes of the `lstm` decoder.
@@ -57,7 +57,7 @@ impl Lstm {
 
 impl Decoder for Lstm {
     fn encode(&self, grid: &Tensor, train: bool) -> Rows {
-        Rows(vec![mean_region(grid).apply(&self.feature).relu().dropout(self.dropout, train)])
+        Rows(vec![dropout(&mean_region(grid).apply(&self.feature).relu(), self.dropout, train)])
     }
 
     fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
@@ -66,10 +66,10 @@ impl Decoder for Lstm {
         let state = self.start(&memory);
         let feature = memory.0[0].unsqueeze(1).expand([-1, steps, -1], false);
         let words = words.flatten(0, 1);
-        let words = words.apply(&self.embedding).dropout(self.dropout, train);
+        let words = dropout(&words.apply(&self.embedding), self.dropout, train);
         let hidden = self.lstm.sequence(&Tensor::cat(&[words, feature], 2), &state.0[0], &state.0[1]);
         Forced {
-            logits: hidden.dropout(self.dropout, train).apply(&self.output),
+            logits: dropout(&hidden, self.dropout, train).apply(&self.output),
             attention: None,
             choices: None,
         }

@@ -8,6 +8,7 @@ mod ensemble;
 mod hard_attention;
 mod layers;
 mod lstm;
+mod ragged;
 pub mod reinforce;
 mod rows;
 mod show_attend_tell;
@@ -45,8 +46,9 @@ pub trait Decoder: Send {
     /// one row an image. `train` turns dropout on.
     fn encode(&self, grid: &Tensor, train: bool) -> Rows;
 
-    /// Teacher forcing: the scores of the word after each word of `words [images, captions, steps]`, where all
-    /// captions of an image share its row of `memory`. `train` turns dropout on.
+    /// Teacher forcing: the scores of the word after each word of `words [images, captions, steps]`, padded at their
+    /// ends, where all captions of an image share its row of `memory`; what stands at padding means nothing. Captions in
+    /// falling order of length cost least. `train` turns dropout on.
     fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced;
 
     /// The state before the first word: one row a row of `memory`.

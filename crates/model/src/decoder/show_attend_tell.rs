@@ -6,7 +6,8 @@
 
 use tch::{Tensor, nn};
 
-use super::layers::{AdditiveAttention, Lstm, embedding, linear, mean_region};
+use super::layers::{AdditiveAttention, Lstm, dropout, embedding, linear, mean_region};
+use super::ragged::Ragged;
 use super::{Dimensions, Forced, Rows, Step};
 
 /// Sizes of the network.
@@ -34,9 +35,9 @@ pub(super) struct ShowAttendTell {
 
 /// One look at each image for each of its rows (captions or beams).
 struct Look {
-    /// Share on each region: `[rows, regions]`.
+    /// Share on each region: `[images, rows of each image, regions]`.
     attention: Tensor,
-    /// Gated weighted sum of the regions: `[rows, feature]`.
+    /// Gated weighted sum of the regions: `[images, rows of each image, feature]`.
     context: Tensor,
 }
 
@@ -60,19 +61,23 @@ impl ShowAttendTell {
 
     /// Regions `[rows, regions, feature]` and their keys `[rows, regions, attention]`.
     pub(super) fn encode(&self, grid: &Tensor, train: bool) -> Rows {
-        let regions = grid.apply(&self.feature).relu().dropout(self.dropout, train);
+        let regions = dropout(&grid.apply(&self.feature).relu(), self.dropout, train);
         let keys = self.attention.keys(&regions);
         Rows(vec![regions, keys])
     }
 
     /// Hidden and cell state.
     pub(super) fn start(&self, memory: &Rows) -> Rows {
+        Rows(self.state(memory).into())
+    }
+
+    fn state(&self, memory: &Rows) -> [Tensor; 2] {
         let mean = mean_region(&memory.0[0]);
-        Rows(vec![mean.apply(&self.initial_hidden).tanh(), mean.apply(&self.initial_cell).tanh()])
+        [&self.initial_hidden, &self.initial_cell].map(|initial| mean.apply(initial).tanh())
     }
 
     /// Teacher forcing over `words [images, captions, steps]`; `weigh` makes shares of the regions' scores, both
-    /// `[images, captions, regions]`, at every step.
+    /// `[images, captions that are left, regions]`, at every step of [`Ragged`].
     pub(super) fn forward(
         &self,
         memory: &Rows,
@@ -80,24 +85,26 @@ impl ShowAttendTell {
         train: bool,
         mut weigh: impl FnMut(&Tensor) -> Tensor,
     ) -> Forced {
+        let ragged = Ragged::new(words);
         let captions = words.size()[1];
-        let words = words.flatten(0, 1).apply(&self.embedding).dropout(self.dropout, train);
-        let start = self.start(memory).0.into_iter();
-        let mut state =
-            Rows(start.map(|state| state.repeat_interleave_self_int(captions, 0, None)).collect());
+        let words = dropout(&ragged.select(words).apply(&self.embedding), self.dropout, train);
+        let lstm = self.lstm.unroll(&ragged, 0, &words);
+        let of_captions = |state: Tensor| state.unsqueeze(1).expand([-1, captions, -1], false);
+        let [mut hidden, mut cell] = self.state(memory).map(of_captions);
         let (mut hiddens, mut contexts, mut attentions) = (vec![], vec![], vec![]);
-        for word in words.unbind(1) {
-            let look = self.look(memory, &state.0[0], &mut weigh);
-            let input = Tensor::cat(&[&word, &look.context], 1);
-            let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1]);
+        for (step, left) in ragged.left().enumerate() {
+            (hidden, cell) = (hidden.narrow(1, 0, left), cell.narrow(1, 0, left));
+            let look = self.look(memory, &hidden, &mut weigh);
+            (hidden, cell) = lstm.step(step, &look.context, &hidden, &cell);
             hiddens.push(hidden.shallow_clone());
             contexts.push(look.context);
             attentions.push(look.attention);
-            state = Rows(vec![hidden, cell]);
         }
         // The output layer waits for no later step, so it runs once over all of them.
-        let logits = self.score(&words, &Tensor::stack(&hiddens, 1), &Tensor::stack(&contexts, 1), train);
-        Forced { logits, attention: Some(Tensor::stack(&attentions, 1)), choices: None }
+        let [hidden, context, attention] = [hiddens, contexts, attentions].map(|steps| ragged.join(&steps));
+        let logits = self.score(&words, &hidden, &context, train);
+        let attention = Some(ragged.spread(&attention));
+        Forced { logits: ragged.spread(&logits), attention, choices: None }
     }
 
     /// One word a row; `weigh` as in [`ShowAttendTell::forward`].
@@ -109,27 +116,29 @@ impl ShowAttendTell {
         mut weigh: impl FnMut(&Tensor) -> Tensor,
     ) -> Step {
         let word = words.apply(&self.embedding);
-        let look = self.look(memory, &state.0[0], &mut weigh);
-        let input = Tensor::cat(&[&word, &look.context], 1);
+        // The rows of an image of `memory` follow one another.
+        let hidden = state.0[0].view([memory.0[0].size()[0], -1, state.0[0].size()[1]]);
+        let look = self.look(memory, &hidden, &mut weigh);
+        let context = look.context.flatten(0, 1);
+        let input = Tensor::cat(&[&word, &context], 1);
         let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1]);
-        let logits = self.score(&word, &hidden, &look.context, false);
-        Step { logits, state: Rows(vec![hidden, cell]), attention: Some(look.attention) }
+        let logits = self.score(&word, &hidden, &context, false);
+        let attention = Some(look.attention.flatten(0, 1));
+        Step { logits, state: Rows(vec![hidden, cell]), attention }
     }
 
-    /// Where to look before the next word, from the states `hidden [rows, hidden]`; `memory` has one row an image, and
-    /// the rows of an image follow one another.
+    /// Where to look before the next word, from the states `hidden [images, rows of each image, hidden]`.
     fn look(&self, memory: &Rows, hidden: &Tensor, weigh: &mut impl FnMut(&Tensor) -> Tensor) -> Look {
         let [regions, keys] = [&memory.0[0], &memory.0[1]];
         let attention = weigh(&self.attention.energies(keys, hidden));
-        let sum = attention.bmm(regions).flatten(0, 1);
-        let context = sum * hidden.apply(&self.gate).sigmoid();
-        Look { attention: attention.flatten(0, 1), context }
+        let context = attention.bmm(regions) * hidden.apply(&self.gate).sigmoid();
+        Look { attention, context }
     }
 
     /// The deep output layer (equation 7 of the paper, with the tanh of its code): any leading dimensions.
     fn score(&self, word: &Tensor, hidden: &Tensor, context: &Tensor, train: bool) -> Tensor {
-        let hidden = hidden.dropout(self.dropout, train).apply(&self.output_hidden);
+        let hidden = dropout(hidden, self.dropout, train).apply(&self.output_hidden);
         let joined = (word + hidden + context.apply(&self.output_context)).tanh();
-        joined.dropout(self.dropout, train).apply(&self.output)
+        dropout(&joined, self.dropout, train).apply(&self.output)
     }
 }

@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor, nn};
 
-use super::layers::{embedding, linear};
+use super::layers::{dropout as dropped, embedding, linear};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 
 /// Sizes of the `transformer` decoder.
@@ -132,7 +132,7 @@ impl Layer {
     /// Positions of `x [rows, positions, size]` look at those of `own`.
     fn look_at_selves(&self, x: &Tensor, own: &KeysValues, mask: Option<&Tensor>, dropout: f64) -> Tensor {
         let (found, _) = self.own.look(&x.apply(&self.own.norm), own, mask);
-        x + found.dropout(dropout, dropout > 0.0)
+        x + dropped(&found, dropout, true)
     }
 
     /// All captions of an image look at its regions together: `x [images × captions, positions, size]`, `regions` a
@@ -143,14 +143,14 @@ impl Layer {
         let images = regions.0.size()[0];
         let query = x.apply(&cross.norm).view([images, -1, size]);
         let (found, attention) = cross.look(&query, regions, None);
-        let found = found.view([rows, positions, size]).dropout(dropout, dropout > 0.0);
+        let found = dropped(&found.view([rows, positions, size]), dropout, true);
         let attention = attention.mean_dim([1i64].as_slice(), false, Kind::Float);
         (x + found, Some(attention.view([rows, positions, -1])))
     }
 
     fn feed_forward(&self, x: &Tensor, dropout: f64) -> Tensor {
         let wide = x.apply(&self.feed_forward_norm).apply(&self.wide).relu();
-        x + wide.apply(&self.narrow).dropout(dropout, dropout > 0.0)
+        x + dropped(&wide.apply(&self.narrow), dropout, true)
     }
 }
 
@@ -208,7 +208,7 @@ impl Decoder for Transformer {
     fn encode(&self, grid: &Tensor, train: bool) -> Rows {
         let dropout = if train { self.dropout } else { 0.0 };
         let regions = grid.apply(&self.feature).relu();
-        let mut x = (regions + &self.region_positions).dropout(dropout, train);
+        let mut x = dropped(&(regions + &self.region_positions), dropout, train);
         for layer in &self.encoder {
             let own = layer.own.keys_values(&x.apply(&layer.own.norm));
             x = layer.feed_forward(&layer.look_at_selves(&x, &own, None, dropout), dropout);
@@ -222,7 +222,7 @@ impl Decoder for Transformer {
         let dropout = if train { self.dropout } else { 0.0 };
         let words = words.flatten(0, 1);
         let mask = causal_mask(words.size()[1], words.device());
-        let mut x = self.embed(&words, 0).dropout(dropout, train);
+        let mut x = dropped(&self.embed(&words, 0), dropout, train);
         let mut attention = None;
         for (layer, regions) in self.decoder.iter().zip(pairs(memory)) {
             let own = layer.own.keys_values(&x.apply(&layer.own.norm));

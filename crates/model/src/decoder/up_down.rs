@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn};
 
-use super::layers::{AdditiveAttention, Lstm, embedding, linear, mean_region};
+use super::layers::{AdditiveAttention, Lstm, dropout, embedding, linear, mean_region};
+use super::ragged::Ragged;
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 
 /// Sizes of the `up_down` decoder.
@@ -65,47 +66,54 @@ impl UpDown {
         }
     }
 
-    /// One step for all rows: `word [rows, embedding]`, `mean [rows, feature]`; the rows of an image of `memory` follow
-    /// one another. Returns the state after it and the share on each region, `[rows, regions]`.
-    fn advance(&self, memory: &Rows, mean: &Tensor, state: &Rows, word: &Tensor) -> (Rows, Tensor) {
+    /// Shares on each region and the regions weighed with them, `[images, rows of each image, …]`, for the states
+    /// `hidden [images, rows of each image, hidden]` of the attention LSTM.
+    fn look(&self, memory: &Rows, hidden: &Tensor) -> (Tensor, Tensor) {
         let [regions, keys] = [&memory.0[0], &memory.0[1]];
-        let [attention_hidden, attention_cell, hidden, cell] = [0, 1, 2, 3].map(|index| &state.0[index]);
-        let input = Tensor::cat(&[hidden, mean, word], 1);
-        let (attention_hidden, attention_cell) =
-            self.attention_lstm.step(&input, attention_hidden, attention_cell);
-        let shares = self.attention.energies(keys, &attention_hidden).softmax(-1, Kind::Float);
-        let context = shares.bmm(regions).flatten(0, 1);
-        let input = Tensor::cat(&[&context, &attention_hidden], 1);
-        let (hidden, cell) = self.language_lstm.step(&input, hidden, cell);
-        (Rows(vec![attention_hidden, attention_cell, hidden, cell]), shares.flatten(0, 1))
+        let shares = self.attention.energies(keys, hidden).softmax(-1, Kind::Float);
+        let context = shares.bmm(regions);
+        (shares, context)
     }
 }
 
 impl Decoder for UpDown {
     /// Regions `[rows, regions, feature]`, their keys `[rows, regions, attention]` and their mean `[rows, feature]`.
     fn encode(&self, grid: &Tensor, train: bool) -> Rows {
-        let regions = grid.apply(&self.feature).relu().dropout(self.dropout, train);
+        let regions = dropout(&grid.apply(&self.feature).relu(), self.dropout, train);
         let keys = self.attention.keys(&regions);
         let mean = mean_region(&regions);
         Rows(vec![regions, keys, mean])
     }
 
     fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
-        let captions = words.size()[1];
-        let words = words.flatten(0, 1).apply(&self.embedding).dropout(self.dropout, train);
-        let of_caption = |tensor: &Tensor| tensor.repeat_interleave_self_int(captions, 0, None);
-        let mean = of_caption(&memory.0[2]);
-        let mut state = Rows(self.start(memory).0.iter().map(of_caption).collect());
+        let ragged = Ragged::new(words);
+        let (images, captions) = (words.size()[0], words.size()[1]);
+        let mean = memory.0[2].unsqueeze(1);
+        let mean: Vec<Tensor> = ragged.left().map(|left| mean.expand([-1, left, -1], false)).collect();
+        let words = dropout(&ragged.select(words).apply(&self.embedding), self.dropout, train);
+        let known = Tensor::cat(&[&ragged.join(&mean), &words], 1);
+        let attention_lstm = self.attention_lstm.unroll(&ragged, self.hidden_size, &known);
+        // Nothing that this one reads is known ahead.
+        let language_lstm = self.language_lstm.unroll(&ragged, 0, &words.narrow(1, 0, 0));
+        let zeros = || Tensor::zeros([images, captions, self.hidden_size], (words.kind(), words.device()));
+        let mut state = [zeros(), zeros(), zeros(), zeros()];
         let (mut hiddens, mut attentions) = (vec![], vec![]);
-        for word in words.unbind(1) {
-            let (next, attention) = self.advance(memory, &mean, &state, &word);
-            hiddens.push(next.0[2].shallow_clone());
-            attentions.push(attention);
-            state = next;
+        for (step, left) in ragged.left().enumerate() {
+            let [attention_hidden, attention_cell, hidden, cell] =
+                state.map(|state| state.narrow(1, 0, left));
+            let (attention_hidden, attention_cell) =
+                attention_lstm.step(step, &hidden, &attention_hidden, &attention_cell);
+            let (shares, context) = self.look(memory, &attention_hidden);
+            let input = Tensor::cat(&[&context, &attention_hidden], 2);
+            let (hidden, cell) = language_lstm.step(step, &input, &hidden, &cell);
+            hiddens.push(hidden.shallow_clone());
+            attentions.push(shares);
+            state = [attention_hidden, attention_cell, hidden, cell];
         }
         // The output layer waits for no later step, so it runs once over all of them.
-        let logits = Tensor::stack(&hiddens, 1).dropout(self.dropout, train).apply(&self.output);
-        Forced { logits, attention: Some(Tensor::stack(&attentions, 1)), choices: None }
+        let hidden = dropout(&ragged.join(&hiddens), self.dropout, train);
+        let attention = Some(ragged.spread(&ragged.join(&attentions)));
+        Forced { logits: ragged.spread(&hidden.apply(&self.output)), attention, choices: None }
     }
 
     /// Hidden and cell state of the attention LSTM, then of the language LSTM, all zero.
@@ -117,7 +125,19 @@ impl Decoder for UpDown {
 
     fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
         let word = words.apply(&self.embedding);
-        let (state, attention) = self.advance(memory, &memory.0[2], state, &word);
-        Step { logits: state.0[2].apply(&self.output), state, attention: Some(attention) }
+        let [attention_hidden, attention_cell, hidden, cell] = [0, 1, 2, 3].map(|index| &state.0[index]);
+        let input = Tensor::cat(&[hidden, &memory.0[2], &word], 1);
+        let (attention_hidden, attention_cell) =
+            self.attention_lstm.step(&input, attention_hidden, attention_cell);
+        // The rows of an image of `memory` follow one another.
+        let (shares, context) =
+            self.look(memory, &attention_hidden.view([memory.0[0].size()[0], -1, self.hidden_size]));
+        let input = Tensor::cat(&[&context.flatten(0, 1), &attention_hidden], 1);
+        let (hidden, cell) = self.language_lstm.step(&input, hidden, cell);
+        Step {
+            logits: hidden.apply(&self.output),
+            state: Rows(vec![attention_hidden, attention_cell, hidden, cell]),
+            attention: Some(shares.flatten(0, 1)),
+        }
     }
 }
