@@ -49,6 +49,10 @@ impl Workspace {
             let inputs = shape.iter().skip(1).product::<i64>() as f64;
             match shape.len() {
                 4 => Tensor::randn(shape, options) * (2.0 / inputs).sqrt(),
+                // Both ways through a ResNet block: features stay near 1, as those of published weights do.
+                _ if name.ends_with(".bn2.weight") || name.ends_with(".downsample.1.weight") => {
+                    Tensor::full(shape, 0.5, options)
+                }
                 _ if name.ends_with("weight") || name.ends_with("running_var") => {
                     Tensor::ones(shape, options)
                 }
