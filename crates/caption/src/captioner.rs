@@ -187,6 +187,6 @@ impl Captioner {
         let shape = [features.len() as i64, (rows * columns) as i64, -1];
         let grid = Tensor::f_from_slice(&values)?.f_view(shape)?;
         let grid = grid.f_to_device(model.device())?.f_to_kind(Kind::Float)?;
-        Ok(tch::no_grad(|| model.decoder.encode(&grid, false)))
+        Ok(tch::no_grad(|| model.decoder.encode(&grid, false))?)
     }
 }

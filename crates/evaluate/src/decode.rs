@@ -106,7 +106,7 @@ pub(crate) fn captions(
             .f_view(shape)?
             .to_device(device)
             .to_kind(Kind::Float);
-        let memory = tch::no_grad(|| model.decoder.encode(&grid, false));
+        let memory = tch::no_grad(|| model.decoder.encode(&grid, false))?;
         let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
         for (id, beams) in seen.into_iter().zip(beams) {
             let mut attention = beams.first().map(|best| best.attention.clone()).unwrap_or_default();

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use model::backbone::{Backbone, BackboneSpec, Placement, Precision};
+use model::backbone::{Backbone, BackboneSpec, Placement};
+use model::precision::Precision;
 use model::weights::{self, NamedTensors};
 use tch::{Device, Kind, Tensor};
 

@@ -13,6 +13,7 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use crate::decoder::{Decoder, DecoderConfig, Dimensions, Ensemble};
+use crate::precision::Precision;
 use crate::weights::{self, NamedTensors, WeightsError};
 
 /// File name in the train folder.
@@ -97,7 +98,7 @@ impl Member {
     /// A network with this member's weights, in the memory of which they lie.
     fn decoder(&self, dimensions: Dimensions) -> Result<(Member, Box<dyn Decoder>), tch::TchError> {
         let store = VarStore::new(self.store.device());
-        let decoder = self.config.build(&store.root(), dimensions);
+        let decoder = self.config.build(&store.root(), dimensions, Precision::F32)?;
         let ours = self.store.variables();
         for (name, mut variable) in store.variables() {
             if let Some(source) = ours.get(&name) {
@@ -137,8 +138,9 @@ impl Model {
         let decoder = if decoders.len() == 1 {
             decoders.remove(0)
         } else {
-            let example = Tensor::zeros([1, dimensions.regions, dimensions.channels], (Kind::Float, device));
-            Box::new(Ensemble::new(decoders, &example))
+            let shape = [1, dimensions.regions, dimensions.channels];
+            let example = Tensor::f_zeros(shape, (Kind::Float, device))?;
+            Box::new(Ensemble::new(decoders, &example)?)
         };
         Ok(Model { header, decoder, device, members })
     }
@@ -179,7 +181,7 @@ pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
     let header =
         serde_json::from_value::<Versioned>(value).map_err(|error| refuse(error.to_string()))?.header;
     let store = VarStore::new(device);
-    let decoder = header.decoder.build(&store.root(), header.dimensions());
+    let decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32)?;
     restore(&file, store.variables())?;
     let members = vec![Member { config: header.decoder.clone(), store }];
     Ok(Model { header, decoder, device, members })
@@ -216,7 +218,7 @@ pub fn restore(
 ) -> Result<(), WeightsError> {
     for (name, mut target) in targets {
         let source = file.get(&name, &target.size())?;
-        tch::no_grad(|| target.copy_(&source));
+        tch::no_grad(|| target.f_copy_(&source)).map_err(|error| file.torch_error(&name, error))?;
     }
     Ok(())
 }
@@ -248,8 +250,7 @@ mod tests {
 
     fn saved(path: &Path) -> (VarStore, Box<dyn Decoder>) {
         let store = VarStore::new(Device::Cpu);
-        let decoder =
-            header().decoder.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 6 });
+        let decoder = header().decoder.build(&store.root(), header().dimensions(), Precision::F32).unwrap();
         save(path, &header(), &store).unwrap();
         (store, decoder)
     }
@@ -263,8 +264,9 @@ mod tests {
         assert_eq!(loaded.header, header());
         let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
         let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
-        let score =
-            |decoder: &dyn Decoder| decoder.forward(&decoder.encode(&grid, false), &words, false).logits;
+        let score = |decoder: &dyn Decoder| {
+            decoder.forward(&decoder.encode(&grid, false).unwrap(), &words, false).unwrap().logits
+        };
         assert_eq!(score(decoder.as_ref()), score(loaded.decoder.as_ref()));
     }
 
@@ -278,7 +280,11 @@ mod tests {
         let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
         let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
         let probabilities = |decoder: &dyn Decoder| {
-            decoder.forward(&decoder.encode(&grid, false), &words, false).logits.softmax(-1, Kind::Float)
+            decoder
+                .forward(&decoder.encode(&grid, false).unwrap(), &words, false)
+                .unwrap()
+                .logits
+                .softmax(-1, Kind::Float)
         };
         let [a, b] = members.each_ref().map(|(_, decoder)| probabilities(decoder.as_ref()));
         let difference = (probabilities(loaded.decoder.as_ref()) - (a + b) / 2.0).abs().max();
@@ -317,7 +323,11 @@ mod tests {
         let score = |model: &Model| {
             let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));
             let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
-            let logits = model.decoder.forward(&model.decoder.encode(&grid, false), &words, false).logits;
+            let logits = model
+                .decoder
+                .forward(&model.decoder.encode(&grid, false).unwrap(), &words, false)
+                .unwrap()
+                .logits;
             Vec::<f32>::try_from(logits.flatten(0, -1)).unwrap()
         };
         let of_second = std::thread::spawn(move || score(&second)).join().unwrap();

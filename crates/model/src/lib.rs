@@ -7,5 +7,6 @@ pub mod checkpoint;
 pub mod decoder;
 pub mod device;
 pub mod matmul;
+pub mod precision;
 pub mod search;
 pub mod weights;

@@ -1,10 +1,4 @@
-//! How precisely matrices are multiplied.
-
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use tch::Kind;
-
-static FAST: AtomicBool = AtomicBool::new(false);
+//! How precisely libtorch multiplies matrices of fp32.
 
 /// libtorch does not know the setting.
 #[derive(Debug, thiserror::Error)]
@@ -17,18 +11,14 @@ unsafe extern "C" {
 
 /// Lets every product of fp32 matrices of this process round its factors to bf16, where the device is faster at that;
 /// sums, and all that is kept, stay fp32.
+///
+/// Process-wide: for `main`, before it computes anything. Libraries take a [`Precision`](crate::precision::Precision).
+///
+/// # Errors
+///
+/// When this libtorch refuses the setting.
 pub fn set_fast(fast: bool) -> Result<(), NoFastMatmul> {
     // SAFETY: the function takes a plain number, keeps nothing, and lets no exception out.
     let refused = unsafe { captioning_set_fast_matmul(i32::from(fast)) };
-    if refused != 0 {
-        return Err(NoFastMatmul);
-    }
-    FAST.store(fast, Ordering::Relaxed);
-    Ok(())
-}
-
-/// What factors are rounded to. libtorch rounds both factors at every product; whoever uses one of them many times
-/// rounds it once.
-pub(crate) fn factor_kind() -> Kind {
-    if FAST.load(Ordering::Relaxed) { Kind::BFloat16 } else { Kind::Float }
+    if refused == 0 { Ok(()) } else { Err(NoFastMatmul) }
 }

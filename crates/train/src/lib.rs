@@ -27,9 +27,9 @@ use artifacts::stage::Work;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens, vocabulary};
-use model::backbone::Precision;
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
+use model::precision::Precision;
 use serde_json::{Map, json};
 use tch::nn::VarStore;
 
@@ -113,7 +113,7 @@ fn train(
         features: specs,
         provenance: work.recipe().provenance(),
     };
-    let decoder = header.decoder.build(&store.root(), header.dimensions());
+    let decoder = header.decoder.build(&store.root(), header.dimensions(), settings.precision)?;
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
     context.note(&format!(
         "  {} train images, {} validation images, {:.1} M parameters",

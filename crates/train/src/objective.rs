@@ -6,7 +6,7 @@ use std::time::Instant;
 use artifacts::vocabulary::{BOS, EOS, PAD, Vocabulary};
 use model::decoder::Decoder;
 use model::search::{SampleSettings, sample};
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::data::{Batch, Captions, Examples};
 use crate::reward::{Reward, advantages};
@@ -43,29 +43,39 @@ impl CrossEntropy {
 impl Objective for CrossEntropy {
     fn loss(&self, decoder: &dyn Decoder, batch: &Batch, done: f64, _seed: u64) -> anyhow::Result<Loss> {
         let Captions { input, target, mask } = &batch.captions;
-        let memory = decoder.encode(&batch.grid, true);
+        let memory = decoder.encode(&batch.grid, true)?;
         let share = self.own_words * done;
-        let mixed = (share > 0.0).then(|| with_own_words(decoder, &batch.grid, input, share));
-        let forced = decoder.forward(&memory, mixed.as_ref().unwrap_or(input), true);
-        let (loss, of_words) = cross_entropy(&forced.logits, target, mask, self.smoothing);
-        let value = -mean_word(&of_words, mask).double_value(&[]);
-        let attention = forced.attention.and_then(|attention| decoder.attention_loss(&attention, mask));
-        let choices = forced.choices.and_then(|choices| decoder.choice_loss(&choices, &of_words, mask));
-        let loss = [attention, choices].into_iter().flatten().fold(loss, |sum, loss| sum + loss);
+        let mixed = (share > 0.0).then(|| with_own_words(decoder, &batch.grid, input, share)).transpose()?;
+        let forced = decoder.forward(&memory, mixed.as_ref().unwrap_or(input), true)?;
+        let (mut loss, of_words) = cross_entropy(&forced.logits, target, mask, self.smoothing)?;
+        let value = -mean_word(&of_words, mask)?.f_double_value(&[])?;
+        let attention = forced.attention.map(|attention| decoder.attention_loss(&attention, mask));
+        let choices = forced.choices.map(|choices| decoder.choice_loss(&choices, &of_words, mask));
+        for own in [attention, choices].into_iter().flatten() {
+            if let Some(own) = own? {
+                loss = loss.f_add(&own)?;
+            }
+        }
         Ok(Loss { loss, reported: vec![("train/loss", value)] })
     }
 }
 
 /// Scheduled sampling (Bengio et al. 2015) in two passes (Mihaylova and Martins 2019), which suits any decoder: a share
 /// of the words that are read, never the first, is replaced by what the decoder would have written there.
-fn with_own_words(decoder: &dyn Decoder, grid: &Tensor, words: &Tensor, share: f64) -> Tensor {
+fn with_own_words(
+    decoder: &dyn Decoder,
+    grid: &Tensor,
+    words: &Tensor,
+    share: f64,
+) -> Result<Tensor, TchError> {
     tch::no_grad(|| {
-        let memory = decoder.encode(grid, false);
-        let own = decoder.forward(&memory, words, false).logits.argmax(-1, false).view_as(words);
-        let own = Tensor::cat(&[&words.narrow(2, 0, 1), &own.narrow(2, 0, words.size()[2] - 1)], 2);
-        let replaced = words.empty_like().to_kind(Kind::Float).uniform_(0.0, 1.0).lt(share);
-        let replaced = replaced.logical_and(&words.ne(i64::from(PAD)));
-        own.where_self(&replaced, words)
+        let (_, _, steps) = words.size3()?;
+        let memory = decoder.encode(grid, false)?;
+        let own = decoder.forward(&memory, words, false)?.logits.f_argmax(-1, false)?.f_view_as(words)?;
+        let own = Tensor::f_cat(&[&words.f_narrow(2, 0, 1)?, &own.f_narrow(2, 0, steps - 1)?], 2)?;
+        let replaced = words.f_empty_like()?.f_to_kind(Kind::Float)?.f_uniform_(0.0, 1.0)?.f_lt(share)?;
+        let replaced = replaced.f_logical_and(&words.f_ne(i64::from(PAD))?)?;
+        own.f_where_self(&replaced, words)
     })
 }
 
@@ -93,7 +103,7 @@ impl Objective for SelfCritical<'_> {
     /// Without dropout: the samples are drawn from the very distribution that the gradient is of.
     fn loss(&self, decoder: &dyn Decoder, batch: &Batch, _done: f64, seed: u64) -> anyhow::Result<Loss> {
         let started = Instant::now();
-        let memory = decoder.encode(&batch.grid, false);
+        let memory = decoder.encode(&batch.grid, false)?;
         let settings = SampleSettings { max_length: self.settings.max_length, ..SampleSettings::default() };
         let mut samples = sample(decoder, &memory, &settings, self.settings.samples, seed)?;
         samples.iter_mut().for_each(|samples| samples.sort_by_key(|sample| Reverse(sample.ids.len())));
@@ -109,9 +119,9 @@ impl Objective for SelfCritical<'_> {
             drawn.iter().map(|samples| samples.iter().map(|sample| framed(*sample)).collect()).collect();
         let captions = Captions::new(&with_ends, batch.grid.device());
         let advantages: Vec<f32> = rewards.iter().flat_map(|rewards| advantages(rewards)).collect();
-        let advantages = Tensor::from_slice(&advantages).to_device(batch.grid.device());
-        let forced = decoder.forward(&memory, &captions.input, false);
-        let loss = policy_gradient(&forced.logits, &captions.target, &captions.mask, &advantages);
+        let advantages = Tensor::f_from_slice(&advantages)?.f_to_device(batch.grid.device())?;
+        let forced = decoder.forward(&memory, &captions.input, false)?;
+        let loss = policy_gradient(&forced.logits, &captions.target, &captions.mask, &advantages)?;
         let count = rewards.iter().flatten().count().max(1);
         let mean = f64::from(rewards.iter().flatten().sum::<f32>()) / count as f64;
         let share = reward_seconds / started.elapsed().as_secs_f64();
@@ -129,32 +139,44 @@ fn framed((ids, finished): (&[u32], bool)) -> Vec<u32> {
 /// spread over the whole vocabulary. `logits [rows, steps, vocabulary]`, `target` and `mask` `[rows, steps]`.
 ///
 /// Returns the loss to minimise and the log-probability of each word, `[rows, steps]`.
-fn cross_entropy(logits: &Tensor, target: &Tensor, mask: &Tensor, smoothing: f64) -> (Tensor, Tensor) {
-    let log_probabilities = logits.log_softmax(-1, Kind::Float);
-    let of_words = gathered(&log_probabilities, target);
-    let plain = -mean_word(&of_words, mask);
+fn cross_entropy(
+    logits: &Tensor,
+    target: &Tensor,
+    mask: &Tensor,
+    smoothing: f64,
+) -> Result<(Tensor, Tensor), TchError> {
+    let log_probabilities = logits.f_log_softmax(-1, Kind::Float)?;
+    let of_words = gathered(&log_probabilities, target)?;
+    let plain = mean_word(&of_words, mask)?.f_neg()?;
     if smoothing == 0.0 {
-        return (plain, of_words);
+        return Ok((plain, of_words));
     }
-    let spread = -mean_word(&log_probabilities.mean_dim([-1i64].as_slice(), false, Kind::Float), mask);
-    (plain * (1.0 - smoothing) + spread * smoothing, of_words)
+    let spread = log_probabilities.f_mean_dim([-1i64].as_slice(), false, Kind::Float)?;
+    let spread = mean_word(&spread, mask)?.f_neg()?;
+    let loss = plain.f_mul_scalar(1.0 - smoothing)?.f_add(&spread.f_mul_scalar(smoothing)?)?;
+    Ok((loss, of_words))
 }
 
 /// The values of the target words.
-fn gathered(log_probabilities: &Tensor, target: &Tensor) -> Tensor {
-    log_probabilities.gather(-1, &target.unsqueeze(-1), false).squeeze_dim(-1)
+fn gathered(log_probabilities: &Tensor, target: &Tensor) -> Result<Tensor, TchError> {
+    log_probabilities.f_gather(-1, &target.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)
 }
 
 /// The mean over what is no padding.
-fn mean_word(values: &Tensor, mask: &Tensor) -> Tensor {
-    (values * mask).sum(Kind::Float) / mask.sum(Kind::Float)
+fn mean_word(values: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
+    values.f_mul(mask)?.f_sum(Kind::Float)?.f_div(&mask.f_sum(Kind::Float)?)
 }
 
 /// The policy gradient (Rennie et al. 2017, equation 6): −mean over words of advantage × log-probability.
 /// `logits [rows, steps, vocabulary]` of the sampled words `target [rows, steps]`, `advantage [rows]`.
-fn policy_gradient(logits: &Tensor, target: &Tensor, mask: &Tensor, advantage: &Tensor) -> Tensor {
-    let chosen = gathered(&logits.log_softmax(-1, Kind::Float), target);
-    -mean_word(&(chosen * advantage.unsqueeze(-1)), mask)
+fn policy_gradient(
+    logits: &Tensor,
+    target: &Tensor,
+    mask: &Tensor,
+    advantage: &Tensor,
+) -> Result<Tensor, TchError> {
+    let chosen = gathered(&logits.f_log_softmax(-1, Kind::Float)?, target)?;
+    mean_word(&chosen.f_mul(&advantage.f_unsqueeze(-1)?)?, mask)?.f_neg()
 }
 
 #[cfg(test)]
@@ -180,9 +202,9 @@ mod tests {
             loss.double_value(&[])
         };
         for smoothing in [0.0, 0.1, 0.5] {
-            let (loss, of_words) = cross_entropy(&logits, &target, &mask, smoothing);
+            let (loss, of_words) = cross_entropy(&logits, &target, &mask, smoothing).unwrap();
             assert!((loss.double_value(&[]) - reference(smoothing)).abs() < 1e-5);
-            assert!((mean_word(&of_words, &mask).double_value(&[]) + reference(0.0)).abs() < 1e-5);
+            assert!((mean_word(&of_words, &mask).unwrap().double_value(&[]) + reference(0.0)).abs() < 1e-5);
         }
     }
 
@@ -191,7 +213,7 @@ mod tests {
         let (logits, target, mask) = words();
         let logits = logits.set_requires_grad(true);
         let advantage = Tensor::from_slice(&[2.0f32, -1.0]);
-        policy_gradient(&logits, &target, &mask, &advantage).backward();
+        policy_gradient(&logits, &target, &mask, &advantage).unwrap().backward();
         let gradient = logits.grad();
         let of = |row: i64, step: i64, word: i64| gradient.double_value(&[row, step, word]);
         // Three words in all; the gradient of a chosen word is −advantage × (1 − p) / words.

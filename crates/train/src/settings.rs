@@ -1,9 +1,9 @@
 //! Settings of the `train` stage.
 
-use model::backbone::Precision;
 use model::decoder::{
     DecoderConfig, HardAttentionConfig, LstmConfig, SoftAttentionConfig, TransformerConfig, UpDownConfig,
 };
+use model::precision::Precision;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

@@ -308,7 +308,8 @@ mod tests {
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
-    use model::decoder::{DecoderConfig, Dimensions, HardAttentionConfig, SoftAttentionConfig};
+    use model::decoder::{DecoderConfig, HardAttentionConfig, SoftAttentionConfig};
+    use model::precision::Precision;
 
     use super::*;
     use crate::settings::SelfCriticalSettings;
@@ -401,6 +402,7 @@ mod tests {
             provenance: serde_json::Value::Null,
         };
         let checkpoint = folder.join(checkpoint::FILE);
+        let dimensions = header.dimensions();
         let trainer = Trainer {
             settings: &settings,
             seed: 1,
@@ -409,7 +411,7 @@ mod tests {
             folder,
             checkpoint: &checkpoint,
             header,
-            decoder: decoder.build(&store.root(), Dimensions { channels: 3, regions: 2, vocabulary: 7 }),
+            decoder: decoder.build(&store.root(), dimensions, Precision::F32).unwrap(),
             store,
         };
         let trained = trainer.run(&examples(), &validation(), "recipe", note).unwrap();

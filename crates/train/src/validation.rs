@@ -49,7 +49,7 @@ impl Validation {
         let mut hypotheses = Vec::with_capacity(self.len());
         for indices in self.indices.chunks(IMAGES_AT_ONCE) {
             let grid = grid(&self.features, indices, device)?;
-            let memory = tch::no_grad(|| decoder.encode(&grid, false));
+            let memory = tch::no_grad(|| decoder.encode(&grid, false))?;
             for beams in beam_search(decoder, &memory, &greedy)? {
                 let words = beams.first().map(|best| vocabulary.decode(&best.ids).join(" "));
                 hypotheses.push(metrics::tokenize::caption_tokens(&words.unwrap_or_default()));

@@ -1,18 +1,8 @@
 //! Where a network computes, and with which numbers.
 
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
-/// The numbers inside a network; images and grids are f32 either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// 32-bit floating point.
-    #[default]
-    F32,
-    /// bfloat16: 8 bits of mantissa, about twice as fast where the processor multiplies it.
-    Bf16,
-}
+use crate::precision::Precision;
 
 /// A device and a precision that it is good at. Any device will do for f32: `Device::Cpu.into()`.
 #[derive(Clone, Copy, Debug)]
@@ -37,10 +27,7 @@ impl Placement {
 
     /// The element type of weights and activations.
     pub(super) fn kind(self) -> Kind {
-        match self.precision {
-            Precision::F32 => Kind::Float,
-            Precision::Bf16 => Kind::BFloat16,
-        }
+        self.precision.kind()
     }
 }
 

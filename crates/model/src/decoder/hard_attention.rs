@@ -5,12 +5,13 @@
 //! [`super::reinforce`]); and, as in the paper, every other caption is trained on the expectation instead of draws.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, nn};
+use tch::{Kind, TchError, Tensor, nn};
 
 use super::ragged::Ragged;
 use super::reinforce::{self, Choices};
 use super::show_attend_tell::{ShowAttendTell, Sizes};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
+use crate::precision::Precision;
 
 /// Share of captions trained on the expectation, drawn anew every time.
 const EXPECTATION_SHARE: f64 = 0.5;
@@ -57,66 +58,74 @@ pub(super) struct HardAttention {
 }
 
 impl HardAttention {
-    pub(super) fn new(path: &nn::Path, config: &HardAttentionConfig, dimensions: Dimensions) -> Self {
+    pub(super) fn new(
+        path: &nn::Path,
+        config: &HardAttentionConfig,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Self, TchError> {
         let sizes = Sizes {
             embedding: config.embedding_size,
             feature: config.feature_size,
             hidden: config.hidden_size,
             attention: config.attention_size,
         };
-        HardAttention {
-            network: ShowAttendTell::new(path, &sizes, config.dropout, dimensions),
+        Ok(HardAttention {
+            network: ShowAttendTell::new(path, &sizes, config.dropout, dimensions, precision)?,
             reinforce_weight: config.reinforce_weight,
             entropy_weight: config.entropy_weight,
-        }
+        })
     }
 }
 
 /// 1 at the region of each of `indices [images, rows, 1]`, 0 elsewhere.
-fn one_hot(like: &Tensor, indices: &Tensor) -> Tensor {
-    like.zeros_like().scatter_value(-1, indices, 1.0)
+fn one_hot(like: &Tensor, indices: &Tensor) -> Result<Tensor, TchError> {
+    like.f_zeros_like()?.f_scatter_value(-1, indices, 1.0)
 }
 
-fn likeliest(energies: &Tensor) -> Tensor {
-    one_hot(energies, &energies.argmax(-1, true))
+fn likeliest(energies: &Tensor) -> Result<Tensor, TchError> {
+    one_hot(energies, &energies.f_argmax(-1, true)?)
 }
 
 impl Decoder for HardAttention {
-    fn encode(&self, grid: &Tensor, train: bool) -> Rows {
+    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
         self.network.encode(grid, train)
     }
 
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
+    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
         if !train {
             return self.network.forward(memory, words, train, likeliest);
         }
-        let (images, captions) = (words.size()[0], words.size()[1]);
-        let expects =
-            Tensor::rand([images, captions, 1], (Kind::Float, words.device())).lt(EXPECTATION_SHARE);
+        let (images, captions, _) = words.size3()?;
+        let expects = Tensor::f_rand([images, captions, 1], (Kind::Float, words.device()))?;
+        let expects = expects.f_lt(EXPECTATION_SHARE)?;
         let (mut log_probabilities, mut entropies) = (vec![], vec![]);
         let forced = self.network.forward(memory, words, train, |energies| {
-            let expects = expects.narrow(1, 0, energies.size()[1]);
-            let logs = energies.log_softmax(-1, Kind::Float);
-            let shares = logs.exp();
+            let (_, left, _) = energies.size3()?;
+            let expects = expects.f_narrow(1, 0, left)?;
+            let logs = energies.f_log_softmax(-1, Kind::Float)?;
+            let shares = logs.f_exp()?;
             // The Gumbel trick: no distribution, however degenerate, makes it fail.
-            let noise = logs.detach().zeros_like().exponential_(1.0).log();
-            let drawn = (logs.detach() - noise).argmax(-1, true);
-            let log_probability = logs.gather(-1, &drawn, false).masked_fill(&expects, 0.0);
+            let noise = logs.f_detach()?.f_zeros_like()?.f_exponential_(1.0)?.f_log()?;
+            let drawn = logs.f_detach()?.f_sub(&noise)?.f_argmax(-1, true)?;
+            let log_probability = logs.f_gather(-1, &drawn, false)?.f_masked_fill(&expects, 0.0)?;
             log_probabilities.push(log_probability);
-            entropies.push(-(&shares * &logs).sum_dim_intlist([-1i64].as_slice(), true, Kind::Float));
-            shares.where_self(&expects, &one_hot(&logs.detach(), &drawn))
-        });
-        let ragged = Ragged::new(words);
-        let spread = |steps: Vec<Tensor>| ragged.spread(&ragged.join(&steps)).squeeze_dim(-1);
-        let choices = Choices { log_probabilities: spread(log_probabilities), entropies: spread(entropies) };
-        Forced { choices: Some(choices), ..forced }
+            let addends = shares.f_mul(&logs)?.f_neg()?;
+            entropies.push(addends.f_sum_dim_intlist([-1i64].as_slice(), true, Kind::Float)?);
+            shares.f_where_self(&expects, &one_hot(&logs.f_detach()?, &drawn)?)
+        })?;
+        let ragged = Ragged::new(words)?;
+        let spread = |steps: Vec<Tensor>| ragged.spread(&ragged.join(&steps)?)?.f_squeeze_dim(-1);
+        let choices =
+            Choices { log_probabilities: spread(log_probabilities)?, entropies: spread(entropies)? };
+        Ok(Forced { choices: Some(choices), ..forced })
     }
 
-    fn start(&self, memory: &Rows) -> Rows {
+    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
         self.network.start(memory)
     }
 
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
         self.network.step(memory, state, words, likeliest)
     }
 
@@ -125,9 +134,11 @@ impl Decoder for HardAttention {
         choices: &Choices,
         word_log_probabilities: &Tensor,
         mask: &Tensor,
-    ) -> Option<Tensor> {
-        let reinforce = reinforce::loss(choices, word_log_probabilities, mask) * self.reinforce_weight;
-        Some(reinforce - reinforce::mean_entropy(choices, mask) * self.entropy_weight)
+    ) -> Result<Option<Tensor>, TchError> {
+        let reinforce = reinforce::loss(choices, word_log_probabilities, mask)?;
+        let reinforce = reinforce.f_mul_scalar(self.reinforce_weight)?;
+        let entropy = reinforce::mean_entropy(choices, mask)?.f_mul_scalar(self.entropy_weight)?;
+        reinforce.f_sub(&entropy).map(Some)
     }
 }
 
@@ -153,7 +164,7 @@ mod tests {
             entropy_weight: 0.1,
             ..Default::default()
         };
-        HardAttention::new(&store.root(), &config, DIMENSIONS)
+        HardAttention::new(&store.root(), &config, DIMENSIONS, Precision::F32).unwrap()
     }
 
     /// Every region has a mark of its own, in some order, and shows some thing. The first word names a mark, the second
@@ -179,15 +190,15 @@ mod tests {
         let mask = Tensor::from_slice(&[0.0f32, 1.0]).expand([64, 2], false);
         for _ in 0..400 {
             let (grid, words, _, target) = questions(64);
-            let forced = decoder.forward(&decoder.encode(&grid, true), &words, true);
+            let forced = decoder.forward(&decoder.encode(&grid, true).unwrap(), &words, true).unwrap();
             let logits = forced.logits.select(1, 1);
             let losses = logits.cross_entropy_loss(&target, None::<Tensor>, Reduction::None, 0, 0.0);
             let likelihood = Tensor::stack(&[&losses.zeros_like(), &-&losses], 1);
-            let choice = decoder.choice_loss(&forced.choices.unwrap(), &likelihood, &mask).unwrap();
+            let choice = decoder.choice_loss(&forced.choices.unwrap(), &likelihood, &mask).unwrap().unwrap();
             adam.backward_step(&(losses.mean(Kind::Float) + choice));
         }
         let (grid, words, region, target) = questions(500);
-        let forced = decoder.forward(&decoder.encode(&grid, false), &words, false);
+        let forced = decoder.forward(&decoder.encode(&grid, false).unwrap(), &words, false).unwrap();
         let share = |right: Tensor| right.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
         let looked = forced.attention.unwrap().select(1, 1).argmax(-1, false);
         let right = share(looked.eq_tensor(&region));
@@ -202,7 +213,7 @@ mod tests {
         let decoder = build(&store);
         let (grid, ..) = questions(100);
         let words = Tensor::full([100, 2, 3], 4, (Kind::Int64, Device::Cpu));
-        let forced = decoder.forward(&decoder.encode(&grid, true), &words, true);
+        let forced = decoder.forward(&decoder.encode(&grid, true).unwrap(), &words, true).unwrap();
         let choices = forced.choices.unwrap();
         assert_eq!(choices.log_probabilities.size(), [200, 3]);
         let attention = forced.attention.unwrap();
@@ -216,6 +227,8 @@ mod tests {
         assert!(
             choices.entropies.gt(0.0).logical_and(&choices.entropies.le(highest)).all().int64_value(&[]) == 1
         );
-        assert!(decoder.forward(&decoder.encode(&grid, false), &words, false).choices.is_none());
+        assert!(
+            decoder.forward(&decoder.encode(&grid, false).unwrap(), &words, false).unwrap().choices.is_none()
+        );
     }
 }

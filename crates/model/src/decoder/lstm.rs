@@ -4,10 +4,11 @@
 //! stands beside every word, so that what is left between this decoder and [`super::soft_attention`] is attention.
 
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
-use super::layers::{Lstm as LstmLayer, dropout, embedding, linear, mean_region};
-use super::{Decoder, Dimensions, Forced, Rows, Step};
+use super::layers::{Embedding, Linear, dropout, mean_region};
+use super::{Decoder, Dimensions, Forced, Rows, Step, recurrent};
+use crate::precision::Precision;
 
 /// Sizes of the `lstm` decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -31,58 +32,64 @@ impl Default for LstmConfig {
 
 #[derive(Debug)]
 pub(super) struct Lstm {
-    feature: nn::Linear,
-    initial_hidden: nn::Linear,
-    initial_cell: nn::Linear,
-    embedding: nn::Embedding,
-    lstm: LstmLayer,
-    output: nn::Linear,
+    feature: Linear,
+    initial_hidden: Linear,
+    initial_cell: Linear,
+    embedding: Embedding,
+    lstm: recurrent::Lstm,
+    output: Linear,
     dropout: f64,
 }
 
 impl Lstm {
-    pub(super) fn new(path: &nn::Path, config: &LstmConfig, dimensions: Dimensions) -> Self {
+    pub(super) fn new(
+        path: &nn::Path,
+        config: &LstmConfig,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Self, TchError> {
         let LstmConfig { embedding_size, feature_size, hidden_size, dropout } = *config;
-        Lstm {
-            feature: linear(path / "feature", dimensions.channels, feature_size),
-            initial_hidden: linear(path / "initial_hidden", feature_size, hidden_size),
-            initial_cell: linear(path / "initial_cell", feature_size, hidden_size),
-            embedding: embedding(path / "embedding", dimensions.vocabulary, embedding_size),
-            lstm: LstmLayer::new(path / "lstm", embedding_size + feature_size, hidden_size),
-            output: linear(path / "output", hidden_size, dimensions.vocabulary),
+        let inputs = embedding_size + feature_size;
+        Ok(Lstm {
+            feature: Linear::new(path / "feature", dimensions.channels, feature_size)?,
+            initial_hidden: Linear::new(path / "initial_hidden", feature_size, hidden_size)?,
+            initial_cell: Linear::new(path / "initial_cell", feature_size, hidden_size)?,
+            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, embedding_size)?,
+            lstm: recurrent::Lstm::new(path / "lstm", inputs, hidden_size, precision)?,
+            output: Linear::new(path / "output", hidden_size, dimensions.vocabulary)?,
             dropout,
-        }
+        })
     }
 }
 
 impl Decoder for Lstm {
-    fn encode(&self, grid: &Tensor, train: bool) -> Rows {
-        Rows(vec![dropout(&mean_region(grid).apply(&self.feature).relu(), self.dropout, train)])
+    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
+        let feature = self.feature.forward(&mean_region(grid)?)?.f_relu()?;
+        Ok(Rows(vec![dropout(&feature, self.dropout, train)?]))
     }
 
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
-        let (captions, steps) = (words.size()[1], words.size()[2]);
-        let memory = Rows(vec![memory.0[0].repeat_interleave_self_int(captions, 0, None)]);
-        let state = self.start(&memory);
-        let feature = memory.0[0].unsqueeze(1).expand([-1, steps, -1], false);
-        let words = words.flatten(0, 1);
-        let words = dropout(&words.apply(&self.embedding), self.dropout, train);
-        let hidden = self.lstm.sequence(&Tensor::cat(&[words, feature], 2), &state.0[0], &state.0[1]);
-        Forced {
-            logits: dropout(&hidden, self.dropout, train).apply(&self.output),
-            attention: None,
-            choices: None,
-        }
+    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
+        let (_, captions, steps) = words.size3()?;
+        let memory = Rows(vec![memory.0[0].f_repeat_interleave_self_int(captions, 0, None)?]);
+        let state = self.start(&memory)?;
+        let feature = memory.0[0].f_unsqueeze(1)?.f_expand([-1, steps, -1], false)?;
+        let words = self.embedding.forward(&words.f_flatten(0, 1)?)?;
+        let words = dropout(&words, self.dropout, train)?;
+        let inputs = Tensor::f_cat(&[words, feature], 2)?;
+        let hidden = self.lstm.sequence(&inputs, &state.0[0], &state.0[1])?;
+        let logits = self.output.forward(&dropout(&hidden, self.dropout, train)?)?;
+        Ok(Forced { logits, attention: None, choices: None })
     }
 
-    fn start(&self, memory: &Rows) -> Rows {
-        let feature = &memory.0[0];
-        Rows(vec![feature.apply(&self.initial_hidden).tanh(), feature.apply(&self.initial_cell).tanh()])
+    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
+        let initial = |layer: &Linear| layer.forward(&memory.0[0])?.f_tanh();
+        Ok(Rows(vec![initial(&self.initial_hidden)?, initial(&self.initial_cell)?]))
     }
 
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
-        let input = Tensor::cat(&[&words.apply(&self.embedding), &memory.0[0]], 1);
-        let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1]);
-        Step { logits: hidden.apply(&self.output), state: Rows(vec![hidden, cell]), attention: None }
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
+        let input = Tensor::f_cat(&[&self.embedding.forward(words)?, &memory.0[0]], 1)?;
+        let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1])?;
+        let logits = self.output.forward(&hidden)?;
+        Ok(Step { logits, state: Rows(vec![hidden, cell]), attention: None })
     }
 }

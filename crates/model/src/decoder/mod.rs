@@ -9,6 +9,7 @@ mod hard_attention;
 mod layers;
 mod lstm;
 mod ragged;
+mod recurrent;
 pub mod reinforce;
 mod rows;
 mod show_attend_tell;
@@ -17,8 +18,9 @@ mod transformer;
 mod up_down;
 
 use serde::{Deserialize, Serialize};
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
+use crate::precision::Precision;
 use reinforce::Choices;
 
 pub use ensemble::Ensemble;
@@ -41,26 +43,31 @@ pub struct Dimensions {
 }
 
 /// A caption decoder.
+///
+/// # Errors
+///
+/// Every method fails with what libtorch says: out of memory, or tensors of other shapes, such as a grid with the
+/// channels of another backbone.
 pub trait Decoder: Send {
     /// Everything about the images that later steps need, computed once: from `grid [images, regions, channels]`,
     /// one row an image. `train` turns dropout on.
-    fn encode(&self, grid: &Tensor, train: bool) -> Rows;
+    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError>;
 
     /// Teacher forcing: the scores of the word after each word of `words [images, captions, steps]`, padded at their
     /// ends, where all captions of an image share its row of `memory`; what stands at padding means nothing. Captions in
     /// falling order of length cost least. `train` turns dropout on.
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced;
+    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError>;
 
-    /// The state before the first word: one row a row of `memory`.
-    fn start(&self, memory: &Rows) -> Rows;
+    /// The state before the first word: one row for each row of `memory`.
+    fn start(&self, memory: &Rows) -> Result<Rows, TchError>;
 
-    /// Reads one word a row (`words [rows]`, first `<bos>`) and scores the next one.
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step;
+    /// Reads one word per row (`words [rows]`, first `<bos>`) and scores the next one.
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError>;
 
     /// The loss that the decoder adds to cross-entropy for the attention of a batch, a scalar; `mask` is 1 on the
     /// steps `[images × captions, steps]` that are not padding.
-    fn attention_loss(&self, _attention: &Tensor, _mask: &Tensor) -> Option<Tensor> {
-        None
+    fn attention_loss(&self, _attention: &Tensor, _mask: &Tensor) -> Result<Option<Tensor>, TchError> {
+        Ok(None)
     }
 
     /// The loss that the decoder adds for what it drew in training ([`Forced::choices`]), a scalar;
@@ -71,8 +78,8 @@ pub trait Decoder: Send {
         _choices: &Choices,
         _word_log_probabilities: &Tensor,
         _mask: &Tensor,
-    ) -> Option<Tensor> {
-        None
+    ) -> Result<Option<Tensor>, TchError> {
+        Ok(None)
     }
 }
 
@@ -115,20 +122,27 @@ pub enum DecoderConfig {
 
 impl DecoderConfig {
     /// Builds the network with fresh weights below `path`.
-    pub fn build(&self, path: &nn::Path, dimensions: Dimensions) -> Box<dyn Decoder> {
-        match self {
-            DecoderConfig::Lstm(config) => Box::new(lstm::Lstm::new(path, config, dimensions)),
+    pub fn build(
+        &self,
+        path: &nn::Path,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Box<dyn Decoder>, TchError> {
+        Ok(match self {
+            DecoderConfig::Lstm(config) => Box::new(lstm::Lstm::new(path, config, dimensions, precision)?),
             DecoderConfig::SoftAttention(config) => {
-                Box::new(soft_attention::SoftAttention::new(path, config, dimensions))
+                Box::new(soft_attention::SoftAttention::new(path, config, dimensions, precision)?)
             }
             DecoderConfig::Transformer(config) => {
-                Box::new(transformer::Transformer::new(path, config, dimensions))
+                Box::new(transformer::Transformer::new(path, config, dimensions)?)
             }
             DecoderConfig::HardAttention(config) => {
-                Box::new(hard_attention::HardAttention::new(path, config, dimensions))
+                Box::new(hard_attention::HardAttention::new(path, config, dimensions, precision)?)
             }
-            DecoderConfig::UpDown(config) => Box::new(up_down::UpDown::new(path, config, dimensions)),
-        }
+            DecoderConfig::UpDown(config) => {
+                Box::new(up_down::UpDown::new(path, config, dimensions, precision)?)
+            }
+        })
     }
 }
 

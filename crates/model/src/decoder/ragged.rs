@@ -2,7 +2,7 @@
 //! falling order of length, only the first few of each image are left at a late step.
 
 use artifacts::vocabulary::PAD;
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// The places of a padded batch that are computed: at each step the captions of each image up to the last that goes on in
 /// any of them.
@@ -18,12 +18,15 @@ pub(super) struct Ragged {
 
 impl Ragged {
     /// Of `words [images, captions, steps]`, padded at their ends.
-    pub(super) fn new(words: &Tensor) -> Ragged {
-        let (images, captions, steps) = (words.size()[0], words.size()[1], words.size()[2]);
-        let goes_on = words.ne(i64::from(PAD)).any_dim(0, false);
-        let counted = Tensor::arange_start(1, captions + 1, (Kind::Int64, words.device())).unsqueeze(1);
-        let count = (goes_on * counted).amax([0i64].as_slice(), false);
-        let mut left: Vec<i64> = (0..steps).map(|step| count.int64_value(&[step]).max(1)).collect();
+    pub(super) fn new(words: &Tensor) -> Result<Ragged, TchError> {
+        let (images, captions, steps) = words.size3()?;
+        let goes_on = words.f_ne(i64::from(PAD))?.f_any_dim(0, false)?;
+        let counted =
+            Tensor::f_arange_start(1, captions + 1, (Kind::Int64, words.device()))?.f_unsqueeze(1)?;
+        let count = goes_on.f_mul(&counted)?.f_amax([0i64].as_slice(), false)?;
+        let mut left: Vec<i64> = (0..steps)
+            .map(|step| Ok(count.f_int64_value(&[step])?.max(1)))
+            .collect::<Result<_, TchError>>()?;
         for step in (1..left.len()).rev() {
             left[step - 1] = left[step - 1].max(left[step]);
         }
@@ -32,8 +35,8 @@ impl Ragged {
             let rows = (0..images).flat_map(|image| (0..left).map(move |caption| image * captions + caption));
             places.extend(rows.map(|row| row * steps + step));
         }
-        let places = Tensor::from_slice(&places).to_device(words.device());
-        Ragged { left, places, images, padded: [images * captions, steps] }
+        let places = Tensor::f_from_slice(&places)?.f_to_device(words.device())?;
+        Ok(Ragged { left, places, images, padded: [images * captions, steps] })
     }
 
     /// How many captions of each image are computed, step after step.
@@ -42,29 +45,30 @@ impl Ragged {
     }
 
     /// Padded values `[images, captions, steps]` → those that are computed, `[places]`.
-    pub(super) fn select(&self, padded: &Tensor) -> Tensor {
-        padded.flatten(0, 2).index_select(0, &self.places)
+    pub(super) fn select(&self, padded: &Tensor) -> Result<Tensor, TchError> {
+        padded.f_flatten(0, 2)?.f_index_select(0, &self.places)
     }
 
     /// What was computed at each step, `[images, left, size]` each → `[places, size]`.
-    pub(super) fn join(&self, steps: &[Tensor]) -> Tensor {
-        let steps: Vec<Tensor> = steps.iter().map(|step| step.flatten(0, 1)).collect();
-        Tensor::cat(&steps, 0)
+    pub(super) fn join(&self, steps: &[Tensor]) -> Result<Tensor, TchError> {
+        let steps: Vec<Tensor> = steps.iter().map(|step| step.f_flatten(0, 1)).collect::<Result<_, _>>()?;
+        Tensor::f_cat(&steps, 0)
     }
 
     /// Values `[places, size]` → those of each step, `[images, left, size]`.
-    pub(super) fn steps(&self, values: &Tensor) -> Vec<Tensor> {
+    pub(super) fn steps(&self, values: &Tensor) -> Result<Vec<Tensor>, TchError> {
+        let (_, size) = values.size2()?;
         let rows: Vec<i64> = self.left().map(|left| left * self.images).collect();
-        let of_images = |step: Tensor| step.view([self.images, -1, step.size()[1]]);
-        values.split_with_sizes(rows, 0).into_iter().map(of_images).collect()
+        let steps = values.f_split_with_sizes(rows, 0)?;
+        steps.into_iter().map(|step| step.f_view([self.images, -1, size])).collect()
     }
 
     /// What was computed, `[places, size]` → padded with zeros, `[images × captions, steps, size]`.
-    pub(super) fn spread(&self, computed: &Tensor) -> Tensor {
+    pub(super) fn spread(&self, computed: &Tensor) -> Result<Tensor, TchError> {
         let [rows, steps] = self.padded;
-        let size = computed.size()[1];
-        let zeros = Tensor::zeros([rows * steps, size], (computed.kind(), computed.device()));
-        zeros.index_copy(0, &self.places, computed).view([rows, steps, size])
+        let (_, size) = computed.size2()?;
+        let zeros = Tensor::f_zeros([rows * steps, size], (computed.f_kind()?, computed.device()))?;
+        zeros.f_index_copy(0, &self.places, computed)?.f_view([rows, steps, size])
     }
 }
 
@@ -76,10 +80,10 @@ mod tests {
     fn what_has_ended_is_not_computed() {
         // The second image's short caption stands first: it is computed as long as the other one.
         let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 4, 0, 0, 1, 0, 0, 0, 1, 4, 5, 0]).view([2, 2, 4]);
-        let ragged = Ragged::new(&words);
+        let ragged = Ragged::new(&words).unwrap();
         assert_eq!(ragged.left().collect::<Vec<_>>(), [2, 2, 2, 1]);
         let values = Tensor::arange(16, (Kind::Int64, words.device())).view([2, 2, 4]);
-        let selected = ragged.select(&values);
+        let selected = ragged.select(&values).unwrap();
         let ids = |tensor: &Tensor| Vec::<i64>::try_from(tensor.flatten(0, -1)).unwrap();
         assert_eq!(ids(&selected), [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 11]);
         let steps: Vec<Tensor> = ragged
@@ -88,9 +92,9 @@ mod tests {
             .map(|(step, left)| values.select(2, step as i64).narrow(1, 0, left).unsqueeze(-1))
             .collect();
         let selected = selected.unsqueeze(-1);
-        assert_eq!(ragged.join(&steps), selected);
-        assert_eq!(ragged.steps(&selected), steps);
-        let padded = ragged.spread(&selected);
+        assert_eq!(ragged.join(&steps).unwrap(), selected);
+        assert_eq!(ragged.steps(&selected).unwrap(), steps);
+        let padded = ragged.spread(&selected).unwrap();
         assert_eq!(padded.size(), [4, 4, 1]);
         assert_eq!(ids(&padded), [0, 1, 2, 3, 4, 5, 6, 0, 8, 9, 10, 11, 12, 13, 14, 0]);
     }
@@ -98,7 +102,7 @@ mod tests {
     #[test]
     fn padding_between_words_is_computed_and_nothing_but_padding_is_one_row() {
         let left = |words: &[i64], shape: [i64; 3]| -> Vec<i64> {
-            Ragged::new(&Tensor::from_slice(words).view(shape)).left().collect()
+            Ragged::new(&Tensor::from_slice(words).view(shape)).unwrap().left().collect()
         };
         assert_eq!(left(&[1, 0, 5, 0], [1, 1, 4]), [1, 1, 1, 1]);
         assert_eq!(left(&[1, 0, 1, 5], [1, 2, 2]), [2, 2]);

@@ -1,7 +1,7 @@
 //! REINFORCE (Williams 1992) for decoders that draw while they train: what is drawn has no gradient, so draws that
 //! turned out well are made likelier instead.
 
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 /// What a decoder drew in a teacher-forced pass, both `[images × captions, steps]`.
 #[derive(Debug)]
@@ -21,23 +21,33 @@ pub struct Choices {
 /// <https://openreview.net/forum?id=r1lgTGL5DE>): independent of the caption's own draws as a moving average would be,
 /// without a state that an interrupted training could lose. The reward is a mean and not the sum of Xu et al. 2015,
 /// because beside captions of other lengths the length would outweigh the draws.
-pub fn loss(choices: &Choices, word_log_probabilities: &Tensor, mask: &Tensor) -> Tensor {
-    let sum = |tensor: &Tensor| tensor.sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-    let is_caption = mask.amax([1i64].as_slice(), false);
-    let rewards = sum(&(word_log_probabilities.detach() * mask)) / sum(mask).clamp_min(1.0);
-    let others = (is_caption.sum(Kind::Float) - 1.0).clamp_min(1.0);
-    let baselines = (rewards.sum(Kind::Float) - &rewards) / others;
-    let advantages = (rewards - baselines) * is_caption;
-    -(advantages * sum(&(&choices.log_probabilities * mask))).sum(Kind::Float) / words(mask)
+///
+/// # Errors
+///
+/// What libtorch says, of other shapes for example.
+pub fn loss(choices: &Choices, word_log_probabilities: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
+    let sum = |tensor: &Tensor| tensor.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
+    let is_caption = mask.f_amax([1i64].as_slice(), false)?;
+    let rewards = sum(&word_log_probabilities.f_detach()?.f_mul(mask)?)?;
+    let rewards = rewards.f_div(&sum(mask)?.f_clamp_min(1.0)?)?;
+    let others = is_caption.f_sum(Kind::Float)?.f_sub_scalar(1.0)?.f_clamp_min(1.0)?;
+    let baselines = rewards.f_sum(Kind::Float)?.f_sub(&rewards)?.f_div(&others)?;
+    let advantages = rewards.f_sub(&baselines)?.f_mul(&is_caption)?;
+    let weighed = advantages.f_mul(&sum(&choices.log_probabilities.f_mul(mask)?)?)?;
+    weighed.f_neg()?.f_sum(Kind::Float)?.f_div(&words(mask)?)
 }
 
-/// Mean entropy a word.
-pub fn mean_entropy(choices: &Choices, mask: &Tensor) -> Tensor {
-    (&choices.entropies * mask).sum(Kind::Float) / words(mask)
+/// Mean entropy per word.
+///
+/// # Errors
+///
+/// What libtorch says, of other shapes for example.
+pub fn mean_entropy(choices: &Choices, mask: &Tensor) -> Result<Tensor, TchError> {
+    choices.entropies.f_mul(mask)?.f_sum(Kind::Float)?.f_div(&words(mask)?)
 }
 
-fn words(mask: &Tensor) -> Tensor {
-    mask.sum(Kind::Float).clamp_min(1.0)
+fn words(mask: &Tensor) -> Result<Tensor, TchError> {
+    mask.f_sum(Kind::Float)?.f_clamp_min(1.0)
 }
 
 #[cfg(test)]
@@ -64,18 +74,18 @@ mod tests {
         let (choices, words, mask) = example();
         // Rewards −3, −1, −2; baselines −1.5, −2.5, −2; advantages −1.5, 1.5, 0; log-probabilities −3, −0.5, −2.
         let expected = -(-1.5 * -3.0 + 1.5 * -0.5) / 6.0;
-        assert!((loss(&choices, &words, &mask).double_value(&[]) - expected).abs() < 1e-6);
-        assert!((mean_entropy(&choices, &mask).double_value(&[]) - 9.0 / 6.0).abs() < 1e-6);
+        assert!((loss(&choices, &words, &mask).unwrap().double_value(&[]) - expected).abs() < 1e-6);
+        assert!((mean_entropy(&choices, &mask).unwrap().double_value(&[]) - 9.0 / 6.0).abs() < 1e-6);
     }
 
     #[test]
     fn padding_and_the_size_of_the_reward_change_nothing() {
         let (choices, words, mask) = example();
-        let before = loss(&choices, &words, &mask).double_value(&[]);
+        let before = loss(&choices, &words, &mask).unwrap().double_value(&[]);
         let _ = words.get(3).fill_(5.0);
-        assert!((loss(&choices, &words, &mask).double_value(&[]) - before).abs() < 1e-6);
+        assert!((loss(&choices, &words, &mask).unwrap().double_value(&[]) - before).abs() < 1e-6);
         // A reward that all captions get says nothing about the draws.
-        assert!((loss(&choices, &(words - 4.0), &mask).double_value(&[]) - before).abs() < 1e-5);
+        assert!((loss(&choices, &(words - 4.0), &mask).unwrap().double_value(&[]) - before).abs() < 1e-5);
     }
 
     /// Two captions of one word, each drawing one of three regions: averaged over all nine outcomes, the estimate must
@@ -97,7 +107,7 @@ mod tests {
             let choices =
                 Choices { entropies: mask.zeros_like(), log_probabilities: log_probabilities.unsqueeze(1) };
             let words = Tensor::from_slice(&[rewards[first as usize], rewards[second as usize]]).unsqueeze(1);
-            total += outcome * loss(&choices, &words, &mask);
+            total += outcome * loss(&choices, &words, &mask).unwrap();
         }
         total.backward();
         assert!((exact.grad() - estimated.grad()).abs().max().double_value(&[]) < 1e-6);

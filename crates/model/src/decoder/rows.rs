@@ -1,6 +1,6 @@
 //! A bundle of tensors that share their first dimension.
 
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
 /// What a decoder keeps an image (its memory) or a hypothesis (its state): tensors with one row each.
 #[derive(Debug)]
@@ -8,7 +8,12 @@ pub struct Rows(pub Vec<Tensor>);
 
 impl Rows {
     /// The rows at `indices [n]` (integers), repeats allowed: how captions share an image, and beams a parent.
-    pub fn select(&self, indices: &Tensor) -> Rows {
-        Rows(self.0.iter().map(|tensor| tensor.index_select(0, indices)).collect())
+    ///
+    /// # Errors
+    ///
+    /// What libtorch says, of a row that is not there for example.
+    pub fn select(&self, indices: &Tensor) -> Result<Rows, TchError> {
+        let selected: Result<_, _> = self.0.iter().map(|tensor| tensor.f_index_select(0, indices)).collect();
+        selected.map(Rows)
     }
 }

@@ -4,11 +4,13 @@
 //! Bahdanau attention, the gate β and the deep output layer. Deviation: regions are first projected to `feature`
 //! numbers, which makes every step cheaper than attending over the CNN's own channels.
 
-use tch::{Tensor, nn};
+use tch::{TchError, Tensor, nn};
 
-use super::layers::{AdditiveAttention, Lstm, dropout, embedding, linear, mean_region};
+use super::layers::{AdditiveAttention, Embedding, Linear, dropout, mean_region};
 use super::ragged::Ragged;
+use super::recurrent::Lstm;
 use super::{Dimensions, Forced, Rows, Step};
+use crate::precision::Precision;
 
 /// Sizes of the network.
 pub(super) struct Sizes {
@@ -20,16 +22,16 @@ pub(super) struct Sizes {
 
 #[derive(Debug)]
 pub(super) struct ShowAttendTell {
-    feature: nn::Linear,
+    feature: Linear,
     attention: AdditiveAttention,
-    gate: nn::Linear,
-    initial_hidden: nn::Linear,
-    initial_cell: nn::Linear,
-    embedding: nn::Embedding,
+    gate: Linear,
+    initial_hidden: Linear,
+    initial_cell: Linear,
+    embedding: Embedding,
     lstm: Lstm,
-    output_hidden: nn::Linear,
-    output_context: nn::Linear,
-    output: nn::Linear,
+    output_hidden: Linear,
+    output_context: Linear,
+    output: Linear,
     dropout: f64,
 }
 
@@ -42,38 +44,45 @@ struct Look {
 }
 
 impl ShowAttendTell {
-    pub(super) fn new(path: &nn::Path, sizes: &Sizes, dropout: f64, dimensions: Dimensions) -> Self {
+    pub(super) fn new(
+        path: &nn::Path,
+        sizes: &Sizes,
+        dropout: f64,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Self, TchError> {
         let Sizes { embedding: words, feature, hidden, attention } = *sizes;
-        ShowAttendTell {
-            feature: linear(path / "feature", dimensions.channels, feature),
-            attention: AdditiveAttention::new(path, feature, hidden, attention),
-            gate: linear(path / "gate", hidden, 1),
-            initial_hidden: linear(path / "initial_hidden", feature, hidden),
-            initial_cell: linear(path / "initial_cell", feature, hidden),
-            embedding: embedding(path / "embedding", dimensions.vocabulary, words),
-            lstm: Lstm::new(path / "lstm", words + feature, hidden),
-            output_hidden: linear(path / "output_hidden", hidden, words),
-            output_context: linear(path / "output_context", feature, words),
-            output: linear(path / "output", words, dimensions.vocabulary),
+        Ok(ShowAttendTell {
+            feature: Linear::new(path / "feature", dimensions.channels, feature)?,
+            attention: AdditiveAttention::new(path, feature, hidden, attention)?,
+            gate: Linear::new(path / "gate", hidden, 1)?,
+            initial_hidden: Linear::new(path / "initial_hidden", feature, hidden)?,
+            initial_cell: Linear::new(path / "initial_cell", feature, hidden)?,
+            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, words)?,
+            lstm: Lstm::new(path / "lstm", words + feature, hidden, precision)?,
+            output_hidden: Linear::new(path / "output_hidden", hidden, words)?,
+            output_context: Linear::new(path / "output_context", feature, words)?,
+            output: Linear::new(path / "output", words, dimensions.vocabulary)?,
             dropout,
-        }
+        })
     }
 
     /// Regions `[rows, regions, feature]` and their keys `[rows, regions, attention]`.
-    pub(super) fn encode(&self, grid: &Tensor, train: bool) -> Rows {
-        let regions = dropout(&grid.apply(&self.feature).relu(), self.dropout, train);
-        let keys = self.attention.keys(&regions);
-        Rows(vec![regions, keys])
+    pub(super) fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
+        let regions = dropout(&self.feature.forward(grid)?.f_relu()?, self.dropout, train)?;
+        let keys = self.attention.keys(&regions)?;
+        Ok(Rows(vec![regions, keys]))
     }
 
     /// Hidden and cell state.
-    pub(super) fn start(&self, memory: &Rows) -> Rows {
-        Rows(self.state(memory).into())
+    pub(super) fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
+        Ok(Rows(self.state(memory)?.into()))
     }
 
-    fn state(&self, memory: &Rows) -> [Tensor; 2] {
-        let mean = mean_region(&memory.0[0]);
-        [&self.initial_hidden, &self.initial_cell].map(|initial| mean.apply(initial).tanh())
+    fn state(&self, memory: &Rows) -> Result<[Tensor; 2], TchError> {
+        let mean = mean_region(&memory.0[0])?;
+        let initial = |layer: &Linear| layer.forward(&mean)?.f_tanh();
+        Ok([initial(&self.initial_hidden)?, initial(&self.initial_cell)?])
     }
 
     /// Teacher forcing over `words [images, captions, steps]`; `weigh` makes shares of the regions' scores, both
@@ -83,28 +92,30 @@ impl ShowAttendTell {
         memory: &Rows,
         words: &Tensor,
         train: bool,
-        mut weigh: impl FnMut(&Tensor) -> Tensor,
-    ) -> Forced {
-        let ragged = Ragged::new(words);
-        let captions = words.size()[1];
-        let words = dropout(&ragged.select(words).apply(&self.embedding), self.dropout, train);
-        let lstm = self.lstm.unroll(&ragged, 0, &words);
-        let of_captions = |state: Tensor| state.unsqueeze(1).expand([-1, captions, -1], false);
-        let [mut hidden, mut cell] = self.state(memory).map(of_captions);
+        mut weigh: impl FnMut(&Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Forced, TchError> {
+        let ragged = Ragged::new(words)?;
+        let (_, captions, _) = words.size3()?;
+        let words = dropout(&self.embedding.forward(&ragged.select(words)?)?, self.dropout, train)?;
+        let lstm = self.lstm.unroll(&ragged, 0, &words)?;
+        let of_captions = |state: Tensor| state.f_unsqueeze(1)?.f_expand([-1, captions, -1], false);
+        let [hidden, cell] = self.state(memory)?;
+        let (mut hidden, mut cell) = (of_captions(hidden)?, of_captions(cell)?);
         let (mut hiddens, mut contexts, mut attentions) = (vec![], vec![], vec![]);
         for (step, left) in ragged.left().enumerate() {
-            (hidden, cell) = (hidden.narrow(1, 0, left), cell.narrow(1, 0, left));
-            let look = self.look(memory, &hidden, &mut weigh);
-            (hidden, cell) = lstm.step(step, &look.context, &hidden, &cell);
+            (hidden, cell) = (hidden.f_narrow(1, 0, left)?, cell.f_narrow(1, 0, left)?);
+            let look = self.look(memory, &hidden, &mut weigh)?;
+            (hidden, cell) = lstm.step(step, &look.context, &hidden, &cell)?;
             hiddens.push(hidden.shallow_clone());
             contexts.push(look.context);
             attentions.push(look.attention);
         }
         // The output layer waits for no later step, so it runs once over all of them.
-        let [hidden, context, attention] = [hiddens, contexts, attentions].map(|steps| ragged.join(&steps));
-        let logits = self.score(&words, &hidden, &context, train);
-        let attention = Some(ragged.spread(&attention));
-        Forced { logits: ragged.spread(&logits), attention, choices: None }
+        let (hidden, context) = (ragged.join(&hiddens)?, ragged.join(&contexts)?);
+        let attention = ragged.join(&attentions)?;
+        let logits = self.score(&words, &hidden, &context, train)?;
+        let attention = Some(ragged.spread(&attention)?);
+        Ok(Forced { logits: ragged.spread(&logits)?, attention, choices: None })
     }
 
     /// One word a row; `weigh` as in [`ShowAttendTell::forward`].
@@ -113,32 +124,43 @@ impl ShowAttendTell {
         memory: &Rows,
         state: &Rows,
         words: &Tensor,
-        mut weigh: impl FnMut(&Tensor) -> Tensor,
-    ) -> Step {
-        let word = words.apply(&self.embedding);
+        mut weigh: impl FnMut(&Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Step, TchError> {
+        let word = self.embedding.forward(words)?;
         // The rows of an image of `memory` follow one another.
-        let hidden = state.0[0].view([memory.0[0].size()[0], -1, state.0[0].size()[1]]);
-        let look = self.look(memory, &hidden, &mut weigh);
-        let context = look.context.flatten(0, 1);
-        let input = Tensor::cat(&[&word, &context], 1);
-        let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1]);
-        let logits = self.score(&word, &hidden, &context, false);
-        let attention = Some(look.attention.flatten(0, 1));
-        Step { logits, state: Rows(vec![hidden, cell]), attention }
+        let (images, (_, size)) = (memory.0[0].size3()?.0, state.0[0].size2()?);
+        let look = self.look(memory, &state.0[0].f_view([images, -1, size])?, &mut weigh)?;
+        let context = look.context.f_flatten(0, 1)?;
+        let input = Tensor::f_cat(&[&word, &context], 1)?;
+        let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1])?;
+        let logits = self.score(&word, &hidden, &context, false)?;
+        let attention = Some(look.attention.f_flatten(0, 1)?);
+        Ok(Step { logits, state: Rows(vec![hidden, cell]), attention })
     }
 
     /// Where to look before the next word, from the states `hidden [images, rows of each image, hidden]`.
-    fn look(&self, memory: &Rows, hidden: &Tensor, weigh: &mut impl FnMut(&Tensor) -> Tensor) -> Look {
+    fn look(
+        &self,
+        memory: &Rows,
+        hidden: &Tensor,
+        weigh: &mut impl FnMut(&Tensor) -> Result<Tensor, TchError>,
+    ) -> Result<Look, TchError> {
         let [regions, keys] = [&memory.0[0], &memory.0[1]];
-        let attention = weigh(&self.attention.energies(keys, hidden));
-        let context = attention.bmm(regions) * hidden.apply(&self.gate).sigmoid();
-        Look { attention, context }
+        let attention = weigh(&self.attention.energies(keys, hidden)?)?;
+        let context = attention.f_bmm(regions)?.f_mul(&self.gate.forward(hidden)?.f_sigmoid()?)?;
+        Ok(Look { attention, context })
     }
 
     /// The deep output layer (equation 7 of the paper, with the tanh of its code): any leading dimensions.
-    fn score(&self, word: &Tensor, hidden: &Tensor, context: &Tensor, train: bool) -> Tensor {
-        let hidden = dropout(hidden, self.dropout, train).apply(&self.output_hidden);
-        let joined = (word + hidden + context.apply(&self.output_context)).tanh();
-        dropout(&joined, self.dropout, train).apply(&self.output)
+    fn score(
+        &self,
+        word: &Tensor,
+        hidden: &Tensor,
+        context: &Tensor,
+        train: bool,
+    ) -> Result<Tensor, TchError> {
+        let hidden = self.output_hidden.forward(&dropout(hidden, self.dropout, train)?)?;
+        let joined = word.f_add(&hidden)?.f_add(&self.output_context.forward(context)?)?.f_tanh()?;
+        self.output.forward(&dropout(&joined, self.dropout, train)?)
     }
 }

@@ -3,10 +3,11 @@
 //! Xu et al. 2015 (<https://arxiv.org/abs/1502.03044>), section 4.2, with the doubly stochastic penalty.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, nn};
+use tch::{Kind, TchError, Tensor, nn};
 
 use super::show_attend_tell::{ShowAttendTell, Sizes};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
+use crate::precision::Precision;
 
 /// Sizes of the `soft_attention` decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -46,45 +47,52 @@ pub(super) struct SoftAttention {
 }
 
 impl SoftAttention {
-    pub(super) fn new(path: &nn::Path, config: &SoftAttentionConfig, dimensions: Dimensions) -> Self {
+    pub(super) fn new(
+        path: &nn::Path,
+        config: &SoftAttentionConfig,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Self, TchError> {
         let sizes = Sizes {
             embedding: config.embedding_size,
             feature: config.feature_size,
             hidden: config.hidden_size,
             attention: config.attention_size,
         };
-        let network = ShowAttendTell::new(path, &sizes, config.dropout, dimensions);
-        SoftAttention { network, penalty: config.attention_penalty }
+        let network = ShowAttendTell::new(path, &sizes, config.dropout, dimensions, precision)?;
+        Ok(SoftAttention { network, penalty: config.attention_penalty })
     }
 }
 
-fn softmax(energies: &Tensor) -> Tensor {
-    energies.softmax(-1, Kind::Float)
+fn softmax(energies: &Tensor) -> Result<Tensor, TchError> {
+    energies.f_softmax(-1, Kind::Float)
 }
 
 impl Decoder for SoftAttention {
-    fn encode(&self, grid: &Tensor, train: bool) -> Rows {
+    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
         self.network.encode(grid, train)
     }
 
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
+    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
         self.network.forward(memory, words, train, softmax)
     }
 
-    fn start(&self, memory: &Rows) -> Rows {
+    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
         self.network.start(memory)
     }
 
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
         self.network.step(memory, state, words, softmax)
     }
 
     /// λ · mean over captions and regions of (1 − Σₜ αₜ)² (equation 14 of the paper, as a mean so that λ does not
     /// depend on the grid). Captions without any word are padding and do not count.
-    fn attention_loss(&self, attention: &Tensor, mask: &Tensor) -> Option<Tensor> {
-        let looked = (attention * mask.unsqueeze(-1)).sum_dim_intlist([1i64].as_slice(), false, Kind::Float);
-        let miss = (looked - 1.0).square().mean_dim([1i64].as_slice(), false, Kind::Float);
-        let is_caption = mask.amax([1i64].as_slice(), false);
-        Some((miss * &is_caption).sum(Kind::Float) / is_caption.sum(Kind::Float) * self.penalty)
+    fn attention_loss(&self, attention: &Tensor, mask: &Tensor) -> Result<Option<Tensor>, TchError> {
+        let looked = attention.f_mul(&mask.f_unsqueeze(-1)?)?;
+        let looked = looked.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?;
+        let miss = looked.f_sub_scalar(1.0)?.f_square()?.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
+        let is_caption = mask.f_amax([1i64].as_slice(), false)?;
+        let sum = miss.f_mul(&is_caption)?.f_sum(Kind::Float)?;
+        sum.f_div(&is_caption.f_sum(Kind::Float)?)?.f_mul_scalar(self.penalty).map(Some)
     }
 }

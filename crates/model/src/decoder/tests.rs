@@ -52,7 +52,7 @@ fn every_config() -> Vec<DecoderConfig> {
 fn build(config: &DecoderConfig) -> (VarStore, Box<dyn Decoder>) {
     tch::manual_seed(3);
     let store = VarStore::new(Device::Cpu);
-    let decoder = config.build(&store.root(), DIMENSIONS);
+    let decoder = config.build(&store.root(), DIMENSIONS, Precision::F32).unwrap();
     (store, decoder)
 }
 
@@ -69,11 +69,11 @@ fn stepping_gives_the_scores_of_teacher_forcing() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
         let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 9]).view([2, 1, 4]);
-        let memory = decoder.encode(&grid(2), false);
-        let forced = decoder.forward(&memory, &words, false);
-        let mut state = decoder.start(&memory);
+        let memory = decoder.encode(&grid(2), false).unwrap();
+        let forced = decoder.forward(&memory, &words, false).unwrap();
+        let mut state = decoder.start(&memory).unwrap();
         for position in 0..4 {
-            let step = decoder.step(&memory, &state, &words.select(2, position).flatten(0, 1));
+            let step = decoder.step(&memory, &state, &words.select(2, position).flatten(0, 1)).unwrap();
             assert!(difference(&step.logits, &forced.logits.select(1, position)) < 1e-5, "{config:?}");
             if let (Some(one), Some(all)) = (&step.attention, &forced.attention) {
                 assert!(difference(one, &all.select(1, position)) < 1e-5);
@@ -93,11 +93,11 @@ fn stepping_gives_the_scores_of_teacher_forcing() {
 fn captions_of_an_image_share_its_memory_and_nothing_else() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
-        let memory = decoder.encode(&grid(2), false);
+        let memory = decoder.encode(&grid(2), false).unwrap();
         let words = Tensor::from_slice(&[1i64, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9]).view([2, 3, 2]);
-        let together = decoder.forward(&memory, &words, false).logits;
+        let together = decoder.forward(&memory, &words, false).unwrap().logits;
         for caption in 0..3 {
-            let alone = decoder.forward(&memory, &words.narrow(1, caption, 1), false).logits;
+            let alone = decoder.forward(&memory, &words.narrow(1, caption, 1), false).unwrap().logits;
             let rows = Tensor::from_slice(&[caption, caption + 3]);
             assert!(difference(&together.index_select(0, &rows), &alone) < 1e-5, "{config:?}");
         }
@@ -108,11 +108,11 @@ fn captions_of_an_image_share_its_memory_and_nothing_else() {
 fn later_words_and_other_rows_change_nothing() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
-        let memory = decoder.encode(&grid(2), false);
+        let memory = decoder.encode(&grid(2), false).unwrap();
         let short = Tensor::from_slice(&[1i64, 4, 0, 0, 1, 7, 8, 9]).view([2, 1, 4]);
         let other = Tensor::from_slice(&[1i64, 4, 9, 9, 1, 2, 3, 4]).view([2, 1, 4]);
-        let a = decoder.forward(&memory, &short, false).logits;
-        let b = decoder.forward(&memory, &other, false).logits;
+        let a = decoder.forward(&memory, &short, false).unwrap().logits;
+        let b = decoder.forward(&memory, &other, false).unwrap().logits;
         assert!(
             difference(&a.select(0, 0).narrow(0, 0, 2), &b.select(0, 0).narrow(0, 0, 2)) < 1e-6,
             "{config:?}"
@@ -125,7 +125,8 @@ fn different_images_get_different_scores() {
     for config in every_config() {
         let (_store, decoder) = build(&config);
         let words = Tensor::from_slice(&[1i64, 4, 1, 4]).view([2, 1, 2]);
-        let logits = decoder.forward(&decoder.encode(&grid(2), false), &words, false).logits;
+        let logits =
+            decoder.forward(&decoder.encode(&grid(2), false).unwrap(), &words, false).unwrap().logits;
         assert!(difference(&logits.get(0), &logits.get(1)) > 1e-4, "{config:?}");
     }
 }
@@ -140,7 +141,7 @@ fn four_captions_can_be_learnt_by_heart() {
         let target = words.narrow(1, 1, 3).reshape([-1]);
         let mut adam = nn::Adam::default().build(&store, 0.02).unwrap();
         let loss = || {
-            let forced = decoder.forward(&decoder.encode(&grid, false), &input, false);
+            let forced = decoder.forward(&decoder.encode(&grid, false).unwrap(), &input, false).unwrap();
             forced.logits.view([-1, DIMENSIONS.vocabulary]).cross_entropy_for_logits(&target)
         };
         for _ in 0..300 {
@@ -155,7 +156,7 @@ fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
     let (_store, decoder) = build(&every_config()[1]);
     let attention = Tensor::eye(4, (Kind::Float, Device::Cpu)).unsqueeze(0);
     let mask = Tensor::ones([1, 4], (Kind::Float, Device::Cpu));
-    let loss = |mask: &Tensor| decoder.attention_loss(&attention, mask).unwrap().double_value(&[]);
+    let loss = |mask: &Tensor| decoder.attention_loss(&attention, mask).unwrap().unwrap().double_value(&[]);
     assert!(loss(&mask).abs() < 1e-6);
     // Without the last step, one region of four is never looked at.
     let _ = mask.get(0).get(3).fill_(0.0);
@@ -163,7 +164,9 @@ fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
     // A caption that is all padding changes nothing.
     let attention = Tensor::cat(&[&attention, &attention], 0);
     let mask = Tensor::cat(&[&mask, &mask.zeros_like()], 0);
-    assert!((decoder.attention_loss(&attention, &mask).unwrap().double_value(&[]) - 0.25).abs() < 1e-6);
+    assert!(
+        (decoder.attention_loss(&attention, &mask).unwrap().unwrap().double_value(&[]) - 0.25).abs() < 1e-6
+    );
 }
 
 /// All decoders as one, and each of them.
@@ -172,13 +175,13 @@ fn ensemble() -> (Vec<VarStore>, Ensemble, Vec<Box<dyn Decoder>>) {
     for config in every_config() {
         let (store, decoder) = build(&config);
         let mut copy_store = VarStore::new(Device::Cpu);
-        let copy = config.build(&copy_store.root(), DIMENSIONS);
+        let copy = config.build(&copy_store.root(), DIMENSIONS, Precision::F32).unwrap();
         copy_store.copy(&store).unwrap();
         stores.extend([store, copy_store]);
         copies.push(copy);
         members.push(decoder);
     }
-    (stores, Ensemble::new(copies, &grid(1)), members)
+    (stores, Ensemble::new(copies, &grid(1)).unwrap(), members)
 }
 
 #[test]
@@ -186,9 +189,11 @@ fn an_ensemble_gives_the_mean_of_its_members_probabilities() {
     let (_stores, ensemble, members) = ensemble();
     let grid = grid(2);
     let words = Tensor::from_slice(&[1i64, 4, 5, 1, 7, 8, 1, 6, 6, 1, 9, 4]).view([2, 2, 3]);
-    let together = ensemble.forward(&ensemble.encode(&grid, false), &words, false);
-    let alone: Vec<Forced> =
-        members.iter().map(|member| member.forward(&member.encode(&grid, false), &words, false)).collect();
+    let together = ensemble.forward(&ensemble.encode(&grid, false).unwrap(), &words, false).unwrap();
+    let alone: Vec<Forced> = members
+        .iter()
+        .map(|member| member.forward(&member.encode(&grid, false).unwrap(), &words, false).unwrap())
+        .collect();
     let mean = |tensors: Vec<Tensor>| {
         let count = tensors.len() as f64;
         tensors.into_iter().reduce(|sum, tensor| sum + tensor).unwrap() / count
@@ -202,18 +207,35 @@ fn an_ensemble_gives_the_mean_of_its_members_probabilities() {
 #[test]
 fn an_ensemble_steps_as_it_runs_and_its_rows_can_be_selected() {
     let (_stores, ensemble, _) = ensemble();
-    let memory = ensemble.encode(&grid(3), false);
+    let memory = ensemble.encode(&grid(3), false).unwrap();
     let rows = Tensor::from_slice(&[2i64, 0]);
     let words = Tensor::from_slice(&[1i64, 4, 5, 1, 7, 8]).view([2, 1, 3]);
-    let forced = ensemble.forward(&memory.select(&rows), &words, false);
-    let mut state = ensemble.start(&memory).select(&rows);
+    let forced = ensemble.forward(&memory.select(&rows).unwrap(), &words, false).unwrap();
+    let mut state = ensemble.start(&memory).unwrap().select(&rows).unwrap();
     for position in 0..3 {
         let words = words.select(2, position).flatten(0, 1);
-        let step = ensemble.step(&memory.select(&rows), &state, &words);
+        let step = ensemble.step(&memory.select(&rows).unwrap(), &state, &words).unwrap();
         assert!(difference(&step.logits, &forced.logits.select(1, position)) < 1e-5);
         state = step.state;
     }
 }
 
 #[test]
-fn no_decoders_are_no_ensemble() {}
+fn no_decoders_are_no_ensemble() {
+    let error = Ensemble::new(vec![], &grid(1)).err().unwrap().to_string();
+    assert!(error.contains("at least one decoder"), "{error}");
+}
+
+#[test]
+fn a_grid_of_another_model_is_an_error() {
+    let (channels, regions) = (DIMENSIONS.channels, DIMENSIONS.regions);
+    for config in every_config() {
+        let (_store, decoder) = build(&config);
+        let encoded = |regions: i64, channels: i64| {
+            decoder.encode(&Tensor::zeros([1, regions, channels], (Kind::Float, Device::Cpu)), false)
+        };
+        assert!(encoded(regions, channels).is_ok());
+        let error = encoded(regions, channels + 1).unwrap_err().to_string();
+        assert!(error.contains("shape"), "{config:?}: {error}");
+    }
+}

@@ -6,9 +6,9 @@
 //! of earlier words are kept, so that a step costs one step.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, TchError, Tensor, nn};
 
-use super::layers::{dropout as dropped, embedding, linear};
+use super::layers::{Embedding, LayerNorm, Linear, dropout as dropped};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 
 /// Sizes of the `transformer` decoder.
@@ -44,13 +44,13 @@ impl Default for TransformerConfig {
 
 #[derive(Debug)]
 pub(super) struct Transformer {
-    feature: nn::Linear,
+    feature: Linear,
     region_positions: Tensor,
     encoder: Vec<Layer>,
-    memory_norm: nn::LayerNorm,
-    embedding: nn::Embedding,
+    memory_norm: LayerNorm,
+    embedding: Embedding,
     decoder: Vec<Layer>,
-    norm: nn::LayerNorm,
+    norm: LayerNorm,
     output_bias: Tensor,
     model_size: i64,
     heads: i64,
@@ -62,18 +62,18 @@ pub(super) struct Transformer {
 struct Layer {
     own: Attention,
     cross: Option<Attention>,
-    feed_forward_norm: nn::LayerNorm,
-    wide: nn::Linear,
-    narrow: nn::Linear,
+    feed_forward_norm: LayerNorm,
+    wide: Linear,
+    narrow: Linear,
 }
 
 #[derive(Debug)]
 struct Attention {
-    norm: nn::LayerNorm,
-    query: nn::Linear,
-    key: nn::Linear,
-    value: nn::Linear,
-    output: nn::Linear,
+    norm: LayerNorm,
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    output: Linear,
     heads: i64,
 }
 
@@ -81,180 +81,215 @@ struct Attention {
 type KeysValues = (Tensor, Tensor);
 
 impl Attention {
-    fn new(path: nn::Path, size: i64, heads: i64) -> Self {
-        let map = |name: &str| linear(&path / name, size, size);
-        Attention {
-            norm: nn::layer_norm(&path / "norm", vec![size], Default::default()),
-            query: map("query"),
-            key: map("key"),
-            value: map("value"),
-            output: map("output"),
+    fn new(path: nn::Path, size: i64, heads: i64) -> Result<Self, TchError> {
+        let map = |name: &str| Linear::new(&path / name, size, size);
+        Ok(Attention {
+            norm: LayerNorm::new(&path / "norm", size)?,
+            query: map("query")?,
+            key: map("key")?,
+            value: map("value")?,
+            output: map("output")?,
             heads,
-        }
+        })
     }
 
     /// `[rows, positions, size]` → `[rows, heads, positions, size / heads]`.
-    fn split(&self, x: &Tensor) -> Tensor {
-        let (rows, positions, size) = (x.size()[0], x.size()[1], x.size()[2]);
-        x.view([rows, positions, self.heads, size / self.heads]).transpose(1, 2)
+    fn split(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        let (rows, positions, size) = x.size3()?;
+        x.f_view([rows, positions, self.heads, size / self.heads])?.f_transpose(1, 2)
     }
 
-    fn keys_values(&self, x: &Tensor) -> KeysValues {
+    fn keys_values(&self, x: &Tensor) -> Result<KeysValues, TchError> {
         // Both are read at every step: rows of a head lie together.
-        (self.split(&x.apply(&self.key)).contiguous(), self.split(&x.apply(&self.value)).contiguous())
+        let of = |layer: &Linear| self.split(&layer.forward(x)?)?.f_contiguous();
+        Ok((of(&self.key)?, of(&self.value)?))
+    }
+
+    /// What positions of this layer see of themselves: of `x [rows, positions, size]`, normalised first.
+    fn own(&self, x: &Tensor) -> Result<KeysValues, TchError> {
+        self.keys_values(&self.norm.forward(x)?)
     }
 
     /// What normalised `x [rows, positions, size]` finds, and the share of attention `[rows, heads, positions, keys]`.
     /// `mask` is added to the energies.
-    fn look(&self, x: &Tensor, (keys, values): &KeysValues, mask: Option<&Tensor>) -> (Tensor, Tensor) {
-        let query = self.split(&x.apply(&self.query)) / (keys.size()[3] as f64).sqrt();
-        let energy = query.matmul(&keys.transpose(2, 3));
-        let energy = mask.map_or(energy.shallow_clone(), |mask| &energy + mask);
-        let attention = energy.softmax(-1, Kind::Float);
-        let found = attention.matmul(values);
-        let found = found.transpose(1, 2).flatten(2, 3).apply(&self.output);
-        (found, attention)
+    fn look(
+        &self,
+        x: &Tensor,
+        (keys, values): &KeysValues,
+        mask: Option<&Tensor>,
+    ) -> Result<(Tensor, Tensor), TchError> {
+        let (_, _, _, size) = keys.size4()?;
+        let query = self.split(&self.query.forward(x)?)?.f_div_scalar((size as f64).sqrt())?;
+        let energy = query.f_matmul(&keys.f_transpose(2, 3)?)?;
+        let energy = mask.map_or(Ok(energy.shallow_clone()), |mask| energy.f_add(mask))?;
+        let attention = energy.f_softmax(-1, Kind::Float)?;
+        let found = attention.f_matmul(values)?.f_transpose(1, 2)?.f_flatten(2, 3)?;
+        Ok((self.output.forward(&found)?, attention))
     }
 }
 
 impl Layer {
-    fn new(path: nn::Path, config: &TransformerConfig, cross: bool) -> Self {
+    fn new(path: nn::Path, config: &TransformerConfig, cross: bool) -> Result<Self, TchError> {
         let TransformerConfig { model_size: size, heads, feed_forward_size, .. } = *config;
-        Layer {
-            own: Attention::new(&path / "self", size, heads),
-            cross: cross.then(|| Attention::new(&path / "cross", size, heads)),
-            feed_forward_norm: nn::layer_norm(&path / "feed_forward_norm", vec![size], Default::default()),
-            wide: linear(&path / "wide", size, feed_forward_size),
-            narrow: linear(&path / "narrow", feed_forward_size, size),
-        }
+        Ok(Layer {
+            own: Attention::new(&path / "self", size, heads)?,
+            cross: cross.then(|| Attention::new(&path / "cross", size, heads)).transpose()?,
+            feed_forward_norm: LayerNorm::new(&path / "feed_forward_norm", size)?,
+            wide: Linear::new(&path / "wide", size, feed_forward_size)?,
+            narrow: Linear::new(&path / "narrow", feed_forward_size, size)?,
+        })
     }
 
     /// Positions of `x [rows, positions, size]` look at those of `own`.
-    fn look_at_selves(&self, x: &Tensor, own: &KeysValues, mask: Option<&Tensor>, dropout: f64) -> Tensor {
-        let (found, _) = self.own.look(&x.apply(&self.own.norm), own, mask);
-        x + dropped(&found, dropout, true)
+    fn look_at_selves(
+        &self,
+        x: &Tensor,
+        own: &KeysValues,
+        mask: Option<&Tensor>,
+        dropout: f64,
+    ) -> Result<Tensor, TchError> {
+        let (found, _) = self.own.look(&self.own.norm.forward(x)?, own, mask)?;
+        x.f_add(&dropped(&found, dropout, true)?)
     }
 
     /// All captions of an image look at its regions together: `x [images × captions, positions, size]`, `regions` a
     /// row an image. The attention is the mean of the heads, `[images × captions, positions, regions]`.
-    fn look_at_regions(&self, x: Tensor, regions: &KeysValues, dropout: f64) -> (Tensor, Option<Tensor>) {
-        let Some(cross) = &self.cross else { return (x, None) };
-        let (rows, positions, size) = (x.size()[0], x.size()[1], x.size()[2]);
-        let images = regions.0.size()[0];
-        let query = x.apply(&cross.norm).view([images, -1, size]);
-        let (found, attention) = cross.look(&query, regions, None);
-        let found = dropped(&found.view([rows, positions, size]), dropout, true);
-        let attention = attention.mean_dim([1i64].as_slice(), false, Kind::Float);
-        (x + found, Some(attention.view([rows, positions, -1])))
+    fn look_at_regions(
+        &self,
+        x: Tensor,
+        regions: &KeysValues,
+        dropout: f64,
+    ) -> Result<(Tensor, Option<Tensor>), TchError> {
+        let Some(cross) = &self.cross else { return Ok((x, None)) };
+        let (rows, positions, size) = x.size3()?;
+        let (images, ..) = regions.0.size4()?;
+        let query = cross.norm.forward(&x)?.f_view([images, -1, size])?;
+        let (found, attention) = cross.look(&query, regions, None)?;
+        let found = dropped(&found.f_view([rows, positions, size])?, dropout, true)?;
+        let attention = attention.f_mean_dim([1i64].as_slice(), false, Kind::Float)?;
+        Ok((x.f_add(&found)?, Some(attention.f_view([rows, positions, -1])?)))
     }
 
-    fn feed_forward(&self, x: &Tensor, dropout: f64) -> Tensor {
-        let wide = x.apply(&self.feed_forward_norm).apply(&self.wide).relu();
-        x + dropped(&wide.apply(&self.narrow), dropout, true)
+    fn feed_forward(&self, x: &Tensor, dropout: f64) -> Result<Tensor, TchError> {
+        let wide = self.wide.forward(&self.feed_forward_norm.forward(x)?)?.f_relu()?;
+        x.f_add(&dropped(&self.narrow.forward(&wide)?, dropout, true)?)
     }
 }
 
 impl Transformer {
-    pub(super) fn new(path: &nn::Path, config: &TransformerConfig, dimensions: Dimensions) -> Self {
+    pub(super) fn new(
+        path: &nn::Path,
+        config: &TransformerConfig,
+        dimensions: Dimensions,
+    ) -> Result<Self, TchError> {
         let size = config.model_size;
-        let layers = |name: &str, count: i64, cross: bool| -> Vec<Layer> {
+        let layers = |name: &str, count: i64, cross: bool| -> Result<Vec<Layer>, TchError> {
             (0..count).map(|number| Layer::new(path / name / number, config, cross)).collect()
         };
         let stdev = 1.0 / (size as f64).sqrt();
         let positions = nn::Init::Randn { mean: 0.0, stdev };
-        Transformer {
-            feature: linear(path / "feature", dimensions.channels, size),
-            region_positions: path.var("region_positions", &[dimensions.regions, size], positions),
-            encoder: layers("encoder", config.encoder_layers, false),
-            memory_norm: nn::layer_norm(path / "memory_norm", vec![size], Default::default()),
-            embedding: embedding(path / "embedding", dimensions.vocabulary, size),
-            decoder: layers("decoder", config.layers, true),
-            norm: nn::layer_norm(path / "norm", vec![size], Default::default()),
-            output_bias: path.zeros("output_bias", &[dimensions.vocabulary]),
+        Ok(Transformer {
+            feature: Linear::new(path / "feature", dimensions.channels, size)?,
+            region_positions: path.f_var("region_positions", &[dimensions.regions, size], positions)?,
+            encoder: layers("encoder", config.encoder_layers, false)?,
+            memory_norm: LayerNorm::new(path / "memory_norm", size)?,
+            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, size)?,
+            decoder: layers("decoder", config.layers, true)?,
+            norm: LayerNorm::new(path / "norm", size)?,
+            output_bias: path.f_zeros("output_bias", &[dimensions.vocabulary])?,
             model_size: size,
             heads: config.heads,
             dropout: config.dropout,
-        }
+        })
     }
 
     /// Word vectors with their positions, `first` being that of the first one: `[rows, positions, size]`.
-    fn embed(&self, words: &Tensor, first: i64) -> Tensor {
-        let positions = sinusoids(first, words.size()[1], self.model_size, words.device());
-        words.apply(&self.embedding) * (self.model_size as f64).sqrt() + positions
+    fn embed(&self, words: &Tensor, first: i64) -> Result<Tensor, TchError> {
+        let (_, count) = words.size2()?;
+        let positions = sinusoids(first, count, self.model_size, words.device())?;
+        let vectors = self.embedding.forward(words)?.f_mul_scalar((self.model_size as f64).sqrt())?;
+        vectors.f_add(&positions)
     }
 
     /// Scores of the next word: `[…, size]` → `[…, vocabulary]`.
-    fn score(&self, x: &Tensor) -> Tensor {
-        x.apply(&self.norm).linear(&self.embedding.ws, Some(&self.output_bias))
+    fn score(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        self.norm.forward(x)?.f_linear(&self.embedding.weight, Some(&self.output_bias))
     }
 }
 
 /// The sines and cosines of section 3.5 of the paper, sines in the first half: `[count, size]`.
-fn sinusoids(first: i64, count: i64, size: i64, device: Device) -> Tensor {
+fn sinusoids(first: i64, count: i64, size: i64, device: Device) -> Result<Tensor, TchError> {
     let half = size / 2;
     let options = (Kind::Float, device);
-    let rate = (Tensor::arange(half, options) * (-(10_000f64.ln()) / half as f64)).exp();
-    let angle = (Tensor::arange(count, options) + first as f64).unsqueeze(1) * rate;
-    Tensor::cat(&[angle.sin(), angle.cos()], 1)
+    let rate = Tensor::f_arange(half, options)?.f_mul_scalar(-(10_000f64.ln()) / half as f64)?.f_exp()?;
+    let positions = Tensor::f_arange(count, options)?.f_add_scalar(first as f64)?;
+    let angle = positions.f_unsqueeze(1)?.f_mul(&rate)?;
+    Tensor::f_cat(&[angle.f_sin()?, angle.f_cos()?], 1)
 }
 
 /// −∞ where a position would look at a later one: `[steps, steps]`.
-fn causal_mask(steps: i64, device: Device) -> Tensor {
-    Tensor::full([steps, steps], f64::NEG_INFINITY, (Kind::Float, device)).triu(1)
+fn causal_mask(steps: i64, device: Device) -> Result<Tensor, TchError> {
+    Tensor::f_full([steps, steps], f64::NEG_INFINITY, (Kind::Float, device))?.f_triu(1)
 }
 
 impl Decoder for Transformer {
     /// Keys and values of the regions for each decoder layer.
-    fn encode(&self, grid: &Tensor, train: bool) -> Rows {
+    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
         let dropout = if train { self.dropout } else { 0.0 };
-        let regions = grid.apply(&self.feature).relu();
-        let mut x = dropped(&(regions + &self.region_positions), dropout, train);
+        let regions = self.feature.forward(grid)?.f_relu()?;
+        let mut x = dropped(&regions.f_add(&self.region_positions)?, dropout, train)?;
         for layer in &self.encoder {
-            let own = layer.own.keys_values(&x.apply(&layer.own.norm));
-            x = layer.feed_forward(&layer.look_at_selves(&x, &own, None, dropout), dropout);
+            let own = layer.own.own(&x)?;
+            x = layer.feed_forward(&layer.look_at_selves(&x, &own, None, dropout)?, dropout)?;
         }
-        let x = x.apply(&self.memory_norm);
-        let cross = self.decoder.iter().filter_map(|layer| layer.cross.as_ref());
-        Rows(cross.flat_map(|cross| <[Tensor; 2]>::from(cross.keys_values(&x))).collect())
+        let x = self.memory_norm.forward(&x)?;
+        let mut memory = Vec::with_capacity(2 * self.decoder.len());
+        for cross in self.decoder.iter().filter_map(|layer| layer.cross.as_ref()) {
+            memory.extend(<[Tensor; 2]>::from(cross.keys_values(&x)?));
+        }
+        Ok(Rows(memory))
     }
 
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Forced {
+    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
         let dropout = if train { self.dropout } else { 0.0 };
-        let words = words.flatten(0, 1);
-        let mask = causal_mask(words.size()[1], words.device());
-        let mut x = dropped(&self.embed(&words, 0), dropout, train);
+        let (_, _, steps) = words.size3()?;
+        let words = words.f_flatten(0, 1)?;
+        let mask = causal_mask(steps, words.device())?;
+        let mut x = dropped(&self.embed(&words, 0)?, dropout, train)?;
         let mut attention = None;
         for (layer, regions) in self.decoder.iter().zip(pairs(memory)) {
-            let own = layer.own.keys_values(&x.apply(&layer.own.norm));
-            x = layer.look_at_selves(&x, &own, Some(&mask), dropout);
-            (x, attention) = layer.look_at_regions(x, &regions, dropout);
-            x = layer.feed_forward(&x, dropout);
+            let own = layer.own.own(&x)?;
+            x = layer.look_at_selves(&x, &own, Some(&mask), dropout)?;
+            (x, attention) = layer.look_at_regions(x, &regions, dropout)?;
+            x = layer.feed_forward(&x, dropout)?;
         }
-        Forced { logits: self.score(&x), attention, choices: None }
+        Ok(Forced { logits: self.score(&x)?, attention, choices: None })
     }
 
     /// No keys and values yet, for each decoder layer.
-    fn start(&self, memory: &Rows) -> Rows {
+    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
         let regions = &memory.0[0];
-        let size = [regions.size()[0], self.heads, 0, self.model_size / self.heads];
-        Rows(memory.0.iter().map(|_| Tensor::zeros(size, (Kind::Float, regions.device()))).collect())
+        let size = [regions.size4()?.0, self.heads, 0, self.model_size / self.heads];
+        let none = |_| Tensor::f_zeros(size, (Kind::Float, regions.device()));
+        memory.0.iter().map(none).collect::<Result<_, _>>().map(Rows)
     }
 
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
-        let position = state.0[0].size()[2];
-        let mut x = self.embed(&words.unsqueeze(1), position);
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
+        let (_, _, position, _) = state.0[0].size4()?;
+        let mut x = self.embed(&words.f_unsqueeze(1)?, position)?;
         let mut attention = None;
         let mut next = Vec::with_capacity(state.0.len());
         for ((layer, regions), earlier) in self.decoder.iter().zip(pairs(memory)).zip(pairs(state)) {
-            let (key, value) = layer.own.keys_values(&x.apply(&layer.own.norm));
-            let own = (Tensor::cat(&[earlier.0, key], 2), Tensor::cat(&[earlier.1, value], 2));
-            x = layer.look_at_selves(&x, &own, None, 0.0);
-            (x, attention) = layer.look_at_regions(x, &regions, 0.0);
-            x = layer.feed_forward(&x, 0.0);
+            let (key, value) = layer.own.own(&x)?;
+            let own = (Tensor::f_cat(&[earlier.0, key], 2)?, Tensor::f_cat(&[earlier.1, value], 2)?);
+            x = layer.look_at_selves(&x, &own, None, 0.0)?;
+            (x, attention) = layer.look_at_regions(x, &regions, 0.0)?;
+            x = layer.feed_forward(&x, 0.0)?;
             next.extend(<[Tensor; 2]>::from(own));
         }
-        let logits = self.score(&x).squeeze_dim(1);
-        Step { logits, state: Rows(next), attention: attention.map(|attention| attention.squeeze_dim(1)) }
+        let logits = self.score(&x)?.f_squeeze_dim(1)?;
+        let attention = attention.map(|attention| attention.f_squeeze_dim(1)).transpose()?;
+        Ok(Step { logits, state: Rows(next), attention })
     }
 }
 

@@ -39,6 +39,10 @@ impl Hypothesis {
 
 /// The best captions of each image of `memory`, best first and all different, at least one and at most `beam_size`
 /// each. Finished captions come before cut ones.
+///
+/// # Errors
+///
+/// When a setting makes no sense, the decoder's scores are not numbers, or libtorch refuses.
 pub fn beam_search(
     decoder: &dyn Decoder,
     memory: &Rows,
@@ -54,14 +58,14 @@ fn search(
     settings: &SearchSettings,
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     let (first, device) = (&memory.0[0], memory.0[0].device());
-    let to_device = |values: &[i64]| Tensor::from_slice(values).to_device(device);
+    let to_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
     let mut images: Vec<Vec<Beam>> =
         (0..first.size()[0]).map(|_| (0..settings.groups).map(|_| Beam::new()).collect()).collect();
     // Every group of an image starts from the image's state.
     let mut row_images: Vec<i64> =
         (0..images.len()).flat_map(|image| vec![image as i64; settings.groups]).collect();
-    let mut state = decoder.start(memory).select(&to_device(&row_images));
-    let mut row_memory = memory.select(&to_device(&row_images));
+    let mut state = decoder.start(memory)?.select(&to_device(&row_images)?)?;
+    let mut row_memory = memory.select(&to_device(&row_images)?)?;
     for length in 0..settings.max_length {
         let live: Vec<&Hypothesis> = images.iter().flatten().flat_map(|beam| &beam.live).collect();
         if live.is_empty() {
@@ -74,7 +78,7 @@ fn search(
             .enumerate()
             .flat_map(|(row, live)| repeats(&live.ids, settings.no_repeat_ngram).map(move |word| (row, word)))
             .collect();
-        let step = decoder.step(&row_memory, &state, &to_device(&words));
+        let step = decoder.step(&row_memory, &state, &to_device(&words)?)?;
         // One more than the beam, because one may be `<eos>`. That is enough for a group as well: at most the words of
         // the other groups are pushed back.
         let may_end = length >= settings.min_length;
@@ -93,9 +97,9 @@ fn search(
                 parents.extend(kept.into_iter().map(|row| row as i64));
             }
         }
-        state = step.state.select(&to_device(&parents));
+        state = step.state.select(&to_device(&parents)?)?;
         if images_of_parents != row_images {
-            row_memory = memory.select(&to_device(&images_of_parents));
+            row_memory = memory.select(&to_device(&images_of_parents)?)?;
             row_images = images_of_parents;
         }
     }
@@ -209,7 +213,7 @@ impl Beam {
 
 /// The rows of a `[rows, size]` tensor.
 fn rows_of(tensor: &Tensor) -> Result<Vec<Arc<[f32]>>, tch::TchError> {
-    let size = tensor.size()[1] as usize;
-    let values: Vec<f32> = Vec::try_from(tensor.to_kind(Kind::Float).reshape([-1]))?;
-    Ok(values.chunks(size).map(Arc::from).collect())
+    let (_, size) = tensor.size2()?;
+    let values: Vec<f32> = Vec::try_from(tensor.f_to_kind(Kind::Float)?.f_reshape([-1])?)?;
+    Ok(values.chunks(size as usize).map(Arc::from).collect())
 }

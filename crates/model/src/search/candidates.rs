@@ -22,22 +22,22 @@ impl Candidates {
         banned: &[(usize, u32)],
     ) -> Result<Candidates, SearchError> {
         let log_probabilities = log_probabilities(logits)?;
-        let (vocabulary, device) = (log_probabilities.size()[1], log_probabilities.device());
+        let (vocabulary, device) = (log_probabilities.size2()?.1, log_probabilities.device());
         let never: &[u32] = if may_end { &[PAD, BOS, UNK] } else { &[PAD, BOS, UNK, EOS] };
         let never: Vec<i64> = never.iter().map(|&id| i64::from(id)).collect();
-        let never = Tensor::from_slice(&never).to_device(device);
-        let log_probabilities = log_probabilities.index_fill(1, &never, f64::NEG_INFINITY);
+        let never = Tensor::f_from_slice(&never)?.f_to_device(device)?;
+        let log_probabilities = log_probabilities.f_index_fill(1, &never, f64::NEG_INFINITY)?;
         if !banned.is_empty() {
             let places = banned.iter().map(|&(row, word)| row as i64 * vocabulary + i64::from(word));
-            let places = Tensor::from_slice(&places.collect::<Vec<_>>()).to_device(device);
-            let _ = log_probabilities.view([-1]).index_fill_(0, &places, f64::NEG_INFINITY);
+            let places = Tensor::f_from_slice(&places.collect::<Vec<_>>())?.f_to_device(device)?;
+            let _ = log_probabilities.f_view([-1])?.f_index_fill_(0, &places, f64::NEG_INFINITY)?;
         }
         let count = count.min(vocabulary as usize);
-        let (values, words) = log_probabilities.topk(count as i64, -1, true, true);
+        let (values, words) = log_probabilities.f_topk(count as i64, -1, true, true)?;
         Ok(Candidates {
             count,
-            words: Vec::try_from(words.reshape([-1]))?,
-            log_probabilities: Vec::try_from(values.to_kind(Kind::Double).reshape([-1]))?,
+            words: Vec::try_from(words.f_reshape([-1])?)?,
+            log_probabilities: Vec::try_from(values.f_to_kind(Kind::Double)?.f_reshape([-1])?)?,
         })
     }
 

@@ -9,6 +9,10 @@ use crate::decoder::{Decoder, Rows};
 /// The log-probability of each caption under each image, `<eos>` included: `[images][captions]`.
 ///
 /// What [`beam_search`](super::beam_search) says of its own captions, for any others: ids without special tokens.
+///
+/// # Errors
+///
+/// When the decoder's scores are not numbers, or libtorch refuses.
 pub fn log_likelihoods(
     decoder: &dyn Decoder,
     memory: &Rows,
@@ -31,10 +35,11 @@ pub fn log_likelihoods(
         Tensor::f_from_slice(ids)?.f_view(shape)?.f_repeat([images, 1, 1])?.f_to_device(device)
     };
     let (words, next) = (tensor(&words)?, tensor(&next)?.f_view([-1])?);
-    let logits = tch::no_grad(|| decoder.forward(memory, &words, false).logits);
-    let scores = log_probabilities(&logits.flatten(0, 1))?;
-    let of_words = scores.gather(-1, &next.unsqueeze(-1), false).squeeze_dim(-1);
-    let of_words = (of_words * next.ne(i64::from(PAD))).view([-1, steps as i64]);
-    let sums: Vec<f64> = Vec::try_from(of_words.sum_dim_intlist([1i64].as_slice(), false, Kind::Double))?;
+    let forced = tch::no_grad(|| decoder.forward(memory, &words, false))?;
+    let scores = log_probabilities(&forced.logits.f_flatten(0, 1)?)?;
+    let of_words = scores.f_gather(-1, &next.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)?;
+    let of_words = of_words.f_mul(&next.f_ne(i64::from(PAD))?)?.f_view([-1, steps as i64])?;
+    let sums = of_words.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)?;
+    let sums: Vec<f64> = Vec::try_from(sums)?;
     Ok(sums.chunks(captions.len()).map(<[f64]>::to_vec).collect())
 }

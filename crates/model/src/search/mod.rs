@@ -41,11 +41,11 @@ fn check(problem: Option<(&'static str, &'static str)>) -> Result<(), SearchErro
 
 /// Log-probabilities of `logits [rows, vocabulary]`.
 fn log_probabilities(logits: &Tensor) -> Result<Tensor, SearchError> {
-    if logits.size()[1] as usize <= SPECIAL.len() {
+    if logits.size2()?.1 as usize <= SPECIAL.len() {
         return Err(SearchError::NoWords);
     }
-    let log_probabilities = logits.log_softmax(-1, Kind::Float);
-    if log_probabilities.isnan().any().int64_value(&[]) != 0 {
+    let log_probabilities = logits.f_log_softmax(-1, Kind::Float)?;
+    if log_probabilities.f_isnan()?.f_any()?.f_int64_value(&[])? != 0 {
         return Err(SearchError::NotANumber);
     }
     Ok(log_probabilities)

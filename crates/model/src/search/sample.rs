@@ -3,7 +3,7 @@
 use artifacts::vocabulary::{BOS, EOS, UNK};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::{SampleSettings, SearchError, check, log_probabilities};
 use crate::decoder::{Decoder, Rows};
@@ -21,6 +21,10 @@ pub struct Sample {
 }
 
 /// `count` independent captions of each image of `memory`; `seed` decides every draw.
+///
+/// # Errors
+///
+/// When a setting makes no sense, the decoder's scores are not numbers, or libtorch refuses.
 pub fn sample(
     decoder: &dyn Decoder,
     memory: &Rows,
@@ -46,7 +50,7 @@ fn draw(
     seed: u64,
 ) -> Result<Vec<Sample>, SearchError> {
     let device = memory.0[0].device();
-    let to_device = |values: &[i64]| Tensor::from_slice(values).to_device(device);
+    let to_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
     let mut samples = vec![Sample { ids: vec![], log_probability: 0.0, finished: false }; total];
     // A generator a sample: which rows are still computed must not decide the draws.
     let mut randoms: Vec<_> = (0..total as u64)
@@ -57,19 +61,18 @@ fn draw(
         })
         .collect();
     let images: Vec<i64> = (0..total).map(|row| row as i64 * memory.0[0].size()[0] / total as i64).collect();
-    let images = to_device(&images);
-    let mut row_memory = memory.select(&images);
-    let mut state = decoder.start(memory).select(&images);
+    let images = to_device(&images)?;
+    let mut row_memory = memory.select(&images)?;
+    let mut state = decoder.start(memory)?.select(&images)?;
     let mut rows: Vec<usize> = (0..total).collect();
     let mut words = vec![i64::from(BOS); total];
     for position in 0..settings.max_length {
-        let step = decoder.step(&row_memory, &state, &to_device(&words));
+        let step = decoder.step(&row_memory, &state, &to_device(&words)?)?;
         let log_probabilities = log_probabilities(&step.logits)?;
         let uniforms: Vec<f64> = rows.iter().map(|&row| randoms[row].random()).collect();
-        let chosen = choose(&log_probabilities, &Tensor::from_slice(&uniforms), settings, position > 0);
-        let scores: Vec<f64> = Vec::try_from(
-            log_probabilities.gather(1, &chosen.unsqueeze(1), false).squeeze_dim(1).to_kind(Kind::Double),
-        )?;
+        let chosen = choose(&log_probabilities, &Tensor::f_from_slice(&uniforms)?, settings, position > 0)?;
+        let scores = log_probabilities.f_gather(1, &chosen.f_unsqueeze(1)?, false)?;
+        let scores: Vec<f64> = Vec::try_from(scores.f_squeeze_dim(1)?.f_to_kind(Kind::Double)?)?;
         words = Vec::try_from(chosen)?;
         state = step.state;
         for ((&row, &word), score) in rows.iter().zip(&words).zip(scores) {
@@ -89,8 +92,8 @@ fn draw(
         }
         // Copying the other rows' memory costs about a step of theirs, so a few finished rows are carried along.
         if 4 * open.len() <= 3 * rows.len() {
-            let kept = to_device(&open.iter().map(|&row| row as i64).collect::<Vec<_>>());
-            (row_memory, state) = (row_memory.select(&kept), state.select(&kept));
+            let kept = to_device(&open.iter().map(|&row| row as i64).collect::<Vec<_>>())?;
+            (row_memory, state) = (row_memory.select(&kept)?, state.select(&kept)?);
             words = open.iter().map(|&row| words[row]).collect();
             rows = open.iter().map(|&row| rows[row]).collect();
         }
@@ -100,31 +103,37 @@ fn draw(
 
 /// One word a row of `log_probabilities [rows, vocabulary]`, by inverting the cumulative distribution at
 /// `uniforms [rows]` in [0, 1): words only, and `<eos>` where it `may_end`.
-fn choose(log_probabilities: &Tensor, uniforms: &Tensor, settings: &SampleSettings, may_end: bool) -> Tensor {
-    let (vocabulary, device) = (log_probabilities.size()[1], log_probabilities.device());
-    let ordinary = Tensor::arange_start(i64::from(UNK) + 1, vocabulary, (Kind::Int64, device));
-    let allowed = match may_end {
-        true => Tensor::cat(&[Tensor::from_slice(&[i64::from(EOS)]).to_device(device), ordinary], 0),
-        false => ordinary,
-    };
-    let scores = log_probabilities.index_select(1, &allowed).to_kind(Kind::Double);
+fn choose(
+    log_probabilities: &Tensor,
+    uniforms: &Tensor,
+    settings: &SampleSettings,
+    may_end: bool,
+) -> Result<Tensor, TchError> {
+    let ((rows, vocabulary), device) = (log_probabilities.size2()?, log_probabilities.device());
+    let end = may_end.then_some(i64::from(EOS));
+    let allowed: Vec<i64> = end.into_iter().chain(i64::from(UNK) + 1..vocabulary).collect();
+    let last = allowed.len() as i64 - 1;
+    let allowed = Tensor::f_from_slice(&allowed)?.f_to_device(device)?;
+    let scores = log_probabilities.f_index_select(1, &allowed)?.f_to_kind(Kind::Double)?;
     // Relative to the best one, so that no temperature makes all of them infinite.
-    let best = scores.amax([-1i64].as_slice(), true);
-    let probabilities = ((scores - best) / settings.temperature).softmax(-1, Kind::Double);
-    let last = allowed.size()[0] - 1;
+    let best = scores.f_amax([-1i64].as_slice(), true)?;
+    let scores = scores.f_sub(&best)?.f_div_scalar(settings.temperature)?;
+    let probabilities = scores.f_softmax(-1, Kind::Double)?;
     // Without a nucleus the order of the words does not matter, and sorting is the dearest step.
     let (cumulative, words, mass) = if settings.top_p < 1.0 {
-        let (sorted, ranks) = probabilities.sort(-1, true);
-        let cumulative = sorted.cumsum(-1, Kind::Double);
-        let end = cumulative.lt(settings.top_p).sum_dim_intlist([1i64].as_slice(), true, Kind::Int64);
-        let mass = cumulative.gather(1, &end.clamp_max(last), false);
-        (cumulative, allowed.take(&ranks), mass)
+        let (sorted, ranks) = probabilities.f_sort(-1, true)?;
+        let cumulative = sorted.f_cumsum(-1, Kind::Double)?;
+        let within = cumulative.f_lt(settings.top_p)?;
+        let end = within.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?;
+        let mass = cumulative.f_gather(1, &end.f_clamp_max(last)?, false)?;
+        (cumulative, allowed.f_take(&ranks)?, mass)
     } else {
-        let cumulative = probabilities.cumsum(-1, Kind::Double);
-        let mass = cumulative.narrow(1, last, 1);
-        (cumulative, allowed.expand([probabilities.size()[0], -1], false), mass)
+        let cumulative = probabilities.f_cumsum(-1, Kind::Double)?;
+        let mass = cumulative.f_narrow(1, last, 1)?;
+        (cumulative, allowed.f_expand([rows, -1], false)?, mass)
     };
-    let target = mass * uniforms.to_device(device).unsqueeze(1);
-    let chosen = cumulative.le_tensor(&target).sum_dim_intlist([1i64].as_slice(), true, Kind::Int64);
-    words.gather(1, &chosen.clamp_max(last), false).squeeze_dim(1)
+    let target = mass.f_mul(&uniforms.f_to_device(device)?.f_unsqueeze(1)?)?;
+    let below = cumulative.f_le_tensor(&target)?;
+    let chosen = below.f_sum_dim_intlist([1i64].as_slice(), true, Kind::Int64)?;
+    words.f_gather(1, &chosen.f_clamp_max(last)?, false)?.f_squeeze_dim(1)
 }

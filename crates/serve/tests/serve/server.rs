@@ -14,6 +14,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use model::backbone::BackboneSpec;
 use model::checkpoint::{self, Header};
 use model::decoder::{DecoderConfig, SoftAttentionConfig};
+use model::precision::Precision;
 use model::weights;
 use pipeline_tests::Workspace;
 use serde_json::Value;
@@ -189,7 +190,7 @@ pub(crate) fn write_model(folder: &Workspace, path: &str, seed: i64) -> PathBuf 
     let _alone = pipeline_tests::alone();
     tch::manual_seed(seed);
     let store = VarStore::new(Device::Cpu);
-    let _decoder = header.decoder.build(&store.root(), header.dimensions());
+    let _decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
     // In the order of their names: a hash map would give every run other weights.
     for (_, mut variable) in BTreeMap::from_iter(store.variables()) {
         let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu)) * 2.0;

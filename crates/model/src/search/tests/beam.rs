@@ -4,6 +4,7 @@ use artifacts::vocabulary::{PAD, UNK};
 
 use super::*;
 use crate::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
+use crate::precision::Precision;
 
 fn run(table: &Table, settings: &SearchSettings) -> Vec<Vec<Hypothesis>> {
     beam_search(table, &images(table), settings).unwrap()
@@ -109,11 +110,12 @@ fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
         ..Default::default()
     };
     let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
-    let decoder = DecoderConfig::SoftAttention(sizes).build(&store.root(), dimensions);
+    let decoder =
+        DecoderConfig::SoftAttention(sizes).build(&store.root(), dimensions, Precision::F32).unwrap();
     // Untrained, it would hardly ever end.
     let _ = tch::no_grad(|| store.variables()["output.bias"].get(i64::from(EOS)).fill_(3.0));
     let grid = Tensor::rand([2, 4, 6], (Kind::Float, Device::Cpu));
-    let memory = tch::no_grad(|| decoder.encode(&grid, false));
+    let memory = tch::no_grad(|| decoder.encode(&grid, false)).unwrap();
     let found = beam_search(decoder.as_ref(), &memory, &settings(4, 6, 0.0)).unwrap();
     let finished: Vec<Vec<&Hypothesis>> =
         found.iter().map(|beams| beams.iter().filter(|beam| beam.finished).collect()).collect();

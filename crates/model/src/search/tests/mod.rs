@@ -2,7 +2,7 @@ mod beam;
 mod sample;
 
 use artifacts::vocabulary::{BOS, EOS};
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::*;
 use crate::decoder::{Decoder, Forced, Rows, Step};
@@ -14,22 +14,22 @@ struct Table {
 }
 
 impl Decoder for Table {
-    fn encode(&self, grid: &Tensor, _train: bool) -> Rows {
-        Rows(vec![grid.shallow_clone()])
+    fn encode(&self, grid: &Tensor, _train: bool) -> Result<Rows, TchError> {
+        Ok(Rows(vec![grid.shallow_clone()]))
     }
 
-    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Forced {
+    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Result<Forced, TchError> {
         unreachable!("search only steps")
     }
 
-    fn start(&self, memory: &Rows) -> Rows {
-        Rows(vec![memory.0[0].zeros_like()])
+    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
+        Ok(Rows(vec![memory.0[0].zeros_like()]))
     }
 
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Step {
+    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
         let logits = self.scores.index(&[Some(&memory.0[0]), Some(words)]);
         let attention = Tensor::stack(&[words.to_kind(Kind::Float), memory.0[0].to_kind(Kind::Float)], 1);
-        Step { logits, state: Rows(vec![&state.0[0] + 1]), attention: Some(attention) }
+        Ok(Step { logits, state: Rows(vec![&state.0[0] + 1]), attention: Some(attention) })
     }
 }
 

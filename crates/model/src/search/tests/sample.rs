@@ -5,6 +5,7 @@ use tch::nn::VarStore;
 
 use super::*;
 use crate::decoder::{DecoderConfig, Dimensions, LstmConfig, SoftAttentionConfig, UpDownConfig};
+use crate::precision::Precision;
 
 fn draw(table: &Table, settings: &SampleSettings, count: usize, seed: u64) -> Vec<Vec<Sample>> {
     sample(table, &images(table), settings, count, seed).unwrap()
@@ -140,21 +141,26 @@ fn log_probabilities_are_those_of_teacher_forcing() {
         [DecoderConfig::Lstm(small), DecoderConfig::SoftAttention(attending), DecoderConfig::UpDown(up_down)];
     for config in configs {
         tch::manual_seed(5);
+        let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
         let store = VarStore::new(Device::Cpu);
-        let decoder = config.build(&store.root(), Dimensions { channels: 6, regions: 4, vocabulary: 9 });
+        let decoder = config.build(&store.root(), dimensions, Precision::F32).unwrap();
         let grid = Tensor::randn([3, 4, 6], (Kind::Float, Device::Cpu)) * 3.0;
-        let memory = decoder.encode(&grid, false);
+        let memory = decoder.encode(&grid, false).unwrap();
         let samples = sample(decoder.as_ref(), &memory, &settings(1.3, 0.95, 12), 10, 8).unwrap();
         let lengths: Vec<usize> = samples.concat().iter().map(|sample| sample.ids.len()).collect();
         assert!(lengths.iter().max() > lengths.iter().min(), "no sample ends before another");
         for (image, samples) in samples.iter().enumerate() {
-            let memory = memory.select(&Tensor::from_slice(&[image as i64]));
+            let memory = memory.select(&Tensor::from_slice(&[image as i64])).unwrap();
             for sample in samples {
                 let ids: Vec<i64> = sample.ids.iter().map(|&id| i64::from(id)).collect();
                 let words = [&[i64::from(BOS)], ids.as_slice()].concat();
                 let input = Tensor::from_slice(&words).view([1, 1, -1]);
-                let scores =
-                    decoder.forward(&memory, &input, false).logits.log_softmax(-1, Kind::Double).get(0);
+                let scores = decoder
+                    .forward(&memory, &input, false)
+                    .unwrap()
+                    .logits
+                    .log_softmax(-1, Kind::Double)
+                    .get(0);
                 let end = sample.finished.then_some(i64::from(EOS));
                 let written = ids.iter().copied().chain(end).enumerate();
                 let expected: f64 =
