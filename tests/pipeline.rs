@@ -4,14 +4,13 @@ use std::fs;
 use std::path::Path;
 
 use artifacts::Split;
-use artifacts::cli::{Outcome, Stage};
-use artifacts::config::Config;
 use artifacts::results::CaptionResult;
 use dataset::Dataset;
 use evaluate::Evaluate;
 use pipeline_tests::Workspace;
 use preprocess::Preprocess;
 use serde_json::Value;
+use stage::{Config, Outcome, Sources, Stage};
 use text::Text;
 use train::Train;
 
@@ -78,7 +77,7 @@ fn scenes_become_scored_captions_and_a_change_reruns_what_it_touches() {
 
     let folder = workspace.run_folder();
     for decoder in ["lstm", "soft_attention"] {
-        let evaluation = folder.evaluate(&format!("resnet18-{decoder}"), Split::Val);
+        let evaluation = folder.evaluate(format!("resnet18-{decoder}"), Split::Val);
         let captions: Vec<CaptionResult> =
             serde_json::from_value(json(&evaluation.join("captions.json"))).unwrap();
         assert_eq!(captions.len(), 6);
@@ -152,7 +151,7 @@ fn every_stage_understands_every_config() {
         config.section::<<Text as Stage>::Settings>(Text::NAME).unwrap();
         config.section::<<Train as Stage>::Settings>(Train::NAME).unwrap();
         config.section::<<Evaluate as Stage>::Settings>(Evaluate::NAME).unwrap();
-        config.feature_sets().unwrap();
+        Sources::of(&config).unwrap();
         configs += 1;
     }
     assert!(configs > 3);

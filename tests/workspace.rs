@@ -7,8 +7,9 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use artifacts::RunFolder;
-use artifacts::cli::{Context, Outcome, Stage, StageArgs};
 use model::weights;
+use stage::cli::StageArgs;
+use stage::{Context, Outcome, Stage};
 use tch::{Device, Kind, Tensor};
 
 pub mod browser;
@@ -87,13 +88,14 @@ impl Workspace {
             set: overrides.iter().map(|&text| text.to_owned()).collect(),
             force,
             check: false,
+            preview: None,
             device: "cpu".to_owned(),
             quiet: true,
             verbose: false,
             json: false,
         };
         let context = Context::load(&args)?;
-        let settings = context.config.section(S::NAME)?;
+        let settings = context.checked::<S>()?;
         let _alone = alone();
         S::run(&settings, &context)
     }
@@ -105,7 +107,7 @@ pub fn program(name: &str) -> PathBuf {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     if !built.contains(name) {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let args = ["build", "--package", name, "--bin", name, "--locked", "--offline", "--quiet"];
+        let args = ["build", "--workspace", "--bin", name, "--locked", "--offline", "--quiet"];
         let status = Command::new(cargo).args(args).current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
         assert!(status.success(), "{name} does not build");
         built.insert(name.to_owned());

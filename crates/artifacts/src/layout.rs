@@ -1,5 +1,6 @@
 //! Where each artifact lives below a run folder.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::split::Split;
@@ -34,18 +35,19 @@ impl RunFolder {
         self.0.join("text")
     }
 
-    /// Checkpoint, resume state and logs of one trained decoder.
-    pub fn train(&self, name: &str) -> PathBuf {
-        self.0.join("train").join(name)
+    /// A folder for each trained decoder.
+    pub fn trainings(&self) -> PathBuf {
+        self.0.join("train")
     }
 
-    /// Captions and scores of one trained decoder on one split.
-    pub fn evaluate(&self, name: &str, split: Split) -> PathBuf {
-        self.0.join("evaluate").join(name).join(split.as_str())
+    /// Checkpoint, resume state and logs of one trained decoder, a [`ModelId`](crate::ModelId).
+    pub fn train(&self, model: impl Display) -> PathBuf {
+        self.trainings().join(model.to_string())
     }
-}
 
-/// The name of a trained decoder: the features it reads, then how it writes.
-pub fn model_name(features: &str, decoder: &str) -> String {
-    format!("{features}-{decoder}")
+    /// Captions and scores of one system on one split; that of a trained decoder is named by its
+    /// [`ModelId`](crate::ModelId).
+    pub fn evaluate(&self, system: impl Display, split: Split) -> PathBuf {
+        self.0.join("evaluate").join(system.to_string()).join(split.as_str())
+    }
 }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::recipe::Recipe;
+use crate::model_id::ModelId;
+use crate::recipe::{Recipe, digest_file};
+use crate::{atomic, table};
 
 /// Name of the manifest in every artifact folder.
 pub const FILE: &str = "manifest.json";
@@ -16,6 +18,9 @@ pub struct Manifest {
     pub fingerprint: String,
     /// Stage, settings and inputs.
     pub recipe: Recipe,
+    /// Which trained decoder the artifact is, or is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelId>,
     /// The files of the artifact, in name order.
     pub outputs: Vec<Output>,
     /// What was skipped or cut, each with its reason.
@@ -63,6 +68,17 @@ pub enum ManifestError {
         /// What the parser or the system said.
         reason: String,
     },
+    /// An output is not there, or the manifest cannot be written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A table among the outputs cannot be read back.
+    #[error(transparent)]
+    Table(#[from] table::TableError),
     /// The artifact does not hold the file asked for.
     #[error("{} does not list {file}: run the stage again with --force", folder.display())]
     NoOutput {
@@ -73,7 +89,33 @@ pub enum ManifestError {
     },
 }
 
+impl Output {
+    /// What `file` in an artifact folder is now; reads all of it.
+    ///
+    /// # Errors
+    /// When the file is not there or, being a table, is none.
+    pub fn of(folder: &Path, file: &str) -> Result<Output, ManifestError> {
+        let path = folder.join(file);
+        let io = |source| ManifestError::Io { path: path.clone(), source };
+        Ok(Output {
+            rows: if file.ends_with(".parquet") { Some(table::row_count(&path)?) } else { None },
+            bytes: std::fs::metadata(&path).map_err(io)?.len(),
+            hash: digest_file(&path).map_err(io)?,
+            file: file.to_owned(),
+        })
+    }
+}
+
 impl Manifest {
+    /// Writes the manifest of an artifact folder, which declares the artifact complete.
+    ///
+    /// # Errors
+    /// When the disk refuses it.
+    pub fn write(&self, folder: &Path) -> Result<(), ManifestError> {
+        let path = folder.join(FILE);
+        atomic::write_json(&path, self).map_err(|source| ManifestError::Io { path, source })
+    }
+
     /// Reads the manifest of an artifact folder.
     pub fn read(folder: &Path) -> Result<Manifest, ManifestError> {
         let path = folder.join(FILE);

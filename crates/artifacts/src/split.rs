@@ -17,9 +17,12 @@ pub enum Split {
 }
 
 impl Split {
+    /// All of them, in this order.
+    pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
+
     /// The split of that name.
     pub fn named(name: &str) -> Option<Split> {
-        [Split::Train, Split::Val, Split::Test].into_iter().find(|split| split.as_str() == name)
+        Split::ALL.into_iter().find(|split| split.as_str() == name)
     }
 
     /// The name used in files: `train`, `val` or `test`.

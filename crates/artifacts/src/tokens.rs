@@ -1,4 +1,4 @@
-//! `text/tokens.parquet`: captions as vocabulary ids.
+//! `text/tokens.parquet`: every caption of the dataset as words, and as vocabulary ids.
 
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
@@ -9,7 +9,7 @@ use crate::table::Row;
 /// File name in the text folder.
 pub const FILE: &str = "tokens.parquet";
 
-/// One encoded caption, not padded: padding is the trainer's business.
+/// One caption; ids are not padded: padding is the trainer's business.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenRow {
     /// The image it describes.
@@ -18,7 +18,9 @@ pub struct TokenRow {
     pub caption_id: u32,
     /// The image's split.
     pub split: Split,
-    /// `<bos>`, the words, `<eos>`.
+    /// All its words, as metrics see them: lower case, without punctuation.
+    pub words: Vec<String>,
+    /// `<bos>`, the words up to the longest allowed length, `<eos>`; nothing for a caption without words.
     pub ids: Vec<u32>,
     /// Length of `ids`.
     pub length: u32,
@@ -26,7 +28,7 @@ pub struct TokenRow {
 
 impl Row for TokenRow {
     const KIND: &'static str = "tokens";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
 
     fn fields() -> Vec<Field> {
         let id = Field::new("item", DataType::UInt32, false);
@@ -34,6 +36,7 @@ impl Row for TokenRow {
             Field::new("image_id", DataType::Utf8, false),
             Field::new("caption_id", DataType::UInt32, false),
             Field::new("split", DataType::Utf8, false),
+            Field::new("words", DataType::List(Field::new("item", DataType::Utf8, false).into()), false),
             Field::new("ids", DataType::List(id.into()), false),
             Field::new("length", DataType::UInt32, false),
         ]

@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     /// The CPU, and `data/weights`.
     fn default() -> Self {
-        Options { device: Device::Cpu, weights: artifacts::config::RunSettings::default().weights }
+        Options { device: Device::Cpu, weights: stage::config::RunSettings::default().weights }
     }
 }
 

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use artifacts::objects::ObjectRow;
-use artifacts::progress::Progress;
 use rayon::prelude::*;
+use stage::progress::Progress;
 
 use crate::layout::{RawCaption, RawDataset, RawImage};
-use crate::scenes::{Scene, generate_one};
+use crate::scenes::{CAPTIONS, Scene, describe_one, generate_one};
 
 /// Drawn scenes.
 pub struct Demo {
@@ -20,47 +20,57 @@ pub struct Demo {
 
 /// Draws the first `count` scenes of `seed` into `folder/images/`.
 pub fn draw(folder: &Path, count: usize, seed: u64, progress: &Progress) -> anyhow::Result<Demo> {
-    anyhow::ensure!(count > 0, "dataset.scenes must be at least 1");
+    anyhow::ensure!(count > 0, "no scene was asked for: at least 1 can be drawn");
     let images = folder.join("images");
     std::fs::create_dir_all(&images).with_context(|| images.display().to_string())?;
     let drawn = (0..count as u64).into_par_iter().map(|index| {
         let scene = generate_one(index, seed);
-        let path = folder.join(image_path(&scene));
+        let path = folder.join(image_path(scene.index));
         std::fs::write(&path, scene.png()?).with_context(|| path.display().to_string())?;
         progress.add(1);
         Ok(Scene { image: Default::default(), ..scene })
     });
     let scenes = drawn.collect::<anyhow::Result<Vec<Scene>>>()?;
-    let image = |scene: &Scene| RawImage { image_id: image_id(scene), path: image_path(scene), split: None };
-    let captions = |scene: Scene| {
-        let image_id = image_id(&scene);
-        scene.captions.into_iter().map(move |caption| RawCaption { image_id: image_id.clone(), caption })
+    let objects = scenes.iter().flat_map(objects).collect();
+    let captions = scenes.into_iter().map(|scene| scene.captions).collect();
+    Ok(Demo { objects, dataset: dataset(folder, captions) })
+}
+
+/// The same dataset without its pictures: nothing is drawn, nothing written.
+pub fn describe(count: usize, seed: u64) -> RawDataset {
+    dataset(Path::new(""), (0..count as u64).into_par_iter().map(|index| describe_one(index, seed)).collect())
+}
+
+/// Scenes of these captions, in their order.
+fn dataset(root: &Path, captions: Vec<[String; CAPTIONS]>) -> RawDataset {
+    let image = |index| RawImage { image_id: image_id(index), path: image_path(index), split: None };
+    let images: Vec<RawImage> = (0..captions.len() as u64).map(image).collect();
+    let of_image = |(image, captions): (&RawImage, [String; CAPTIONS])| {
+        let image_id = image.image_id.clone();
+        captions.into_iter().map(move |caption| RawCaption { image_id: image_id.clone(), caption })
     };
-    Ok(Demo {
-        objects: scenes.iter().flat_map(objects).collect(),
-        dataset: RawDataset {
-            root: folder.to_owned(),
-            images: scenes.iter().map(image).collect(),
-            captions: scenes.into_iter().flat_map(captions).collect(),
-            skipped: Vec::new(),
-            sources: Vec::new(),
-        },
-    })
+    RawDataset {
+        root: root.to_owned(),
+        captions: images.iter().zip(captions).flat_map(of_image).collect(),
+        images,
+        skipped: Vec::new(),
+        sources: Vec::new(),
+    }
 }
 
-fn image_id(scene: &Scene) -> String {
-    format!("scene-{:05}", scene.index)
+fn image_id(index: u64) -> String {
+    format!("scene-{index:05}")
 }
 
-fn image_path(scene: &Scene) -> PathBuf {
-    PathBuf::from(format!("images/{}.png", image_id(scene)))
+fn image_path(index: u64) -> PathBuf {
+    PathBuf::from(format!("images/{}.png", image_id(index)))
 }
 
 fn objects(scene: &Scene) -> Vec<ObjectRow> {
     let row = |object: &crate::scenes::Object| {
         let [x0, y0, x1, y1] = object.bbox;
         ObjectRow {
-            image_id: image_id(scene),
+            image_id: image_id(scene.index),
             noun: object.noun.to_owned(),
             color: object.color.to_owned(),
             x0,

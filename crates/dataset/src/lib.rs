@@ -6,6 +6,6 @@
 pub mod demo;
 pub mod layout;
 pub mod scenes;
-mod stage;
+mod tables;
 
-pub use stage::{Dataset, Layout, Settings};
+pub use tables::{Dataset, Layout, Settings, preview};

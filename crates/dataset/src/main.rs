@@ -3,15 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
-use artifacts::cli;
-use artifacts::progress::Progress;
+use anyhow::Context as _;
 use artifacts::{Recipe, objects, table};
 use clap::Subcommand;
 use dataset::{Dataset, demo};
+use stage::Context;
+use stage::cli::{self, StageArgs};
+use stage::progress::Progress;
 
 #[derive(Subcommand)]
 enum Command {
+    /// Writes what the dataset will hold, without reading an image: what `--check --preview FILE` of other stages reads.
+    Preview {
+        /// The file to write.
+        file: PathBuf,
+        #[command(flatten)]
+        stage: StageArgs,
+    },
     /// Draws demo scenes into a folder: images/, captions.csv (a `table` layout) and objects.parquet.
     Scenes {
         /// The folder to fill.
@@ -27,8 +35,14 @@ enum Command {
 
 fn main() -> ExitCode {
     cli::main_with_commands::<Dataset, cli::NoFlags, Command>(|command| match command {
+        Command::Preview { file, stage } => preview(&file, &stage),
         Command::Scenes { folder, count, seed } => scenes(&folder, count, seed),
     })
+}
+
+fn preview(file: &Path, args: &StageArgs) -> anyhow::Result<()> {
+    let recipe = Recipe::new("preview", 1, &serde_json::Value::Null)?;
+    Ok(dataset::preview(&Context::load(args)?)?.write(file, &recipe)?)
 }
 
 fn scenes(folder: &Path, count: usize, seed: u64) -> anyhow::Result<()> {

@@ -1,9 +1,9 @@
 //! Where the model looked: one PNG an image, a tile a word.
 
 use anyhow::Context;
-use artifacts::stage::Work;
 use image::codecs::png::PngEncoder;
 use imaging::{Transform, attention};
+use stage::guard::Work;
 
 use crate::decode::Captioned;
 use crate::references::References;

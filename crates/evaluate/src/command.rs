@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use artifacts::Split;
-use artifacts::progress::note;
 use clap::Subcommand;
 use metrics::Evaluation;
 use metrics::bootstrap::{Bootstrap, Comparison};
 use serde::Serialize;
+use stage::progress::note;
 
 use crate::ablation::Ablation;
 use crate::coco::{HypothesisFile, ReferenceFile};

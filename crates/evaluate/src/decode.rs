@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use artifacts::cli::Context;
 use artifacts::features::FeatureStore;
-use artifacts::progress::Progress;
 use imaging::Transform;
 use model::checkpoint::Model;
 use model::search::beam_search;
+use stage::Context;
+use stage::progress::Progress;
 use tch::{Kind, Tensor};
 
 use crate::Settings;

@@ -5,22 +5,21 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use artifacts::cli::{Context, Outcome, Stage};
-use artifacts::layout::model_name;
 use artifacts::recipe::digest_file;
-use artifacts::stage::Work;
 use artifacts::{Manifest, Recipe, Split, captions, images, objects, per_image};
 use metrics::Tokens;
 use metrics::bootstrap::Bootstrap;
 use model::checkpoint::{self, Model};
 use model::search::SearchSettings;
 use serde_json::{Map, json};
+use stage::guard::Work;
+use stage::{Context, Outcome, Stage};
 
 use crate::grounding::{self, Objects};
 use crate::references::References;
 use crate::score::{self, Captions, ScoreFile};
 use crate::sheet::Measure;
-use crate::{Evaluate, Settings, attention, blind, compare, decode, html, human};
+use crate::{Evaluate, Settings, attention, blind, compare, decode, html, human, model_name};
 
 const SCHEMA_VERSION: u32 = 3;
 /// The decoder that shows what attention adds.

@@ -8,7 +8,6 @@ use std::io::{Cursor, Write};
 
 use anyhow::Context;
 use artifacts::atomic;
-use artifacts::stage::Work;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
@@ -17,6 +16,7 @@ use metrics::{NAMES, Scores};
 use rayon::prelude::*;
 use serde::Serialize;
 use serde_json::Value;
+use stage::guard::Work;
 
 use crate::decode::{Beam, Captioned, Seen};
 use crate::references::{Reference, References};

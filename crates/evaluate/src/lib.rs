@@ -27,11 +27,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use artifacts::Split;
-use artifacts::cli::{Context, Outcome, Stage};
-use artifacts::features::joined_name;
-use artifacts::layout::model_name;
+use artifacts::preview::Preview;
 use model::search::SearchSettings;
 use serde::{Deserialize, Serialize};
+use stage::{Context, Outcome, Sources, Stage};
 
 use compare::ComparisonFile;
 use evaluation::{Evaluation, has_scores};
@@ -79,21 +78,36 @@ impl Stage for Evaluate {
     const ABOUT: &'static str = "Captions a split and scores the captions";
     type Settings = Settings;
 
+    fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let search = settings.search.problem().map(|(key, reason)| (format!("search.{key}"), reason));
+        context.refuse_any::<Self, _>(search.as_ref().map(|(key, reason)| (key.as_str(), *reason)))?;
+        let different: HashSet<_> = settings.ensemble.iter().collect();
+        let members = different.len() == settings.ensemble.len() && settings.ensemble.len() != 1;
+        let problems = [
+            (settings.resamples == 0, "resamples", "must be at least 1"),
+            (!members, "ensemble", "must name at least two different decoders, or none"),
+        ];
+        let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
+        context.refuse_any::<Self, _>(problem)?;
+        if let Some(jar) = settings.meteor_jar.as_ref().filter(|jar| !jar.is_file()) {
+            let reason = format!("{} is not there: name the jar of METEOR 1.5", jar.display());
+            return Err(context.refuse::<Self>("meteor_jar", reason).into());
+        }
+        model::device::parse(&context.device)?;
+        Ok(())
+    }
+
+    fn foresee(settings: &Settings, context: &Context, preview: &Preview) -> anyhow::Result<()> {
+        if preview.captions(settings.split).next().is_none() {
+            let reason = format!("the dataset will have no captioned image in split {}", settings.split);
+            return Err(context.refuse::<Self>("split", reason).into());
+        }
+        Ok(())
+    }
+
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
-        if let Some((key, reason)) = settings.search.problem() {
-            return Err(context
-                .config
-                .bad_value(&format!("evaluate.search.{key}"), reason.to_owned())
-                .into());
-        }
-        if settings.resamples == 0 {
-            return Err(context
-                .config
-                .bad_value("evaluate.resamples", "must be at least 1".to_owned())
-                .into());
-        }
-        let sets = context.config.feature_sets()?;
-        let features = joined_name(&sets);
+        let sets = Sources::of(&context.config)?.sets();
+        let features = sets.join("+");
         let mut names = trained_models(&context.folder.path().join("train"), &features)?;
         anyhow::ensure!(
             !names.is_empty(),
@@ -132,10 +146,6 @@ fn ensemble(
     if let Some(missing) = members.iter().find(|member| !trained.contains(member)) {
         return Err(format!("{missing} is not trained; there are {}", trained.join(", ")));
     }
-    let different: HashSet<_> = kinds.iter().collect();
-    if different.len() != kinds.len() || kinds.len() < 2 {
-        return Err("must name at least two different decoders".to_owned());
-    }
     Ok(Some((model_name(features, &kinds.join("+")), members)))
 }
 
@@ -170,4 +180,9 @@ fn trained_models(folder: &Path, features: &str) -> anyhow::Result<Vec<String>> 
     }
     names.sort();
     Ok(names)
+}
+
+/// The name of a trained decoder: the features it reads, then how it writes.
+fn model_name(features: &str, decoder: &str) -> String {
+    format!("{features}-{decoder}")
 }

@@ -1,8 +1,8 @@
 //! The `evaluate` stage on the command line, and its commands.
 
-use artifacts::cli::{self, NoFlags};
 use evaluate::Evaluate;
 use evaluate::command::Command;
+use stage::cli::{self, NoFlags};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]

@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Context;
 use artifacts::per_image::{self, PerImageRow};
 use artifacts::results::{self, CaptionResult};
-use artifacts::stage::Work;
 use artifacts::{Split, atomic, table};
 use metrics::tokenize::caption_tokens;
 use metrics::{Scores, Tokens};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use stage::guard::Work;
 
 use crate::decode::Captioned;
 use crate::grounding::Grounding;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use artifacts::features::{FeatureKey, FeatureSpec, Part};
 use artifacts::images::Images;
-use artifacts::progress::Progress;
 use artifacts::table::{self, TableError};
 use artifacts::{Manifest, RunFolder, Split};
 use half::f16;
@@ -15,6 +14,7 @@ use half::slice::HalfFloatSliceExt;
 use image::codecs::png::PngEncoder;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
+use stage::progress::Progress;
 
 use crate::contact_sheet;
 

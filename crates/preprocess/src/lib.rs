@@ -11,22 +11,21 @@ mod pipeline;
 mod shard;
 mod views;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use artifacts::cli::{Context, Outcome, Stage};
-use artifacts::config::Backbones;
 use artifacts::features::{Dtype, FeatureSpec, set_name};
 use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
-use artifacts::progress::Progress;
-use artifacts::stage::Work;
 use artifacts::{Manifest, Recipe, View};
 use model::backbone::{Backbone, BackboneSpec, Placement};
 use model::precision::Precision;
-use model::weights;
+use model::weights::{self, FetchError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
+use stage::guard::Work;
+use stage::progress::Progress;
+use stage::{ConfigError, Context, Outcome, Sources, Stage};
 
 use extract::Extractor;
 use parts::{Parts, Writer};
@@ -38,10 +37,9 @@ const SCHEMA_VERSION: u32 = 2;
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// The CNN, or a list of several; `preprocess backbones` lists them.
-    pub backbone: Backbones,
-    /// Views of each image, each cached as a set of its own; decoders are trained on the first.
-    pub views: Vec<View>,
+    /// Backbones and views.
+    #[serde(flatten)]
+    pub sources: Sources,
     /// The numbers inside the network.
     pub precision: Precision,
     /// How the features are stored.
@@ -59,8 +57,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            backbone: Backbones::default(),
-            views: vec![View::default()],
+            sources: Sources::default(),
             precision: Precision::F32,
             dtype: Dtype::F16,
             part_images: 512,
@@ -79,29 +76,72 @@ impl Stage for Preprocess {
     const ABOUT: &'static str = "Turns images into grids of CNN features";
     type Settings = Settings;
 
+    fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        check_values(settings, context)?;
+        for backbone in backbones(settings, context)? {
+            let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
+            weights::find(backbone, &context.run.weights).map_err(absent)?;
+        }
+        Ok(())
+    }
+
+    fn prepare_process(_settings: &Settings) -> anyhow::Result<()> {
+        // Networks run side by side, each on one thread of libtorch.
+        tch::set_num_threads(1);
+        Ok(())
+    }
+
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
-        let bad_value = |key: &str, reason: String| context.config.bad_value(key, reason);
-        if settings.part_images == 0 {
-            return Err(bad_value("preprocess.part_images", "must be at least 1".to_owned()).into());
-        }
-        if settings.views.is_empty() || settings.backbone.names().is_empty() {
-            return Err(bad_value("preprocess", "name a backbone and a view at least".to_owned()).into());
-        }
-        let shard = Shard::choose(&settings.shard).map_err(|reason| bad_value("preprocess.shard", reason))?;
+        let shard =
+            Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Self>("shard", reason))?;
         let mut outcomes = Vec::new();
-        for name in settings.backbone.names() {
-            let backbone = BackboneSpec::named(name)
-                .map_err(|error| bad_value("preprocess.backbone", error.to_string()))?;
+        for backbone in backbones(settings, context)? {
             let weights = weights::find(backbone, &context.run.weights)?;
             let weights_sha256 =
                 weights::sha256_file(&weights).with_context(|| weights.display().to_string())?;
-            for &view in &settings.views {
+            for &view in &settings.sources.views {
                 let set = Set::new(backbone, view, &weights_sha256, settings, context)?;
                 outcomes.extend(set.make(&weights, shard)?);
             }
         }
         Ok(outcomes)
     }
+}
+
+/// Fetches the weights of all backbones that a config names; returns where they are.
+///
+/// # Errors
+/// Values that the stage refuses, or weights that are nowhere to be had.
+pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+    let settings = context.config.section(Preprocess::NAME)?;
+    check_values(&settings, context)?;
+    let all = backbones(&settings, context)?.into_iter();
+    Ok(all.map(|backbone| weights::ensure(backbone, &context.run.weights)).collect::<Result<_, _>>()?)
+}
+
+/// The check of all that the config says; weights are not looked for.
+fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+    context.refuse_any::<Preprocess, _>(settings.sources.problem())?;
+    let share = (0.0..=1.0).contains(&settings.max_bad_fraction);
+    let problems = [
+        (settings.part_images == 0, "part_images", "must be at least 1"),
+        (!share, "max_bad_fraction", "must lie between 0 and 1"),
+    ];
+    let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
+    context.refuse_any::<Preprocess, _>(problem)?;
+    Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Preprocess>("shard", reason))?;
+    backbones(settings, context)?;
+    let device = model::device::parse(&context.device)?;
+    Placement::new(device, settings.precision)
+        .map_err(|error| context.refuse::<Preprocess>("precision", error))?;
+    Ok(())
+}
+
+/// The registry rows that the settings name.
+fn backbones(settings: &Settings, context: &Context) -> Result<Vec<&'static BackboneSpec>, ConfigError> {
+    let names = settings.sources.backbone.names().iter();
+    let unknown = |error| context.refuse::<Preprocess>("backbone", error);
+    names.map(|name| BackboneSpec::named(name).map_err(unknown)).collect()
 }
 
 /// One set of features to be made.

@@ -3,11 +3,12 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use artifacts::cli::{self, Context, Stage, StageArgs};
 use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
-use preprocess::{Preprocess, Settings, inspect};
+use preprocess::{Preprocess, inspect};
+use stage::Context;
+use stage::cli::{self, StageArgs};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
@@ -68,12 +69,11 @@ fn list_backbones() -> anyhow::Result<()> {
 
 fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
     let context = Context::load(&wanted.stage)?;
-    let names = match &wanted.backbone {
-        Some(name) => vec![name.clone()],
-        None => context.config.section::<Settings>(Preprocess::NAME)?.backbone.names().to_vec(),
+    let paths = match &wanted.backbone {
+        Some(name) => vec![weights::ensure(BackboneSpec::named(name)?, &context.run.weights)?],
+        None => preprocess::fetch_weights(&context)?,
     };
-    for name in names {
-        let path = weights::ensure(BackboneSpec::named(&name)?, &context.run.weights)?;
+    for path in paths {
         writeln!(std::io::stdout(), "{}", path.display())?;
     }
     Ok(())

@@ -10,11 +10,11 @@ use std::sync::mpsc::sync_channel;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
-use artifacts::progress::Progress;
 use crossbeam_channel::bounded;
 use model::backbone::Backbone;
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{ParallelBridge, ParallelIterator};
+use stage::progress::Progress;
 
 use crate::extract::{Batch, Extractor, Pixels};
 use crate::parts::{FullPart, Writer};
@@ -31,8 +31,6 @@ pub(crate) fn run(
     let decoders = if workers == 0 { cores } else { workers };
     // A GPU takes one batch after the other anyway.
     let networks = if backbone.device().is_cuda() { 1 } else { decoders };
-    // Each thread is one thread of libtorch, too: set where it is asked for, and again in the threads themselves.
-    tch::set_num_threads(1);
     let pool = ThreadPoolBuilder::new().num_threads(decoders).build()?;
     let waits = Waits::new(decoders, networks);
     let batches = writer.batches(extractor.batch_size);

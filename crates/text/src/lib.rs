@@ -1,23 +1,27 @@
 //! Captions → vocabulary and token ids.
 //!
 //! Words are what the metrics count: the tokenizer is theirs (lower case, Penn Treebank rules, no punctuation), so a
-//! model is trained on exactly the tokens that it will be scored on. The vocabulary comes from train captions only.
+//! model is trained on exactly the tokens that it will be scored on. This is the one place where people's captions become
+//! words: later stages read the words that are stored beside the ids. The vocabulary comes from train captions only.
 
 mod vocabulary;
 
 use std::collections::HashMap;
 
 use anyhow::Context as _;
-use artifacts::cli::{Context, Outcome, Stage};
+use artifacts::captions::CaptionRow;
 use artifacts::images::Images;
-use artifacts::stage::Work;
+use artifacts::preview::Preview;
 use artifacts::tokens::TokenRow;
-use artifacts::vocabulary::{SPECIAL, UNK};
+use artifacts::vocabulary::{SPECIAL, UNK, Vocabulary};
 use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens};
+use metrics::tokenize::caption_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
+use stage::guard::Work;
+use stage::{Context, Outcome, Stage};
 
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// Settings of the `text` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,6 +47,16 @@ impl Stage for Text {
     const ABOUT: &'static str = "Turns captions into a vocabulary and token ids";
     type Settings = Settings;
 
+    fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let problem = (settings.max_length == 0).then_some(("max_length", "must be at least 1"));
+        Ok(context.refuse_any::<Self, _>(problem)?)
+    }
+
+    fn foresee(settings: &Settings, context: &Context, preview: &Preview) -> anyhow::Result<()> {
+        let train: Vec<Vec<String>> = preview.captions(Split::Train).map(caption_tokens).collect();
+        vocabulary_of(train.iter().map(Vec::as_slice), settings, context).map(|_| ())
+    }
+
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let dataset = context.folder.dataset();
         let upstream = Manifest::read(&dataset)?;
@@ -55,36 +69,48 @@ impl Stage for Text {
     }
 }
 
-/// One caption on its way from sentence to ids.
-struct Caption {
-    row: captions::CaptionRow,
-    split: Split,
-    words: Vec<String>,
+/// The vocabulary of the train captions, which must keep some word.
+fn vocabulary_of<'a>(
+    train: impl Iterator<Item = &'a [String]>,
+    settings: &Settings,
+    context: &Context,
+) -> anyhow::Result<Vocabulary> {
+    let counts = vocabulary::count(train.map(|words| &words[..words.len().min(settings.max_length)]));
+    let most = counts.values().copied().max().unwrap_or(0);
+    let vocabulary = vocabulary::build(counts, settings.min_count)?;
+    if vocabulary.len() == SPECIAL.len() {
+        let reason = match most {
+            0 => "the train captions hold no word".to_owned(),
+            _ => format!("keeps no word: the commonest one of the train captions occurs {most} times"),
+        };
+        return Err(context.refuse::<Text>("min_count", reason).into());
+    }
+    Ok(vocabulary)
 }
 
 fn encode(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Result<Manifest> {
-    let captions = read_captions(settings, context, &mut work)?;
-    let train = captions.iter().filter(|caption| caption.split == Split::Train);
-    let vocabulary = vocabulary::build(train.map(|caption| caption.words.as_slice()), settings.min_count)?;
-    anyhow::ensure!(
-        vocabulary.len() > SPECIAL.len(),
-        "no word occurs {} times in the train captions: lower text.min_count",
-        settings.min_count
-    );
-    let rows: Vec<TokenRow> = captions
-        .into_iter()
-        .map(|Caption { row, split, words }| {
-            let ids = vocabulary.encode(&words);
-            let length = ids.len() as u32;
-            TokenRow { image_id: row.image_id, caption_id: row.caption_id, split, ids, length }
-        })
-        .collect();
+    let mut rows = read_captions(context)?;
+    let train = rows.iter().filter(|row| row.split == Split::Train);
+    let vocabulary = vocabulary_of(train.map(|row| row.words.as_slice()), settings, context)?;
+    for row in &mut rows {
+        let subject = || format!("caption {} of image {}", row.caption_id, row.image_id);
+        let words = &row.words[..row.words.len().min(settings.max_length)];
+        if words.is_empty() {
+            work.warn(subject(), "not trained on: no word is left without punctuation");
+            continue;
+        }
+        if words.len() < row.words.len() {
+            work.warn(subject(), format!("cut from {} to {} words", row.words.len(), words.len()));
+        }
+        row.ids = vocabulary.encode(words);
+        row.length = row.ids.len() as u32;
+    }
     artifacts::atomic::write_json(&work.path(artifacts::vocabulary::FILE), &vocabulary)
         .context("cannot write the vocabulary")?;
     table::write(&work.path(tokens::FILE), &rows, work.recipe(), &[])?;
     let mut summary = Map::new();
     summary.insert("vocabulary".to_owned(), json!(vocabulary.len()));
-    for split in [Split::Train, Split::Val, Split::Test] {
+    for split in Split::ALL {
         let ids = || rows.iter().filter(|row| row.split == split).flat_map(|row| &row.ids);
         let unknown = ids().filter(|&&id| id == UNK).count();
         if ids().next().is_some() {
@@ -95,31 +121,23 @@ fn encode(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Res
     Ok(work.finish(&[artifacts::vocabulary::FILE, tokens::FILE], summary)?)
 }
 
-fn read_captions(settings: &Settings, context: &Context, work: &mut Work) -> anyhow::Result<Vec<Caption>> {
+/// All captions with their words, not yet encoded.
+fn read_captions(context: &Context) -> anyhow::Result<Vec<TokenRow>> {
     let dataset = context.folder.dataset();
     let images = Images::read(&dataset)?;
     let splits: HashMap<&str, Split> =
         images.rows.iter().map(|image| (image.image_id.as_str(), image.split)).collect();
-    let (rows, _) = table::read::<captions::CaptionRow>(&dataset.join(captions::FILE))?;
-    let mut captions = Vec::with_capacity(rows.len());
-    for row in rows {
+    let (captions, _) = table::read::<CaptionRow>(&dataset.join(captions::FILE))?;
+    let row = |row: CaptionRow| {
         let split = *splits.get(row.image_id.as_str()).with_context(|| {
             format!(
                 "captions.parquet names image {}, images.parquet does not: run the dataset stage again",
                 row.image_id
             )
         })?;
-        let mut words = metrics::tokenize::caption_tokens(&row.caption);
-        let subject = format!("caption {} of image {}", row.caption_id, row.image_id);
-        if words.is_empty() {
-            work.warn(subject, "skipped: no word is left without punctuation");
-            continue;
-        }
-        if words.len() > settings.max_length {
-            work.warn(subject, format!("cut from {} to {} words", words.len(), settings.max_length));
-            words.truncate(settings.max_length);
-        }
-        captions.push(Caption { row, split, words });
-    }
-    Ok(captions)
+        let words = caption_tokens(&row.caption);
+        let CaptionRow { image_id, caption_id, .. } = row;
+        Ok(TokenRow { image_id, caption_id, split, words, ids: vec![], length: 0 })
+    };
+    captions.into_iter().map(row).collect()
 }

@@ -1,5 +1,5 @@
 //! The `text` stage on the command line.
 
 fn main() -> std::process::ExitCode {
-    artifacts::cli::main::<text::Text>()
+    stage::cli::main::<text::Text>()
 }

@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use artifacts::captions::CaptionRow;
 use artifacts::features::{FeatureError, FeatureStore};
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::PAD;
@@ -99,19 +98,12 @@ impl Examples {
     pub(crate) fn new(
         features: FeatureStore,
         mirrored: Option<FeatureStore>,
-        tokens: &[TokenRow],
-        captions: &[CaptionRow],
+        captions: &[TokenRow],
     ) -> Examples {
-        let text: HashMap<(&str, u32), &str> = captions
-            .iter()
-            .map(|row| ((row.image_id.as_str(), row.caption_id), row.caption.as_str()))
-            .collect();
         let mut by_image: HashMap<&str, Vec<Caption>> = HashMap::new();
-        for row in tokens {
-            let text = text.get(&(row.image_id.as_str(), row.caption_id)).copied().unwrap_or_default();
-            let words = metrics::tokenize::caption_tokens(text);
-            let sided = words.iter().any(|word| SIDED.contains(&word.as_str()));
-            let caption = Caption { ids: row.ids.clone(), words: ended(words), sided };
+        for row in captions.iter().filter(|row| !row.ids.is_empty()) {
+            let sided = row.words.iter().any(|word| SIDED.contains(&word.as_str()));
+            let caption = Caption { ids: row.ids.clone(), words: ended(row.words.clone()), sided };
             by_image.entry(&row.image_id).or_default().push(caption);
         }
         // What has ended costs nothing where the longest caption stands first.
@@ -244,21 +236,21 @@ mod tests {
         let mirrored = [4.0, 3.0, 2.0, 1.0].map(f16::from_f32).to_vec();
         let mirrored = with_mirror.then(|| FeatureStore::resident(spec.clone(), twins, mirrored));
         let features = FeatureStore::resident(spec, ids, values);
-        let row = |image_id: &str, caption_id: u32, ids: &[u32]| TokenRow {
+        let row = |image_id: &str, caption_id: u32, words: &str, ids: &[u32]| TokenRow {
             image_id: image_id.to_owned(),
             caption_id,
             split: Split::Train,
+            words: words.split_whitespace().map(str::to_owned).collect(),
             ids: ids.to_vec(),
             length: ids.len() as u32,
         };
-        let text = |image_id: &str, caption_id: u32, caption: &str| CaptionRow {
-            image_id: image_id.to_owned(),
-            caption_id,
-            caption: caption.to_owned(),
-        };
-        let tokens = [row("a", 0, &[1, 7, 2]), row("b", 0, &[1, 8, 9, 2]), row("a", 1, &[1, 6, 2])];
-        let captions = [text("a", 0, "Left!"), text("b", 0, "to the right"), text("a", 1, "Up")];
-        Examples::new(features, mirrored, &tokens, &captions)
+        let captions = [
+            row("a", 0, "left", &[1, 7, 2]),
+            row("b", 0, "to the right", &[1, 8, 9, 2]),
+            row("a", 1, "up", &[1, 6, 2]),
+            row("a", 2, "", &[]),
+        ];
+        Examples::new(features, mirrored, &captions)
     }
 
     #[test]

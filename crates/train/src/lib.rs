@@ -19,18 +19,17 @@ mod validation;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use artifacts::captions::CaptionRow;
-use artifacts::cli::{Context, Outcome, Stage};
-use artifacts::features::{FeatureSpec, FeatureStore, joined_name};
-use artifacts::layout::model_name;
-use artifacts::stage::Work;
+use artifacts::features::{FeatureSpec, FeatureStore};
+use artifacts::preview::Preview;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
-use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens, vocabulary};
+use artifacts::{Manifest, ModelId, Recipe, Split, table, tokens, vocabulary};
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
 use model::precision::Precision;
 use serde_json::{Map, json};
+use stage::guard::Work;
+use stage::{Context, Outcome, Sources, Stage};
 use tch::nn::VarStore;
 
 use data::Examples;
@@ -49,25 +48,49 @@ impl Stage for Train {
     const ABOUT: &'static str = "Trains caption decoders on cached features";
     type Settings = Settings;
 
-    fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
+    fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         if let Some((key, reason)) = settings.problem() {
             return Err(context.config.bad_value(key, reason.to_owned()).into());
         }
-        let sets = context.config.feature_sets()?;
-        let inputs = inputs(context, &sets)?;
+        model::device::parse(&context.device)?;
+        Ok(())
+    }
+
+    fn foresee(_settings: &Settings, _context: &Context, preview: &Preview) -> anyhow::Result<()> {
+        for (split, purpose) in [(Split::Train, "to learn from"), (Split::Val, "to choose the checkpoint by")]
+        {
+            anyhow::ensure!(
+                preview.captions(split).next().is_some(),
+                "the dataset will have no captioned {split} image, and training needs some {purpose}: \
+                 give it more images, or another dataset.val_fraction and dataset.test_fraction"
+            );
+        }
+        Ok(())
+    }
+
+    fn prepare_process(settings: &Settings) -> anyhow::Result<()> {
+        Ok(model::matmul::set_fast(settings.precision == Precision::Bf16)?)
+    }
+
+    fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
+        let sources = Sources::of(&context.config)?;
+        let sets = sources.sets();
+        let inputs = inputs(context, &sources)?;
         let mut outcomes = Vec::new();
         for &kind in &settings.decoders {
             let decoder = settings.decoder(kind);
             let mut recipe =
                 Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed)?)?;
             recipe.inputs.extend(inputs.clone());
-            let folder = context.folder.train(&model_name(&joined_name(&sets), kind.as_str()));
-            outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |work| {
+            let model = ModelId::new(&sets, kind.as_str());
+            let folder = context.folder.train(&model);
+            outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |mut work| {
+                work.of_model(model);
                 if context.force {
                     state::remove(&folder)?;
                     reuse::remove(&folder)?;
                 }
-                train(settings, decoder, &sets, context, work)
+                train(settings, decoder, &sources, context, work)
             })?);
         }
         Ok(outcomes)
@@ -75,20 +98,15 @@ impl Stage for Train {
 }
 
 /// Names and hashes of everything that training reads.
-fn inputs(context: &Context, sets: &[String]) -> anyhow::Result<Vec<(String, String)>> {
-    let (dataset, text) = (context.folder.dataset(), context.folder.text());
-    let from = |folder: &std::path::Path, stage: &str, file: &str| -> anyhow::Result<_> {
-        Ok((format!("{stage}/{file}"), Manifest::read(folder)?.hash_of(folder, file)?))
-    };
-    let mut inputs = vec![
-        from(&dataset, "dataset", images::FILE)?,
-        from(&dataset, "dataset", captions::FILE)?,
-        from(&text, "text", vocabulary::FILE)?,
-        from(&text, "text", tokens::FILE)?,
-    ];
-    let mirrored = context.config.mirrored_feature_sets()?.unwrap_or_default();
-    for set in sets.iter().chain(&mirrored) {
-        let manifest = Manifest::read(&context.folder.features(set))?;
+fn inputs(context: &Context, sources: &Sources) -> anyhow::Result<Vec<(String, String)>> {
+    let text = context.folder.text();
+    let manifest = Manifest::read(&text)?;
+    let mut inputs = Vec::new();
+    for file in [vocabulary::FILE, tokens::FILE] {
+        inputs.push((format!("text/{file}"), manifest.hash_of(&text, file)?));
+    }
+    for set in sources.sets().into_iter().chain(sources.mirrored_sets().unwrap_or_default()) {
+        let manifest = Manifest::read(&context.folder.features(&set))?;
         inputs.push((format!("features/{set}"), manifest.hash_of_all()));
     }
     Ok(inputs)
@@ -97,14 +115,13 @@ fn inputs(context: &Context, sets: &[String]) -> anyhow::Result<Vec<(String, Str
 fn train(
     settings: &Settings,
     decoder_config: DecoderConfig,
-    sets: &[String],
+    sources: &Sources,
     context: &Context,
     work: Work,
 ) -> anyhow::Result<Manifest> {
     let device = model::device::parse(&context.device)?;
-    model::matmul::set_fast(settings.precision == Precision::Bf16)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
-    let (examples, validation, specs) = load(settings, sets, context)?;
+    let (examples, validation, specs) = load(settings, sources, context)?;
     tch::manual_seed(context.run.seed as i64);
     let store = VarStore::new(device);
     let header = Header {
@@ -148,29 +165,27 @@ fn train(
 /// What training reads: train and validation images, and what made their features.
 fn load(
     settings: &Settings,
-    sets: &[String],
+    sources: &Sources,
     context: &Context,
 ) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>)> {
-    let (dataset, text) = (context.folder.dataset(), context.folder.text());
-    let (token_rows, _) = table::read::<TokenRow>(&text.join(tokens::FILE))?;
-    let (caption_rows, _) = table::read::<CaptionRow>(&dataset.join(captions::FILE))?;
-    let folders = |sets: &[String]| -> Vec<(PathBuf, String)> {
-        sets.iter().map(|set| (context.folder.features(set), set.clone())).collect()
+    let (rows, _) = table::read::<TokenRow>(&context.folder.text().join(tokens::FILE))?;
+    let folders = |sets: Vec<String>| -> Vec<(PathBuf, String)> {
+        sets.into_iter().map(|set| (context.folder.features(&set), set)).collect()
     };
     let memory = settings.feature_memory_mb * 1_000_000;
-    let train = FeatureStore::open(&folders(sets), Split::Train, memory)?;
+    let train = FeatureStore::open(&folders(sources.sets()), Split::Train, memory)?;
     if !train.is_resident() {
         context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
     }
     let specs = train.specs().to_vec();
-    let mirrored = context.config.mirrored_feature_sets()?;
+    let mirrored = sources.mirrored_sets();
     let mirrored =
-        mirrored.map(|sets| FeatureStore::open(&folders(&sets), Split::Train, memory)).transpose()?;
-    let examples = Examples::new(train, mirrored, &token_rows, &caption_rows);
+        mirrored.map(|sets| FeatureStore::open(&folders(sets), Split::Train, memory)).transpose()?;
+    let examples = Examples::new(train, mirrored, &rows);
     anyhow::ensure!(examples.len() > 0, "no train image has both features and captions");
-    let validation = FeatureStore::open(&folders(sets), Split::Val, 0)
+    let validation = FeatureStore::open(&folders(sources.sets()), Split::Val, 0)
         .context("training needs validation images to choose a checkpoint")?;
-    let validation = Validation::new(validation, &caption_rows, settings.validation_images);
+    let validation = Validation::new(validation, &rows, settings.validation_images);
     anyhow::ensure!(validation.len() > 0, "no validation image has both features and captions");
     Ok((examples, validation, specs))
 }

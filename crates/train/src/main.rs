@@ -5,5 +5,5 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    artifacts::cli::main::<train::Train>()
+    stage::cli::main::<train::Train>()
 }

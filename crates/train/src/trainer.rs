@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use artifacts::progress::Progress as Bar;
 use model::checkpoint::{self, Header};
 use model::decoder::Decoder;
+use stage::progress::Progress as Bar;
 use tch::Device;
 use tch::nn::VarStore;
 
@@ -303,7 +303,6 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use artifacts::Split;
-    use artifacts::captions::CaptionRow;
     use artifacts::features::{FeatureSpec, FeatureStore};
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
@@ -333,21 +332,17 @@ mod tests {
     }
 
     fn examples() -> Examples {
+        Examples::new(features(), None, &captions())
+    }
+
+    fn captions() -> Vec<TokenRow> {
         let row = |number: u32| TokenRow {
             image_id: number.to_string(),
             caption_id: number,
             split: Split::Train,
+            words: ["one", "two"].map(str::to_owned).to_vec(),
             ids: vec![1, 4 + number % 3, 4 + number / 2, 2],
             length: 4,
-        };
-        Examples::new(features(), None, &(0..6).map(row).collect::<Vec<_>>(), &captions())
-    }
-
-    fn captions() -> Vec<CaptionRow> {
-        let row = |number: u32| CaptionRow {
-            image_id: number.to_string(),
-            caption_id: number,
-            caption: "one two".to_owned(),
         };
         (0..6).map(row).collect()
     }

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use artifacts::captions::CaptionRow;
 use artifacts::features::FeatureStore;
+use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use model::decoder::Decoder;
 use model::search::{SearchSettings, beam_search};
@@ -22,10 +22,10 @@ pub(crate) struct Validation {
 
 impl Validation {
     /// The first `count` images of the split that have captions.
-    pub(crate) fn new(features: FeatureStore, captions: &[CaptionRow], count: usize) -> Validation {
+    pub(crate) fn new(features: FeatureStore, captions: &[TokenRow], count: usize) -> Validation {
         let mut by_image: HashMap<&str, Vec<Vec<String>>> = HashMap::new();
         for row in captions {
-            by_image.entry(&row.image_id).or_default().push(metrics::tokenize::caption_tokens(&row.caption));
+            by_image.entry(&row.image_id).or_default().push(row.words.clone());
         }
         let ids = features.image_ids().iter().enumerate();
         let (indices, references) =

@@ -23,7 +23,7 @@ use crate::view::View;
 
 pub use join::Join;
 pub use part::Part;
-pub use store::{FeatureStore, joined_name};
+pub use store::FeatureStore;
 pub use write::{complete_part, write_part};
 
 const KIND: &str = "features";
@@ -146,7 +146,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::stage::{Begin, begin};
+    use crate::manifest::{Manifest, Output};
 
     fn spec(backbone: &str, grid: [usize; 2]) -> FeatureSpec {
         FeatureSpec {
@@ -175,18 +175,26 @@ mod tests {
     /// Writes `count` images in parts of 300; returns the last part's path and recipe.
     fn write(folder: &Path, spec: &FeatureSpec, count: usize, dtype: Dtype) -> (PathBuf, Recipe) {
         let recipe = Recipe::new("preprocess", 1, &"settings").unwrap();
-        let Begin::Work(work) = begin(folder, recipe.clone(), true).unwrap() else { panic!() };
         let rows = rows(count, spec.regions() * spec.channels);
         let mut files = Vec::new();
         for (number, rows) in rows.chunks(300).enumerate() {
             let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
             files.push(part_file(number, &recipe, &keys));
-            let path = work.path(&files[number]);
+            let path = folder.join(&files[number]);
             write_part(&path, spec, dtype, rows, &[], &recipe, &keys).unwrap();
         }
-        let last = work.path(&files[files.len() - 1]);
-        work.finish(&files, Default::default()).unwrap();
-        (last, recipe)
+        let outputs = files.iter().map(|file| Output::of(folder, file).unwrap()).collect();
+        let manifest = Manifest {
+            fingerprint: recipe.fingerprint(),
+            recipe: recipe.clone(),
+            model: None,
+            outputs,
+            warnings: vec![],
+            summary: Default::default(),
+            seconds: 0.0,
+        };
+        manifest.write(folder).unwrap();
+        (folder.join(&files[files.len() - 1]), recipe)
     }
 
     #[test]

@@ -26,11 +26,6 @@ struct Set {
     rows: Vec<(usize, usize)>,
 }
 
-/// Name of several sets read together.
-pub fn joined_name(sets: &[String]) -> String {
-    sets.join("+")
-}
-
 impl FeatureStore {
     /// Opens one split of finished sets, each a folder and the name that it must have; images must be in all of them.
     ///

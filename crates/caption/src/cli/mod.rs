@@ -14,13 +14,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use artifacts::Recipe;
-use artifacts::cli::{fail, message};
-use artifacts::progress::{Progress, note};
 use caption::video::{CaptionedVideo, caption_video};
 use caption::{Captioned, Captioner, Options, Photo, SearchSettings};
 use clap::Parser;
 use image::codecs::png::PngEncoder;
 use rayon::prelude::*;
+use stage::cli::{fail, message};
+use stage::progress::{Progress, note};
 
 use args::{Args, Format};
 use inputs::{Input, Inputs};

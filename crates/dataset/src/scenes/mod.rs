@@ -69,6 +69,13 @@ pub fn generate_one(index: u64, seed: u64) -> Scene {
     Scene { index, image, objects: plan.objects(), captions }
 }
 
+/// The captions of scene `index` alone, without drawing it.
+pub fn describe_one(index: u64, seed: u64) -> [String; CAPTIONS] {
+    let mut rng = rng_of(index, seed);
+    let plan = scene::sample(&mut rng);
+    grammar::describe(&plan, &mut rng)
+}
+
 /// All randomness of a scene.
 fn rng_of(index: u64, seed: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

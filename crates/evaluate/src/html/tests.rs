@@ -2,12 +2,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use artifacts::Recipe;
-use artifacts::stage::{Begin, begin};
 use image::{Rgb, RgbImage};
 use metrics::bootstrap::Bootstrap;
 use metrics::tokenize::caption_tokens;
 use pipeline_tests::browser::Browser;
 use serde_json::json;
+use stage::guard::{Begin, begin};
 
 use super::*;
 use crate::score::Protocol;

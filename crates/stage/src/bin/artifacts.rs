@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use artifacts::manifest::{self, Manifest};
-use artifacts::progress::note;
 use artifacts::recipe::digest_file;
-use artifacts::{Config, table};
+use artifacts::table;
 use clap::Parser;
+use stage::Config;
+use stage::progress::note;
 
 /// Looks at what the stages have written.
 #[derive(Parser)]
@@ -38,7 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     match run(Command::parse()) {
         Ok(code) => code,
-        Err(error) => artifacts::cli::fail(&error),
+        Err(error) => stage::cli::fail(&error),
     }
 }
 

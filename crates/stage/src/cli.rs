@@ -1,18 +1,17 @@
 //! The command line that every stage shares, so that all of them feel the same.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use artifacts::Manifest;
+use artifacts::preview::Preview;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError, RunSettings, Section};
+use crate::config::{Config, ConfigError};
+use crate::context::{Context, Outcome, Stage};
 use crate::help;
-use crate::layout::RunFolder;
-use crate::manifest::Manifest;
 use crate::progress::note;
-use crate::recipe::Recipe;
-use crate::stage::{Begin, Work, begin, begin_shard};
 
 /// Arguments of every stage.
 #[derive(Clone, Debug, clap::Args)]
@@ -26,10 +25,14 @@ pub struct StageArgs {
     /// Works even when the artifact is up to date.
     #[arg(long)]
     pub force: bool,
-    /// Checks this stage's settings and stops.
+    /// Checks this stage's settings and stops, before any image is read.
     #[arg(long)]
     pub check: bool,
-    /// Where networks run: auto, cpu or cuda:N.
+    /// With --check: what the dataset will hold, written by `dataset preview`, so that values which depend on it are
+    /// checked too.
+    #[arg(long, value_name = "FILE", requires = "check")]
+    pub preview: Option<PathBuf>,
+    /// Where networks run: auto, cpu or cuda:N. Stages without networks take it, so that one command line fits all.
     #[arg(long, default_value = "auto")]
     pub device: String,
     /// Prints errors only.
@@ -41,112 +44,6 @@ pub struct StageArgs {
     /// Prints the manifests of the stage as JSON on stdout.
     #[arg(long)]
     pub json: bool,
-}
-
-/// A stage of the pipeline: settings, and the work they describe.
-pub trait Stage {
-    /// Name of the binary and of its section in the config.
-    const NAME: &'static str;
-    /// One sentence for `--help`.
-    const ABOUT: &'static str;
-    /// The stage's section of the config.
-    type Settings: Section;
-
-    /// Makes the stage's artifacts, or finds them up to date.
-    fn run(settings: &Self::Settings, context: &Context) -> anyhow::Result<Vec<Outcome>>;
-}
-
-/// What a stage is given beside its own settings.
-#[derive(Clone, Debug)]
-pub struct Context {
-    /// The whole config, to learn which artifacts are meant.
-    pub config: Config,
-    /// The `[run]` section.
-    pub run: RunSettings,
-    /// Where the run's artifacts live.
-    pub folder: RunFolder,
-    /// Works even when up to date.
-    pub force: bool,
-    /// Where networks run, as typed.
-    pub device: String,
-    /// No progress, no notes.
-    pub quiet: bool,
-    /// Name everything skipped.
-    pub verbose: bool,
-}
-
-impl Context {
-    /// The context of a config file, with a test's or a program's own choices.
-    pub fn load(args: &StageArgs) -> Result<Context, ConfigError> {
-        let config = Config::load(&args.config, &args.set)?;
-        let run = config.run()?;
-        Ok(Context {
-            folder: run.run_folder(),
-            config,
-            run,
-            force: args.force,
-            device: args.device.clone(),
-            quiet: args.quiet,
-            verbose: args.verbose,
-        })
-    }
-
-    /// A line for people on stderr, unless `--quiet`.
-    pub fn note(&self, line: &str) {
-        if !self.quiet {
-            note(line);
-        }
-    }
-
-    /// Finds the artifact in `folder` up to date, or says why not and has it made.
-    pub fn guard(
-        &self,
-        stage: &str,
-        folder: PathBuf,
-        recipe: Recipe,
-        make: impl FnOnce(Work) -> anyhow::Result<Manifest>,
-    ) -> anyhow::Result<Outcome> {
-        match begin(&folder, recipe, self.force)? {
-            Begin::UpToDate(manifest) => Ok(Outcome { folder, manifest, up_to_date: true }),
-            Begin::Work(work) => {
-                self.announce(stage, &folder, &work);
-                Ok(Outcome { manifest: make(work)?, folder, up_to_date: false })
-            }
-        }
-    }
-
-    /// The same for a process that does its share of the work; nothing when the others are not done with theirs.
-    pub fn guard_shard(
-        &self,
-        stage: &str,
-        folder: PathBuf,
-        recipe: Recipe,
-        shard: usize,
-        make: impl FnOnce(Work) -> anyhow::Result<Option<Manifest>>,
-    ) -> anyhow::Result<Option<Outcome>> {
-        match begin_shard(&folder, recipe, self.force, Some(shard))? {
-            Begin::UpToDate(manifest) => Ok(Some(Outcome { folder, manifest, up_to_date: true })),
-            Begin::Work(work) => {
-                self.announce(stage, &folder, &work);
-                Ok(make(work)?.map(|manifest| Outcome { folder, manifest, up_to_date: false }))
-            }
-        }
-    }
-
-    fn announce(&self, stage: &str, folder: &Path, work: &Work) {
-        self.note(&format!("{stage}: making {} ({})", folder.display(), work.reason()));
-    }
-}
-
-/// What became of one artifact.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The artifact folder.
-    pub folder: PathBuf,
-    /// Its manifest.
-    pub manifest: Manifest,
-    /// True when there was nothing to do.
-    pub up_to_date: bool,
 }
 
 #[derive(Parser)]
@@ -237,12 +134,36 @@ pub fn message(error: &anyhow::Error) -> String {
     message
 }
 
+impl Context {
+    /// The context of a command line.
+    ///
+    /// # Errors
+    /// A config that cannot be read, or a wrong `[run]` section.
+    pub fn load(args: &StageArgs) -> Result<Context, ConfigError> {
+        let config = Config::load(&args.config, &args.set)?;
+        let run = config.run()?;
+        Ok(Context {
+            folder: run.run_folder(),
+            config,
+            run,
+            force: args.force,
+            device: args.device.clone(),
+            quiet: args.quiet,
+            verbose: args.verbose,
+        })
+    }
+}
+
 fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {
     let context = Context::load(args)?;
-    let settings = context.config.section::<S::Settings>(S::NAME)?;
+    let settings = context.checked::<S>()?;
+    if let Some(preview) = &args.preview {
+        S::foresee(&settings, &context, &Preview::read(preview)?)?;
+    }
     if args.check {
         return Ok(());
     }
+    S::prepare_process(&settings)?;
     let outcomes = S::run(&settings, &context)?;
     for outcome in &outcomes {
         report(S::NAME, outcome, &context);

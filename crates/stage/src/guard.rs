@@ -7,11 +7,9 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::Value;
-
-use crate::manifest::{self, Manifest, Output, Warning};
-use crate::recipe::{Recipe, digest_file};
-use crate::{atomic, table};
+use artifacts::manifest::{self, Manifest, ManifestError, Output, Warning};
+use artifacts::{ModelId, Recipe};
+use serde_json::{Map, Value};
 
 /// Why a stage cannot begin or finish.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +25,9 @@ pub enum StageError {
         /// The system's word.
         source: std::io::Error,
     },
-    /// An output of the stage could not be read back.
+    /// An output of the stage could not be read back, or the manifest not written.
     #[error(transparent)]
-    Output(#[from] table::TableError),
+    Manifest(#[from] ManifestError),
 }
 
 /// Whether there is something to do.
@@ -45,6 +43,7 @@ pub struct Work {
     folder: PathBuf,
     recipe: Recipe,
     reason: String,
+    model: Option<ModelId>,
     warnings: Vec<Warning>,
     started: Instant,
     _locks: Vec<File>,
@@ -72,7 +71,7 @@ pub fn begin_shard(
                 Some(output) => format!("{} is missing or was changed", output.file),
             },
         },
-        Err(manifest::ManifestError::Missing(_)) => "not made yet".to_owned(),
+        Err(ManifestError::Missing(_)) => "not made yet".to_owned(),
         Err(error) => error.to_string(),
     };
     std::fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
@@ -92,6 +91,7 @@ pub fn begin_shard(
         folder: folder.to_owned(),
         recipe,
         reason,
+        model: None,
         warnings: Vec::new(),
         started: Instant::now(),
         _locks: locks,
@@ -129,36 +129,33 @@ impl Work {
         self.warnings.push(Warning { subject: subject.into(), reason: reason.into() });
     }
 
+    /// Says which trained decoder the artifact is of.
+    pub fn of_model(&mut self, model: ModelId) {
+        self.model = Some(model);
+    }
+
     /// Writes the manifest, which declares the artifact complete.
+    ///
+    /// # Errors
+    /// When one of `files` is not there, or the disk refuses the manifest.
     pub fn finish(
         self,
         files: &[impl AsRef<str>],
-        summary: serde_json::Map<String, Value>,
+        summary: Map<String, Value>,
     ) -> Result<Manifest, StageError> {
-        let mut outputs = Vec::new();
-        for file in files {
-            let file = file.as_ref();
-            let path = self.folder.join(file);
-            let io = |source| StageError::Io { path: path.clone(), source };
-            let rows = if file.ends_with(".parquet") { Some(table::row_count(&path)?) } else { None };
-            outputs.push(Output {
-                file: file.to_owned(),
-                bytes: std::fs::metadata(&path).map_err(io)?.len(),
-                rows,
-                hash: digest_file(&path).map_err(io)?,
-            });
-        }
+        let outputs = files.iter().map(|file| Output::of(&self.folder, file.as_ref()));
+        let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         outputs.sort_by(|a, b| a.file.cmp(&b.file));
         let manifest = Manifest {
             fingerprint: self.recipe.fingerprint(),
             recipe: self.recipe,
+            model: self.model,
             outputs,
             warnings: self.warnings,
             summary,
             seconds: self.started.elapsed().as_secs_f64(),
         };
-        let path = self.folder.join(manifest::FILE);
-        atomic::write_json(&path, &manifest).map_err(|source| StageError::Io { path, source })?;
+        manifest.write(&self.folder)?;
         Ok(manifest)
     }
 }

@@ -2,14 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::de::DeserializeOwned;
+use artifacts::RunFolder;
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use crate::features::set_name;
 use crate::help;
-use crate::layout::RunFolder;
-use crate::view::View;
+use crate::section::Section;
 
 /// The sections a config may have: the run, then the stages in order.
 pub const SECTIONS: [&str; 6] = ["run", "dataset", "preprocess", "text", "train", "evaluate"];
@@ -54,10 +52,6 @@ fn suggestion(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
 }
 
-/// A section of the config: plain settings with documented defaults.
-pub trait Section: Default + Serialize + DeserializeOwned + schemars::JsonSchema {}
-impl<T: Default + Serialize + DeserializeOwned + schemars::JsonSchema> Section for T {}
-
 /// What all stages share.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
@@ -70,32 +64,6 @@ pub struct RunSettings {
     pub weights: PathBuf,
     /// Decides everything random.
     pub seed: u64,
-}
-
-/// One backbone, or several whose features are read side by side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(untagged, expecting = "expected a name or a list of names")]
-pub enum Backbones {
-    /// One name of the registry.
-    One(String),
-    /// Several names.
-    Several(Vec<String>),
-}
-
-impl Backbones {
-    /// The names.
-    pub fn names(&self) -> &[String] {
-        match self {
-            Backbones::One(name) => std::slice::from_ref(name),
-            Backbones::Several(names) => names,
-        }
-    }
-}
-
-impl Default for Backbones {
-    fn default() -> Self {
-        Backbones::One("efficientnet_lite0".to_owned())
-    }
 }
 
 impl Default for RunSettings {
@@ -133,36 +101,48 @@ impl Config {
         for assignment in overrides {
             set(&mut table, assignment).ok_or_else(|| ConfigError::BadSet(assignment.clone()))?;
         }
-        for section in table.keys() {
+        let config = Config { path: path.to_owned(), table };
+        for (section, value) in &config.table {
             if !SECTIONS.contains(&section.as_str()) {
-                return Err(ConfigError::UnknownKey {
-                    path: path.to_owned(),
-                    key: section.clone(),
-                    nearest: help::nearest(section, SECTIONS.iter().copied()),
-                });
+                return Err(config.unknown(section.clone(), help::nearest(section, SECTIONS.iter().copied())));
+            }
+            if !value.is_table() {
+                return Err(
+                    config.bad_value(section, format!("is a section: write [{section}] and its keys below"))
+                );
             }
         }
-        Ok(Config { path: path.to_owned(), table })
+        Ok(config)
     }
 
     /// One section, with defaults for what it does not name.
+    ///
+    /// # Errors
+    /// A key that the section does not have, or a value of another type.
     pub fn section<T: Section>(&self, name: &str) -> Result<T, ConfigError> {
-        let value = self.table.get(name).cloned().unwrap_or_else(|| Value::Table(Table::new()));
-        let mut unknown = Vec::new();
-        let mut track = serde_path_to_error::Track::new();
-        let parsed = {
-            let deserializer = serde_path_to_error::Deserializer::new(value, &mut track);
-            serde_ignored::deserialize(deserializer, |key| unknown.push(key.to_string()))
-        };
-        if let Some(key) = unknown.into_iter().next() {
+        if let Some(key) = help::unknown_key::<T>(&self.table_of(name)) {
             let nearest = help::nearest_setting::<T>(&key);
-            let path = self.path.clone();
-            return Err(ConfigError::UnknownKey { path, key: format!("{name}.{key}"), nearest });
+            return Err(self.unknown(format!("{name}.{key}"), nearest));
         }
-        parsed.map_err(|error| {
-            let reason = toml::de::Error::message(&error).to_owned();
-            self.bad_value(&format!("{name}.{}", track.path()), reason)
+        self.part(name)
+    }
+
+    /// The keys of a section that `T` has, whatever else stands there.
+    pub(crate) fn part<T: Section>(&self, name: &str) -> Result<T, ConfigError> {
+        let table = self.table_of(name);
+        table.clone().try_into().map_err(|error: toml::de::Error| {
+            let (key, error) = culprit::<T>(&table).unwrap_or((String::new(), error));
+            let key = [name, key.as_str()].join(".");
+            self.bad_value(key.trim_end_matches('.'), error.message().to_owned())
         })
+    }
+
+    fn table_of(&self, section: &str) -> Table {
+        self.table.get(section).and_then(Value::as_table).cloned().unwrap_or_default()
+    }
+
+    fn unknown(&self, key: String, nearest: Option<String>) -> ConfigError {
+        ConfigError::UnknownKey { path: self.path.clone(), key, nearest }
     }
 
     /// The `[run]` section.
@@ -175,43 +155,33 @@ impl Config {
         Ok(run)
     }
 
-    /// Names of the features that later stages read, side by side: of each `preprocess.backbone`, the first of
-    /// `preprocess.views`.
-    pub fn feature_sets(&self) -> Result<Vec<String>, ConfigError> {
-        let view = self.views()?.first().copied().unwrap_or_default();
-        self.sets_of(view)
-    }
-
-    /// The same sets seen in a mirror, when that view is among `preprocess.views` too.
-    pub fn mirrored_feature_sets(&self) -> Result<Option<Vec<String>>, ConfigError> {
-        let views = self.views()?;
-        let mirrored = views.first().map(|view| view.mirrored());
-        mirrored.filter(|view| views.contains(view)).map(|view| self.sets_of(view)).transpose()
-    }
-
-    fn views(&self) -> Result<Vec<View>, ConfigError> {
-        Ok(self.preprocess::<Option<_>>("views")?.unwrap_or_default())
-    }
-
-    fn sets_of(&self, view: View) -> Result<Vec<String>, ConfigError> {
-        let backbones: Backbones = self.preprocess("backbone")?;
-        Ok(backbones.names().iter().map(|backbone| set_name(backbone, view)).collect())
-    }
-
-    /// One setting of the `preprocess` section.
-    fn preprocess<T: Default + DeserializeOwned>(&self, key: &str) -> Result<T, ConfigError> {
-        match self.table.get("preprocess").and_then(|section| section.get(key)) {
-            None => Ok(T::default()),
-            Some(value) => value.clone().try_into().map_err(|error: toml::de::Error| {
-                self.bad_value(&format!("preprocess.{key}"), error.message().to_owned())
-            }),
-        }
-    }
-
     /// An error about one value of this config.
     pub fn bad_value(&self, key: &str, reason: String) -> ConfigError {
         ConfigError::BadValue { path: self.path.clone(), key: key.to_owned(), reason }
     }
+}
+
+/// The first key whose value alone cannot be read: every key of a [`Section`] may stand alone.
+fn culprit<T: Section>(table: &Table) -> Option<(String, toml::de::Error)> {
+    let mut open: Vec<(String, Value)> = vec![(String::new(), Value::Table(table.clone()))];
+    while let Some((path, value)) = open.pop() {
+        match value {
+            Value::Table(table) if !table.is_empty() => {
+                let child =
+                    |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+                // The stack gives the last one first.
+                open.extend(table.into_iter().rev().map(|(key, value)| (child(&key), value)));
+            }
+            leaf => {
+                let nest = |value, key: &str| Value::Table(Table::from_iter([(key.to_owned(), value)]));
+                let alone: Result<T, _> = path.rsplit('.').fold(leaf, nest).try_into();
+                if let Err(error) = alone {
+                    return Some((path, error));
+                }
+            }
+        }
+    }
+    None
 }
 
 /// Applies `section.key=value`; the value is TOML, or else a bare string.
@@ -240,6 +210,14 @@ mod tests {
         /// How often a word occurs at least.
         min_count: u32,
         inner: Inner,
+        #[serde(flatten)]
+        flattened: Flattened,
+    }
+
+    #[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+    #[serde(default)]
+    struct Flattened {
+        flat: String,
     }
 
     #[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -261,9 +239,10 @@ mod tests {
 
     #[test]
     fn overrides_win_over_the_file() {
-        let settings = load("[text]\nmin_count = 5", &["text.min_count=3", "text.inner.hidden_size=7"]);
-        let settings = settings.unwrap();
+        let overrides = ["text.min_count=3", "text.inner.hidden_size=7", "text.flat=x"];
+        let settings = load("[text]\nmin_count = 5", &overrides).unwrap();
         assert_eq!((settings.min_count, settings.inner.hidden_size), (3, 7));
+        assert_eq!(settings.flattened.flat, "x");
     }
 
     #[test]
@@ -283,6 +262,12 @@ mod tests {
     fn wrong_types_name_the_key() {
         let message = message("[text]\nmin_count = \"many\"", &[]);
         assert!(message.contains("`text.min_count`: invalid type: string \"many\""), "{message}");
+        let inner = self::message("", &["text.min_count=1", "text.inner.hidden_size=[]"]);
+        assert!(inner.contains("`text.inner.hidden_size`: invalid type: sequence"), "{inner}");
+        let flat = self::message("", &["text.flat=3"]);
+        assert!(flat.contains("`text.flat`: invalid type: integer"), "{flat}");
+        let section = self::message("text = 3", &[]);
+        assert!(section.contains("`text`: is a section"), "{section}");
         assert!(load("", &["min_count"]).is_err());
         assert!(load("[text\n", &[]).is_err());
     }

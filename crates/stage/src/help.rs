@@ -1,8 +1,9 @@
 //! Help about settings, read off their documented structs: the keys, the defaults, the nearest name.
 
 use serde_json::Value;
+use toml::Table;
 
-use crate::config::Section;
+use crate::section::Section;
 
 /// The candidate most like `name`, if one is alike at all.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
@@ -22,7 +23,22 @@ pub(crate) fn nearest_setting<T: Section>(key: &str) -> Option<String> {
     nearest(last, at.get("properties")?.as_object()?.keys().map(String::as_str))
 }
 
-/// One line a setting: `key = default`, then what it means.
+/// The first key of `table`, as a dotted path, that `T` does not have.
+pub(crate) fn unknown_key<T: Section>(table: &Table) -> Option<String> {
+    let schema = schema::<T>();
+    unknown_in(&schema, &schema, table)
+}
+
+fn unknown_in(root: &Value, schema: &Value, table: &Table) -> Option<String> {
+    let properties = schema.get("properties")?.as_object()?;
+    table.iter().find_map(|(key, value)| {
+        let Some(property) = properties.get(key) else { return Some(key.clone()) };
+        let below = unknown_in(root, resolve(root, property), value.as_table()?)?;
+        Some(format!("{key}.{below}"))
+    })
+}
+
+/// One line per setting: `key = default`, then what it means.
 pub(crate) fn describe<T: Section>(section: &str) -> String {
     let defaults = serde_json::to_value(T::default()).unwrap_or_default();
     let schema = schema::<T>();

@@ -1,23 +1,24 @@
 //! The `dataset` stage: a raw layout, checked and hashed, as two tables.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use artifacts::captions::CaptionRow;
-use artifacts::cli::{Context, Outcome, Stage};
 use artifacts::images::{ImageRow, Images};
-use artifacts::progress::Progress;
+use artifacts::preview::{Preview, PreviewRow};
 use artifacts::recipe::{digest, digest_file};
-use artifacts::stage::Work;
 use artifacts::{Manifest, Recipe, Split, captions, images, objects, table};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
+use stage::guard::Work;
+use stage::progress::Progress;
+use stage::{Context, Outcome, Stage};
 
 use crate::demo;
-use crate::layout::{self, RawDataset, split};
+use crate::layout::{self, LayoutError, RawCaption, RawDataset, split};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -71,6 +72,20 @@ pub enum Layout {
     Folder,
 }
 
+impl Layout {
+    /// Reads the text files of a dataset at `root`; nothing for the scenes, which are not on disk.
+    fn read(self, root: &Path) -> Result<Option<RawDataset>, LayoutError> {
+        Ok(Some(match self {
+            Layout::Scenes => return Ok(None),
+            Layout::Flickr8k => layout::flickr8k::read(root)?,
+            Layout::Coco => layout::coco::read(root)?,
+            Layout::Karpathy => layout::karpathy::read(root)?,
+            Layout::Table => layout::table::read(root, None)?,
+            Layout::Folder => layout::folder::read(root)?,
+        }))
+    }
+}
+
 /// The stage.
 pub struct Dataset;
 
@@ -79,21 +94,64 @@ impl Stage for Dataset {
     const ABOUT: &'static str = "Turns raw images and captions into two tables";
     type Settings = Settings;
 
-    fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
-        let fractions = [settings.val_fraction, settings.test_fraction];
-        if fractions.iter().any(|share| !(0.0..1.0).contains(share)) || fractions.iter().sum::<f64>() >= 1.0 {
-            let reason = "val_fraction and test_fraction must leave images to train on".to_owned();
-            return Err(context.config.bad_value("dataset", reason).into());
+    fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let share = |share: f64| (0.0..1.0).contains(&share);
+        let fractions = settings.val_fraction + settings.test_fraction;
+        let problems = [
+            (settings.layout == Layout::Scenes && settings.scenes == 0, "scenes", "must be at least 1"),
+            (!share(settings.val_fraction), "val_fraction", "must be at least 0 and below 1"),
+            (!share(settings.test_fraction), "test_fraction", "must be at least 0 and below 1"),
+            (
+                fractions >= 1.0,
+                "test_fraction",
+                "must leave images to train on: below 1 together with val_fraction",
+            ),
+            (
+                !(0.0..=1.0).contains(&settings.max_bad_fraction),
+                "max_bad_fraction",
+                "must lie between 0 and 1",
+            ),
+        ];
+        let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
+        context.refuse_any::<Self, _>(problem)?;
+        if settings.layout != Layout::Scenes && !settings.root.exists() {
+            let reason = format!("{} does not exist: name the dataset's place", settings.root.display());
+            return Err(context.refuse::<Self>("root", reason).into());
         }
+        Ok(())
+    }
+
+    fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let folder = context.folder.dataset();
-        let recipe = recipe(settings, context)?;
-        let made = context.guard(Self::NAME, folder, recipe, |work| make(settings, context, work))?;
+        let raw = settings.layout.read(&settings.root)?;
+        let recipe = recipe(settings, raw.as_ref(), context)?;
+        let made = context.guard(Self::NAME, folder, recipe, |work| make(settings, raw, context, work))?;
         Ok(vec![made])
     }
 }
 
+/// What the dataset will hold, as far as it can be known without reading an image.
+///
+/// # Errors
+/// Values that the stage refuses, or text files of the dataset that cannot be read.
+pub fn preview(context: &Context) -> anyhow::Result<Preview> {
+    let settings = context.checked::<Dataset>()?;
+    let raw = match settings.layout.read(&settings.root)? {
+        Some(raw) => raw,
+        None => demo::describe(settings.scenes, context.run.seed),
+    };
+    let splits = splits(&raw, &settings, context.run.seed)?;
+    let of_image: HashMap<&str, Split> =
+        raw.images.iter().map(|image| image.image_id.as_str()).zip(splits).collect();
+    let row = |caption: &RawCaption| {
+        let split = *of_image.get(caption.image_id.as_str())?;
+        Some(PreviewRow { image_id: caption.image_id.clone(), split, caption: caption.caption.clone() })
+    };
+    Ok(Preview(raw.captions.iter().filter_map(row).collect()))
+}
+
 /// Only what the layout reads is part of the recipe: the root of a raw dataset, the number of drawn scenes.
-fn recipe(settings: &Settings, context: &Context) -> anyhow::Result<Recipe> {
+fn recipe(settings: &Settings, raw: Option<&RawDataset>, context: &Context) -> anyhow::Result<Recipe> {
     let common = json!({
         "layout": settings.layout,
         "seed": context.run.seed,
@@ -105,10 +163,7 @@ fn recipe(settings: &Settings, context: &Context) -> anyhow::Result<Recipe> {
         settings[key] = value;
         Recipe::new(Dataset::NAME, SCHEMA_VERSION, &settings)
     };
-    if settings.layout == Layout::Scenes {
-        return Ok(with("scenes", json!(settings.scenes))?);
-    }
-    let raw = read(settings)?;
+    let Some(raw) = raw else { return Ok(with("scenes", json!(settings.scenes))?) };
     let mut recipe = with("root", json!(settings.root))?;
     let hashed = |source: &PathBuf| {
         let hash = digest_file(source).with_context(|| source.display().to_string())?;
@@ -124,7 +179,7 @@ fn recipe(settings: &Settings, context: &Context) -> anyhow::Result<Recipe> {
             recipe = recipe.input(source, hash);
         }
     }
-    recipe.watched.insert("images".to_owned(), watch(&raw));
+    recipe.watched.insert("images".to_owned(), watch(raw));
     Ok(recipe)
 }
 
@@ -141,26 +196,23 @@ fn watch(raw: &RawDataset) -> String {
     digest(listing.as_bytes())
 }
 
-fn read(settings: &Settings) -> anyhow::Result<RawDataset> {
-    Ok(match settings.layout {
-        Layout::Coco => layout::coco::read(&settings.root)?,
-        Layout::Karpathy => layout::karpathy::read(&settings.root)?,
-        Layout::Table => layout::table::read(&settings.root, None)?,
-        Layout::Folder => layout::folder::read(&settings.root)?,
-        Layout::Flickr8k | Layout::Scenes => layout::flickr8k::read(&settings.root)?,
-    })
-}
-
-fn make(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Result<Manifest> {
+/// `raw` is what lies on disk; without it the demo scenes are drawn.
+fn make(
+    settings: &Settings,
+    raw: Option<RawDataset>,
+    context: &Context,
+    mut work: Work,
+) -> anyhow::Result<Manifest> {
     let mut files = vec![images::FILE, captions::FILE];
-    let raw = if settings.layout == Layout::Scenes {
-        let progress = Progress::new(Dataset::NAME, "scenes", settings.scenes, context.quiet);
-        let demo = demo::draw(&work.path(""), settings.scenes, context.run.seed, &progress)?;
-        table::write(&work.path(objects::FILE), &demo.objects, work.recipe(), &[])?;
-        files.push(objects::FILE);
-        demo.dataset
-    } else {
-        read(settings)?
+    let raw = match raw {
+        Some(raw) => raw,
+        None => {
+            let progress = Progress::new(Dataset::NAME, "scenes", settings.scenes, context.quiet);
+            let demo = demo::draw(&work.path(""), settings.scenes, context.run.seed, &progress)?;
+            table::write(&work.path(objects::FILE), &demo.objects, work.recipe(), &[])?;
+            files.push(objects::FILE);
+            demo.dataset
+        }
     };
     let found = raw.images.len() + raw.skipped.len();
     let splits = splits(&raw, settings, context.run.seed)?;
@@ -185,7 +237,7 @@ fn make(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Resul
         .map(|(caption_id, raw)| CaptionRow { image_id: raw.image_id, caption_id, caption: raw.caption })
         .collect();
     let mut summary = Map::from_iter([("captions".to_owned(), json!(caption_rows.len()))]);
-    for split in [Split::Train, Split::Val, Split::Test] {
+    for split in Split::ALL {
         let count = rows.iter().filter(|row| row.split == split).count();
         summary.insert(format!("{split}_images"), json!(count));
     }

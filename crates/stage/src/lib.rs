@@ -1,0 +1,21 @@
+//! What all stage programs share, so that every one of them feels the same.
+//!
+//! A [`Stage`] is settings, a check of them, and the work that they describe. Its `main` is [`cli::main`]: it reads the
+//! [`config`], checks every value before anything is touched, and lets the [`guard`] decide whether there is work to
+//! do. People see [`progress`], programs see JSON.
+//!
+//! Invariant: nothing here knows what any stage computes. What stages write for one another lies in `artifacts`.
+
+pub mod cli;
+pub mod config;
+mod context;
+pub mod guard;
+mod help;
+pub mod progress;
+mod section;
+mod sources;
+
+pub use config::{Config, ConfigError, RunSettings};
+pub use context::{Context, Outcome, Stage};
+pub use section::Section;
+pub use sources::{Backbones, Sources};
