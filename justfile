@@ -93,19 +93,21 @@ setup: build
 # Compiles the programs
 [group('set-up')]
 build: libtorch
-    @cargo build --release --locked --quiet --workspace --bins
+    @test -x {{bin}}/evaluate || echo "compiling the programs: about ten minutes the first time" >&2
+    @if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; cargo build --release --locked $quiet --workspace --bins
 
 # Puts a CPU libtorch into .libtorch, or links your own LIBTORCH there
 [group('set-up')]
 libtorch:
     @scripts/get-libtorch.sh
 
-# Formatting, lints and all tests
+# Formatting, lints, documentation and all tests, with the tools that they need (CONTRIBUTING.md)
 [group('work on it')]
 test: libtorch
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-    cargo test --workspace --locked --quiet
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+    eval "$(scripts/get-test-tools.sh)" && cargo test --workspace --locked --quiet
 
 # Measures beside peers in one run; without a name it lists what there is: just bench features photos/
 [group('work on it')]

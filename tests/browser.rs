@@ -30,11 +30,12 @@ impl Drop for Browser {
 }
 
 impl Browser {
-    /// A page of this size in pixels at an address, once it has loaded; None where there is no browser.
+    /// A page of this size in pixels at an address, once it has loaded; `None` where there is no browser and a test
+    /// may be skipped.
     pub fn open(address: &str, width: u32, height: u32) -> Option<Browser> {
         let profile = tempfile::tempdir().unwrap();
         let names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-        let mut process = names.iter().find_map(|name| {
+        let process = names.iter().find_map(|name| {
             Command::new(name)
                 .args(["--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"])
                 .arg("--no-first-run")
@@ -43,7 +44,8 @@ impl Browser {
                 .stderr(Stdio::piped())
                 .spawn()
                 .ok()
-        })?;
+        });
+        let mut process = needs::tool("chromium", process)?;
         let mut lines = BufReader::new(process.stderr.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(|line| Some(line.split_once("listening on ")?.1.to_owned()));
         std::thread::spawn(move || lines.for_each(drop));

@@ -200,7 +200,7 @@ fn what_cannot_be_done_is_said() {
 }
 
 fn has_ffmpeg() -> bool {
-    Command::new("ffmpeg").arg("-version").output().is_ok()
+    needs::program("ffmpeg", &["-version"])
 }
 
 /// Two seconds of each picture, exactly as it is: a shot's caption is its photo's.
@@ -216,7 +216,6 @@ fn video(path: &Path, first: &Path, second: &Path) {
 #[test]
 fn each_shot_of_a_video_gets_a_caption() {
     if !has_ffmpeg() {
-        println!("skipped: ffmpeg is not installed");
         return;
     }
     // Without dropout and to the last epoch, it knows its few pictures by heart: it tells them apart.
@@ -277,16 +276,15 @@ fn the_commands_of_the_page_work() {
     let named = workspace.path("data/runs/demo/train/efficientnet_lite0-soft_attention");
     fs::create_dir_all(&named).unwrap();
     fs::copy(workspace.path(&format!("data/{RUN}")), named.join("model.safetensors")).unwrap();
-    if has_ffmpeg() {
+    let videos = has_ffmpeg();
+    if videos {
         let [first, second] = ["album/a.jpg", "album/b.png"].map(|name| workspace.path(name));
         video(&workspace.path("clip.mp4"), &first, &second);
-    } else {
-        println!("the commands on videos are left out: ffmpeg is not installed");
     }
     let page = include_str!("../docs/caption.md");
     let blocks = page.split("```console\n").skip(1).map(|rest| rest.split("```").next().unwrap());
     let commands = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ "));
-    let commands: Vec<&str> = commands.filter(|line| has_ffmpeg() || !line.contains("clip.mp4")).collect();
+    let commands: Vec<&str> = commands.filter(|line| videos || !line.contains("clip.mp4")).collect();
     assert!(commands.len() > 10);
     let folder = program("caption").parent().unwrap().to_owned();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());

@@ -1,7 +1,7 @@
 //! The feature cache in other tools: every example of `docs/features.md`, run by Python, beside our own reader.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use artifacts::Manifest;
 use artifacts::features::Part;
@@ -43,31 +43,10 @@ fn examples() -> Vec<(&'static str, &'static str)> {
     sections.map(|section| example(section).expect("a section without an example")).collect()
 }
 
-struct Python {
-    program: PathBuf,
-    /// Where Hugging Face's library keeps its copies.
-    home: PathBuf,
-}
-
-impl Python {
-    fn run(&self, script: &str) -> std::io::Result<Output> {
-        let mut command = Command::new(&self.program);
-        command.args(["-c", script]).env("HF_HOME", &self.home).env("HF_HUB_OFFLINE", "1");
-        command.output()
-    }
-
-    /// Why the packages that an example imports are not there.
-    fn lacks(&self, code: &str) -> Option<String> {
-        let import = |line: &&str| line.starts_with("import ") || line.starts_with("from ");
-        let imports: Vec<&str> = code.lines().filter(import).collect();
-        match self.run(&imports.join("\n")) {
-            Ok(output) if output.status.success() => None,
-            Ok(output) => {
-                Some(String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned())
-            }
-            Err(error) => Some(format!("{}: {error}", self.program.display())),
-        }
-    }
+/// A Python with the packages that an example imports.
+fn python(code: &str) -> Option<PathBuf> {
+    let import = |line: &&str| line.starts_with("import ") || line.starts_with("from ");
+    needs::python(&code.lines().filter(import).collect::<Vec<_>>().join("\n"))
 }
 
 /// The mean pooled vector of a folder and its first grid, read by ourselves.
@@ -88,28 +67,21 @@ fn every_example_of_the_documentation_reads_the_numbers_that_we_read() {
     let examples = examples();
     assert_eq!(examples.len(), 5);
     let workspace = Workspace::new(CONFIG).with_weights("resnet18");
-    let program = std::env::var_os("CAPTIONING_PYTHON").map_or_else(|| "python3".into(), PathBuf::from);
-    let python = Python { program, home: workspace.path("huggingface") };
-    let (absent, examples): (Vec<_>, Vec<_>) = examples
-        .into_iter()
-        .map(|(title, code)| (title, code, python.lacks(code)))
-        .partition(|(_, _, lack)| lack.is_some());
-    for (title, _, lack) in absent {
-        println!("skipped: {title}: {}", lack.unwrap());
-    }
-    if examples.is_empty() {
-        return;
-    }
+    let examples: Vec<_> =
+        examples.into_iter().filter_map(|(title, code)| Some((title, code, python(code)?))).collect();
     workspace.run::<Dataset>(&[]).unwrap();
     for dtype in ["f16", "f32"] {
         workspace.run::<Preprocess>(&[&format!("preprocess.dtype={dtype}")]).unwrap();
         let folder = workspace.run_folder().features("resnet18");
         let (mean, grid) = expected(&folder);
         assert!(mean.iter().any(|&value| value > 0.0));
-        for &(title, code, _) in &examples {
+        for (title, code, python) in &examples {
             assert!(code.contains(FOLDER), "{title} names no folder");
             let script = code.replace(FOLDER, &folder.display().to_string()) + PRINT;
-            let output = python.run(&script).unwrap();
+            let mut command = Command::new(python);
+            // Where Hugging Face's library keeps its copies.
+            command.env("HF_HOME", workspace.path("huggingface")).env("HF_HUB_OFFLINE", "1");
+            let output = command.args(["-c", &script]).output().unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{title}, {dtype}: {stderr}");
             let (their_mean, their_grid): (Vec<f64>, Vec<f64>) =

@@ -10,4 +10,5 @@ mod features; // what of the feature cache is made again, and what is kept
 mod inspect; // what is said of a set of features
 mod interop; // the feature cache in other tools, as the documentation shows it
 mod layouts; // public layouts of images and captions
+mod licences; // whose code may come in
 mod pipeline; // from scenes to scores; what reruns and what does not

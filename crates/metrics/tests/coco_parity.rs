@@ -1,8 +1,8 @@
 //! Tokens and scores equal those of pycocoevalcap 1.2 (see `fixtures/make_fixture.py`), and behave on any input.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test utilities")]
+#![allow(clippy::unwrap_used, reason = "test utilities")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use metrics::tokenize::{caption_tokens, ptb_tokens};
 use metrics::{DocumentFrequency, Evaluation, ScoreError, Scores, Tokens, cider_d, score};
@@ -29,16 +29,6 @@ struct Expected {
 fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     std::fs::read_to_string(path).unwrap()
-}
-
-/// A file of the reference material beside the repository; `None`, and a word about it, where there is none.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared").join(name);
-    if path.exists() {
-        return Some(path);
-    }
-    println!("skipped: {name} is not beside the repository");
-    None
 }
 
 /// Words of captions that are tokenised already.
@@ -95,7 +85,7 @@ fn hard_captions_tokenise_as_the_java_tool_does() {
 #[test]
 fn shared_hard_captions_tokenise_as_the_java_tool_does() {
     let (Some(text), Some(tokens)) =
-        (shared("metrics-oracle/tricky.txt"), shared("metrics-oracle/tricky.out"))
+        (needs::shared("metrics-oracle/tricky.txt"), needs::shared("metrics-oracle/tricky.out"))
     else {
         return;
     };
@@ -113,7 +103,7 @@ fn shared_hard_captions_tokenise_as_the_java_tool_does() {
 
 #[test]
 fn shared_small_cases_score_as_pycocoevalcap_scores_them() {
-    let Some(path) = shared("metrics-oracle/small_cases.json") else {
+    let Some(path) = needs::shared("metrics-oracle/small_cases.json") else {
         return;
     };
     let cases: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();

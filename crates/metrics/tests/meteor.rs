@@ -1,10 +1,9 @@
-//! METEOR through its own program equals METEOR through pycocoevalcap. Runs where there is Java and `METEOR_JAR` names the
-//! jar (in the PyPI package `pycocoevalcap`: `meteor/meteor-1.5.jar`).
+//! METEOR through its own program equals METEOR through pycocoevalcap. Needs Java, and the jar that `METEOR_JAR`
+//! names (`meteor/meteor-1.5.jar` in the PyPI package `pycocoevalcap`).
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "test utilities")]
+#![allow(clippy::unwrap_used, reason = "test utilities")]
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use metrics::Tokens;
 use metrics::bootstrap::{Bootstrap, interval};
@@ -30,19 +29,12 @@ fn fixture<T: DeserializeOwned>(name: &str) -> T {
 }
 
 fn java() -> bool {
-    let found = Command::new("java").arg("-version").output().is_ok();
-    if !found {
-        println!("skipped: there is no Java");
-    }
-    found
+    needs::program("java", &["-version"])
 }
 
 fn jar() -> Option<PathBuf> {
     let jar = std::env::var_os("METEOR_JAR").map(PathBuf::from);
-    if jar.is_none() {
-        println!("skipped: METEOR_JAR does not name the METEOR 1.5 jar");
-    }
-    jar.filter(|_| java())
+    needs::tool("METEOR's jar, named by METEOR_JAR", jar).filter(|_| java())
 }
 
 fn words(caption: &str) -> Tokens {

@@ -289,12 +289,8 @@ fn a_dataset_without_usable_images_is_refused() {
 
 #[test]
 fn the_real_flickr8k_is_whole() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/flickr8k"));
-    if !root.is_dir() {
-        println!("skipped: {} is not there", root.display());
-        return;
-    }
-    let dataset = flickr8k::read(root).unwrap();
+    let Some(root) = needs::shared("flickr8k") else { return };
+    let dataset = flickr8k::read(&root).unwrap();
     assert_eq!((dataset.images.len(), dataset.captions.len()), (7_000, 35_000));
     let count = |split| dataset.images.iter().filter(|image| image.split == Some(split)).count();
     assert_eq!([Split::Train, Split::Val, Split::Test].map(count), [6_000, 1_000, 0]);

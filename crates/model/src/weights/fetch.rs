@@ -322,8 +322,7 @@ mod tests {
 
     #[test]
     fn a_download_is_checked_converted_and_leaves_no_litter() {
-        if Command::new("curl").arg("--version").output().is_err() {
-            println!("skipped: curl is not installed");
+        if !needs::program("curl", &["--version"]) {
             return;
         }
         let folder = tempfile::tempdir().unwrap();

@@ -68,15 +68,8 @@ fn predictions_metadata_and_status() {
 
 #[test]
 fn the_client_of_tensorflow_serving_understands_us() {
-    let python = std::env::var("CAPTIONING_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let client = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/client.py");
-    let can = Command::new(&python).args(["-c", "import tensorflow_serving.apis, grpc"]).output();
-    if !can.is_ok_and(|output| output.status.success()) {
-        println!(
-            "skipped: {python} has no tensorflow-serving-api (pip install it, and set CAPTIONING_PYTHON)"
-        );
-        return;
-    }
+    let Some(python) = needs::python("import grpc, tensorflow_serving.apis.predict_pb2") else { return };
     let server = Server::start(&[]);
     let wanted = server.caption(&photo(1));
     let path = server.folder.path("photo.png");

@@ -24,15 +24,6 @@ fn printed(server: &Server, program: &str, arguments: &[&str], text: &str) -> St
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Whether a program is there; says so if not.
-fn has(program: &str, arguments: &[&str]) -> bool {
-    let has = Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success());
-    if !has {
-        println!("skipped: {program} {}", arguments.join(" "));
-    }
-    has
-}
-
 fn with_photo() -> (Server, String) {
     let server = Server::start(&[]);
     std::fs::write(server.folder.path("photo.jpg"), photo(1)).unwrap();
@@ -43,7 +34,7 @@ fn with_photo() -> (Server, String) {
 #[test]
 fn curl_python_and_javascript_get_the_caption() {
     let (server, caption) = with_photo();
-    if has("curl", &["--version"]) {
+    if needs::program("curl", &["--version"]) {
         let commands = [SERVE, CLIENTS].into_iter().flat_map(|page| blocks(page, "console"));
         let commands: Vec<&str> =
             commands.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).collect();
@@ -55,12 +46,12 @@ fn curl_python_and_javascript_get_the_caption() {
             assert!(answer.contains("caption") || answer.contains("generated_text"), "{command}: {answer}");
         }
     }
-    if has("python3", &["--version"]) {
+    if needs::program("python3", &["--version"]) {
         let answer = printed(&server, "python3", &["-c"], blocks(CLIENTS, "python")[0]);
         assert_eq!(answer.lines().next().unwrap(), caption);
         assert_eq!(answer.lines().count(), 1 + caption.split(' ').count());
     }
-    if has("node", &["-e", "fetch"]) {
+    if needs::program("node", &["-e", "fetch"]) {
         let script = blocks(CLIENTS, "javascript")[0];
         let answer = printed(&server, "node", &["--input-type=module", "-e"], script);
         assert_eq!(answer.trim(), caption);
@@ -69,10 +60,7 @@ fn curl_python_and_javascript_get_the_caption() {
 
 #[test]
 fn the_flask_app_hands_on_answers_and_errors() {
-    let python = std::env::var("CAPTIONING_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    if !has(&python, &["-c", "import flask, requests"]) {
-        return;
-    }
+    let Some(python) = needs::python("import flask, requests") else { return };
     let (server, caption) = with_photo();
     let script = r#"
 import importlib.util, io, sys

@@ -9,14 +9,6 @@ use pipeline_tests::browser::Browser;
 
 use crate::server::{Server, photo};
 
-fn open(server: &Server, width: u32) -> Option<Browser> {
-    let browser = Browser::open(&server.http, width, 900);
-    if browser.is_none() {
-        println!("skipped: there is no chromium");
-    }
-    browser
-}
-
 /// A picture of the page; kept where SERVE_SCREENSHOTS names a folder.
 fn screenshot(browser: &mut Browser, name: &str) -> RgbaImage {
     let bytes = STANDARD.decode(browser.screenshot()).unwrap();
@@ -34,7 +26,7 @@ fn a_photo_is_captioned_and_its_words_show_where_they_look() {
     let wanted = server.caption(&photo(1));
     let path = server.folder.path("photo.png");
     std::fs::write(&path, photo(1)).unwrap();
-    let Some(mut browser) = open(&server, 1200) else { return };
+    let Some(mut browser) = Browser::open(&server.http, 1200, 900) else { return };
 
     browser.choose_file("#file", path.to_str().unwrap());
     browser.wait("document.querySelectorAll('.word').length > 0 && !!document.querySelector('#photo').alt");
@@ -93,7 +85,7 @@ fn the_page_fits_a_phone() {
     let server = Server::start(&[]);
     let path = server.folder.path("photo.png");
     std::fs::write(&path, photo(2)).unwrap();
-    let Some(mut browser) = open(&server, 390) else { return };
+    let Some(mut browser) = Browser::open(&server.http, 390, 900) else { return };
     browser.choose_file("#file", path.to_str().unwrap());
     browser.wait("document.querySelectorAll('.word').length > 0");
     screenshot(&mut browser, "phone.png");
@@ -111,9 +103,7 @@ fn the_page_fits_a_phone() {
 #[test]
 fn the_description_is_shown() {
     let server = Server::start(&[]);
-    let Some(mut browser) = Browser::open(&format!("{}/docs", server.http), 1000, 900) else {
-        return println!("skipped: there is no chromium");
-    };
+    let Some(mut browser) = Browser::open(&format!("{}/docs", server.http), 1000, 900) else { return };
     browser.wait("document.querySelectorAll('details').length > 20");
     screenshot(&mut browser, "docs.png");
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
