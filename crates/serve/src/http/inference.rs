@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::images::{Base64, OneOrMany};
+use super::route::{Route, get, post};
 use crate::app::App;
 use crate::engine::Request;
 use crate::error::ServeError;
@@ -23,19 +23,20 @@ use crate::settings;
 /// Bytes of the JSON, when bytes of tensors follow it.
 const JSON_LENGTH: &str = "inference-header-content-length";
 
-pub(super) fn routes() -> Router<Arc<App>> {
+pub(super) fn routes() -> Vec<Route> {
     let model = |path: &str| format!("/v2/models/{{model}}{path}");
     let version = |path: &str| format!("/v2/models/{{model}}/versions/{{version}}{path}");
-    Router::new()
-        .route("/v2", get(server))
-        .route("/v2/health/live", get(async || Json(json!({ "live": true }))))
-        .route("/v2/health/ready", get(async || Json(json!({ "ready": true }))))
-        .route(&model(""), get(metadata))
-        .route(&version(""), get(metadata))
-        .route(&model("/ready"), get(ready))
-        .route(&version("/ready"), get(ready))
-        .route(&model("/infer"), post(infer))
-        .route(&version("/infer"), post(infer))
+    vec![
+        get("/v2", server),
+        get("/v2/health/live", async || Json(json!({ "live": true }))),
+        get("/v2/health/ready", async || Json(json!({ "ready": true }))),
+        get(model(""), metadata),
+        get(version(""), metadata),
+        get(model("/ready"), ready),
+        get(version("/ready"), ready),
+        post(model("/infer"), infer),
+        post(version("/infer"), infer),
+    ]
 }
 
 /// A model in an address, and a version or none.

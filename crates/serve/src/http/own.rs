@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use caption::Captioned;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::route::{Route, get, post};
 use super::upload::Upload;
 use crate::app::App;
 use crate::engine::{Request, Timing};
 use crate::error::ServeError;
 use crate::settings;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new().route("/caption", post(caption))
+pub(super) fn routes() -> Vec<Route> {
+    vec![post("/caption", caption)]
 }
 
-pub(super) fn health() -> Router<Arc<App>> {
-    Router::new().route("/healthz", get(healthy)).route("/metrics", get(metrics))
+pub(super) fn health() -> Vec<Route> {
+    vec![get("/healthz", healthy), get("/metrics", metrics)]
 }
 
 /// What `/caption` says.

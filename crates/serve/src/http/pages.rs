@@ -8,15 +8,14 @@ use axum::body::Bytes;
 use axum::extract::Path as Address;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Json, Router};
+use axum::{Extension, Json};
 
-use crate::app::App;
+use super::route::{Route, get};
 use crate::error::ServeError;
 
 const PAGE: &str = include_str!("../../assets/index.html");
 const DOCS: &str = include_str!("../../assets/docs.html");
-const OPENAPI: &str = include_str!("../../assets/openapi.json");
+pub(super) const OPENAPI: &str = include_str!("../../assets/openapi.json");
 /// Only what the page brings itself; photos of the user are `blob:`.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
                       img-src 'self' blob: data:; media-src blob: mediastream:; base-uri 'none'; form-action 'none'; \
@@ -53,14 +52,15 @@ fn media_type(path: &Path) -> Option<&'static str> {
     }
 }
 
-pub(super) fn routes(samples: Samples) -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(async || page(PAGE)))
-        .route("/docs", get(async || page(DOCS)))
-        .route("/openapi.json", get(async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)))
-        .route("/samples", get(names))
-        .route("/samples/{name}", get(sample))
-        .layer(Extension(samples))
+/// They read the [`Samples`] of an extension.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/", async || page(PAGE)),
+        get("/docs", async || page(DOCS)),
+        get("/openapi.json", async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)),
+        get("/samples", names),
+        get("/samples/{name}", sample),
+    ]
 }
 
 fn page(html: &'static str) -> impl IntoResponse {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{Path, State};
-use axum::routing::{get, post};
-use axum::{Json, Router};
 use caption::Caption;
 use serde_json::{Value, json};
 
+use super::route::{Route, get, post};
 use super::upload::Upload;
 use crate::app::App;
 use crate::engine::Request;
@@ -15,14 +15,15 @@ use crate::error::ServeError;
 use crate::models::Served;
 use crate::settings;
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/predict", post(predict))
-        .route("/", post(generate))
-        .route("/models/{*model}", post(generate_by))
-        .route("/predictions/{model}", post(predictions))
-        .route("/predictions/{model}/{version}", post(predictions_of_version))
-        .route("/ping", get(async || Json(json!({ "status": "Healthy" }))))
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        post("/predict", predict),
+        post("/", generate),
+        post("/models/{*model}", generate_by),
+        post("/predictions/{model}", predictions),
+        post("/predictions/{model}/{version}", predictions_of_version),
+        get("/ping", async || Json(json!({ "status": "Healthy" }))),
+    ]
 }
 
 async fn best(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Caption, ServeError> {

@@ -5,16 +5,16 @@
 use std::fmt;
 use std::sync::Arc;
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::routing::get;
-use axum::{Json, Router};
 use caption::SearchSettings;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, json};
 
 use super::images::{Base64, OneOrMany};
+use super::route::{Route, get, post};
 use crate::app::App;
 use crate::engine::Request;
 use crate::error::ServeError;
@@ -22,13 +22,17 @@ use crate::models::Served;
 use crate::settings;
 use crate::signature::{self, SIGNATURE};
 
-pub(super) fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/v1/models", get(list))
-        .route("/v1/models/{model}", get(status).post(predict))
-        .route("/v1/models/{model}/metadata", get(metadata))
-        .route("/v1/models/{model}/versions/{version}", get(version_status).post(predict_by_version))
-        .route("/v1/models/{model}/versions/{version}/metadata", get(version_metadata))
+/// A path's `{model}` and `{version}` end in `:predict` where a photo is posted: the router knows no such endings.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        get("/v1/models", list),
+        get("/v1/models/{model}", status),
+        post("/v1/models/{model}", predict),
+        get("/v1/models/{model}/metadata", metadata),
+        get("/v1/models/{model}/versions/{version}", version_status),
+        post("/v1/models/{model}/versions/{version}", predict_by_version),
+        get("/v1/models/{model}/versions/{version}/metadata", version_metadata),
+    ]
 }
 
 /// A body of `:predict`: `instances` by rows, or `inputs` by columns.
