@@ -3,7 +3,7 @@
 #
 #   scripts/ablation.sh CONFIG [--seeds 1,2,3] [--split val] [--set SECTION.KEY=VALUE]…
 #
-# With --seeds every decoder is trained once a seed. The seeds share dataset, features and text, so that nothing but the
+# With --seeds every decoder is trained once per seed. The seeds share dataset, features and text, so that nothing but the
 # training differs: the run of seed 2 is the folder <run>-seed2, where these three are links.
 set -euo pipefail
 

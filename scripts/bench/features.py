@@ -50,7 +50,7 @@ def network(weights):
 
 
 def plain(paths, weights, out):
-    """What most people write: eager fp32, a DataLoader with a worker a core."""
+    """What most people write: eager fp32, a DataLoader with a worker per core."""
     import numpy as np
     import torch
 
@@ -115,7 +115,7 @@ def pillow_one(path):
 
 
 def pillow(paths, weights, out):
-    """Decode, resize, crop and normalise alone, a process a core."""
+    """Decode, resize, crop and normalise alone, a process per core."""
     from multiprocessing import Pool
 
     with Pool(CORES) as pool:
@@ -151,7 +151,7 @@ def ours_bf16(paths, weights, out):
 
 
 def ours_decode(paths, weights, out):
-    """Decode, resize, crop and normalise alone, a thread a core."""
+    """Decode, resize, crop and normalise alone, a thread per core."""
     command = [ROOT / "target/release/examples/decode", *paths]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 

@@ -5,8 +5,8 @@
     cargo build --release -p metrics --example score
     python scripts/bench/metrics.py [--images 5000] [--captions FILE]
 
-Captions are put together from the lines of FILE (one caption a line; by default from a small grammar): five references
-and one hypothesis an image. Both sides run on one core.
+Captions are put together from the lines of FILE (one caption per line; by default from a small grammar): five references
+and one hypothesis per image. Both sides run on one core.
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""The peers of the feature reader, in Python: HDF5 with a chunk a row, one .npy a row, one .npy for all.
+"""The peers of the feature reader, in Python: HDF5 with a chunk per row, one .npy per row, one .npy for all.
 
     scripts/bench/reader.py FEATURE_FOLDER
 
-Prints rows a second of random batches of 32, on one core, from a warm page cache. Needs pyarrow, numpy and h5py.
+Prints rows per second of random batches of 32, on one core, from a warm page cache. Needs pyarrow, numpy and h5py.
 `just bench reader` runs it after the same measurement of our own reader.
 """
 
@@ -47,7 +47,7 @@ def main():
                 rate(name, lambda rows, data=file["grid"]: data[rows], len(grids))
         for row, grid in enumerate(grids):
             np.save(folder / f"{row}.npy", grid)
-        rate(".npy a row", lambda rows: np.stack([np.load(folder / f"{row}.npy") for row in rows]), len(grids))
+        rate(".npy per row", lambda rows: np.stack([np.load(folder / f"{row}.npy") for row in rows]), len(grids))
         np.save(folder / "all.npy", grids)
         mapped = np.load(folder / "all.npy", mmap_mode="r")
         rate("one .npy, mapped, not compressed", lambda rows: mapped[rows].copy(), len(grids))

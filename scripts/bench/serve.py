@@ -4,7 +4,7 @@
 
 MODEL is a model.safetensors of soft attention on EfficientNet-Lite0 (`just pipeline` makes the demo's), PHOTOS a folder of
 JPEG files. Needs torch, flask, requests, safetensors, numpy, Pillow and efficientnet-lite-pytorch, and the release programs
-(`just bench serve` builds them). The peer is the app most people write: Pillow, PyTorch, greedy search, a thread a request.
+(`just bench serve` builds them). The peer is the app most people write: Pillow, PyTorch, greedy search, a thread per request.
 Ours searches greedily too. With --soak, that many requests follow, a tenth of them hostile.
 """
 
@@ -122,7 +122,7 @@ def wait_for(port, process):
 
 
 def load(port, path, photos, clients, seconds):
-    """Requests a second, and the times of requests in milliseconds, sorted."""
+    """Requests per second, and the times of requests in milliseconds, sorted."""
     times, failed, until = [], [], time.time() + seconds
 
     def client(number):

@@ -22,7 +22,7 @@ enum Command {
     },
     /// Draws demo scenes into a folder: images/, captions.csv (a `table` layout) and objects.parquet.
     Scenes {
-        /// The folder to fill.
+        /// Made if it is not there; files of the same names are replaced.
         folder: PathBuf,
         /// How many scenes to draw.
         #[arg(long, default_value_t = 100)]

@@ -86,7 +86,7 @@ impl Layout {
     }
 }
 
-/// The stage.
+/// The stage `dataset`: raw images and captions to `images.parquet` and `captions.parquet`.
 pub struct Dataset;
 
 impl Stage for Dataset {

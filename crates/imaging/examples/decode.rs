@@ -1,4 +1,4 @@
-//! Decodes, resizes, crops and normalises image files on all cores, and prints images a second.
+//! Decodes, resizes, crops and normalises image files on all cores, and prints images per second.
 //!
 //! `cargo run --release -p imaging --example decode -- photos/*.jpg`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a library")]

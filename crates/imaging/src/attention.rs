@@ -1,4 +1,4 @@
-//! Where a model looked: a photo lit by its attention, and a strip of such photos, a tile a word.
+//! Where a model looked: a photo lit by its attention, and a strip of such photos, a tile per word.
 //!
 //! A tile is the whole photo. The map lies where the network's crop of it was, enlarged by a bicubic kernel; what the
 //! crop left out was never seen and stays dark.
@@ -44,9 +44,9 @@ pub fn seen_share(transform: &Transform, width: u32, height: u32) -> [f64; 4] {
     [x0 / width, y0 / height, x1 / width, y1 / height]
 }
 
-/// The photo, then a tile a word, six tiles a row, each word above its tile.
+/// The photo, then a tile per word, six tiles per row, each word above its tile.
 ///
-/// `attention` holds one map a word, `[rows × columns]` row by row; `grid` is `[rows, columns]`.
+/// `attention` holds one map per word, `[rows × columns]` row by row; `grid` is `[rows, columns]`.
 pub fn strip(view: &View, words: &[&str], attention: &[Arc<[f32]>], grid: [usize; 2]) -> RgbImage {
     let tiles: Vec<(RgbImage, &str)> = std::iter::once((view.photo.clone(), ""))
         .chain(attention.iter().zip(words).map(|(look, word)| (lit(view, look, grid), *word)))

@@ -23,7 +23,7 @@ pub enum ImageError {
     #[error("not an image of a known format (JPEG, PNG, WebP, GIF, TIFF, BMP): it looks like {0}")]
     UnknownFormat(String),
     /// A format, or a variant of one, that is not read.
-    #[error("{0}: save it as a JPEG, or as a PNG of 8 or 16 bits a channel")]
+    #[error("{0}: save it as a JPEG, or as a PNG of 8 or 16 bits per channel")]
     Unsupported(String),
     /// More pixels than anyone means to caption.
     #[error(

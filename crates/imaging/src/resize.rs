@@ -1,7 +1,7 @@
 //! Pillow's resize: a convolution whose kernel widens with the reduction, over 8-bit values, horizontally first.
 //!
 //! `fast_image_resize` alone goes vertically first, which rounds elsewhere (13–19 % of the values differ, bicubic ones by
-//! up to 19 levels); called once an axis it does what Pillow does: under 1 % differ, by at most 2. Its coefficients have
+//! up to 19 levels); called once per axis it does what Pillow does: under 1 % differ, by at most 2. Its coefficients have
 //! 16 bits to Pillow's 22, so exact ties, as enlarging by 12/5 has them, may fall the other way (3 %, by 1).
 
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};

@@ -38,9 +38,9 @@ pub enum TransformError {
     /// A crop that the resized image cannot hold.
     #[error("image transform: crop {crop} and resize {resize} must obey 1 ≤ crop ≤ resize ≤ {MAX_CROP}")]
     Size {
-        /// The crop, in pixels.
+        /// Side of the square that is cut out, in pixels.
         crop: u32,
-        /// The shorter side, in pixels.
+        /// Shorter side after the resize, in pixels.
         resize: u32,
     },
     /// A mean that is not finite, or a deviation that is not finite and positive.

@@ -173,11 +173,8 @@ fn neighbours_in_the_batch_do_not_matter() {
 
 #[test]
 fn bf16_is_close_to_f32_or_refused() {
-    let placement = match Placement::new(Device::Cpu, Precision::Bf16) {
-        Ok(placement) => Some(placement),
-        Err(SlowPrecision) => None,
-    };
-    let Some(placement) = needs::machine("a processor with bf16", placement) else { return };
+    let placement: Result<_, SlowPrecision> = Placement::new(Device::Cpu, Precision::Bf16);
+    let Some(placement) = needs::machine("a processor with bf16", placement.ok()) else { return };
     for name in ["resnet18", "efficientnet_b0", "efficientnet_lite0"] {
         let Fixture { grid: wanted, shapes, .. } = fixture(name);
         let found = backbone(name, &shapes, formula, placement);

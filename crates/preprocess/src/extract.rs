@@ -30,7 +30,7 @@ pub(crate) struct Pixels<'a> {
 
 /// The features of one image.
 pub(crate) struct Extracted {
-    /// `[channels]`.
+    /// `[channels]`: the mean over the regions.
     pub(crate) pooled: Vec<f16>,
     /// `[regions × channels]`.
     pub(crate) grid: Vec<f16>,
@@ -41,7 +41,7 @@ pub(crate) struct Extractor<'a> {
     spec: &'a FeatureSpec,
     transform: Transform,
     root: PathBuf,
-    /// Images a pass of the network. It is always filled up: convolutions of another batch size may round otherwise,
+    /// Images per pass of the network. It is always filled up: convolutions of another batch size may round otherwise,
     /// and an image's features must not depend on its neighbours.
     pub(crate) batch_size: usize,
 }

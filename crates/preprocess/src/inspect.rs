@@ -32,7 +32,7 @@ pub struct Request {
     /// Draws the image and its neighbours into a PNG.
     #[arg(long, value_name = "PNG", requires = "like")]
     pub sheet: Option<PathBuf>,
-    /// Prints JSON.
+    /// Prints one JSON object, for programs.
     #[arg(long)]
     pub json: bool,
 }
@@ -40,7 +40,7 @@ pub struct Request {
 /// What a set of features holds.
 #[derive(Serialize)]
 pub struct Report {
-    /// The folder.
+    /// The set that was read: `features/<set>`.
     pub folder: PathBuf,
     /// Backbone, view, weights, transform, shape.
     pub features: FeatureSpec,
@@ -56,9 +56,9 @@ pub struct Report {
     pub skipped: usize,
     /// Parquet files.
     pub parts: usize,
-    /// Bytes of all parts.
+    /// Size of all parts together, in bytes.
     pub bytes: u64,
-    /// Bytes an image.
+    /// `bytes` by `rows`.
     pub bytes_per_image: f64,
     /// Share of zeros among the grids' numbers.
     pub zeros: f64,
@@ -72,7 +72,7 @@ pub struct Report {
 /// An image and its neighbours.
 #[derive(Serialize)]
 pub struct Like {
-    /// The image asked for.
+    /// As in `images.parquet`.
     pub image_id: String,
     /// Others, the most alike first.
     pub neighbours: Vec<Neighbour>,
@@ -81,9 +81,9 @@ pub struct Like {
 /// An image beside another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Neighbour {
-    /// Its id.
+    /// As in `images.parquet`.
     pub image_id: String,
-    /// Its split.
+    /// Where the dataset put it; neighbours come from all splits.
     pub split: Split,
     /// Cosine between the pooled vectors; 0 where one is all zeros.
     pub cosine: f64,
@@ -140,7 +140,6 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     })
 }
 
-/// A row of a part.
 struct Row<'a> {
     part: &'a Part,
     number: usize,
@@ -257,7 +256,7 @@ impl fmt::Display for Report {
             self.splits.iter().map(|(split, count)| format!("{split} {count}")).collect();
         writeln!(f, "images     {} ({}), {} skipped", self.rows, splits.join(", "), self.skipped)?;
         let (megabytes, kilobytes) = (self.bytes as f64 / 1e6, self.bytes_per_image / 1e3);
-        writeln!(f, "size       {megabytes:.1} MB in {} parts, {kilobytes:.1} kB an image", self.parts)?;
+        writeln!(f, "size       {megabytes:.1} MB in {} parts, {kilobytes:.1} kB per image", self.parts)?;
         let [rows, columns] = grid;
         writeln!(f, "grid       {rows}×{columns}×{channels}, {:.1} % zeros", 100.0 * self.zeros)?;
         let [least, most] = self.pooled_norms;

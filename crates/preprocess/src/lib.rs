@@ -68,7 +68,7 @@ impl Default for Settings {
     }
 }
 
-/// The stage.
+/// The stage `preprocess`: images to one folder of features per backbone and view.
 pub struct Preprocess;
 
 impl Stage for Preprocess {

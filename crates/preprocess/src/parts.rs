@@ -210,7 +210,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// A part with all its rows.
+/// A part whose rows have all arrived, ready to be written.
 pub(crate) struct FullPart<'a> {
     part: Part<'a>,
     rows: Vec<Source>,

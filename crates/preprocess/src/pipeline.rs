@@ -19,7 +19,7 @@ use stage::progress::Progress;
 use crate::extract::{Batch, Extractor, Pixels};
 use crate::parts::{FullPart, Writer};
 
-/// Computes and writes all that `writer` wants, with `workers` threads a step (0: one a core).
+/// Computes and writes all that `writer` wants, with `workers` threads per step (0: one per core).
 pub(crate) fn run(
     extractor: &Extractor,
     backbone: &Backbone,

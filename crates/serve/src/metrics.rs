@@ -11,7 +11,7 @@ const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 const PHOTOS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 
-/// All that is counted.
+/// What `/metrics` shows to Prometheus.
 pub(crate) struct Metrics {
     registry: Registry,
     /// Requests by `route` and `status`.
@@ -20,13 +20,13 @@ pub(crate) struct Metrics {
     pub(crate) request_seconds: HistogramVec,
     /// Time of a `phase`: decode, queue, features, search.
     pub(crate) phase_seconds: HistogramVec,
-    /// Photos a batch.
+    /// Photos per batch.
     pub(crate) batch_photos: Histogram,
     /// Photos under way.
     pub(crate) queued: IntGauge,
     /// Photos whose clients left before their batch began.
     pub(crate) abandoned: IntCounter,
-    /// The version that is served.
+    /// Version of the model that new requests get.
     pub(crate) version: IntGauge,
     /// Loads of a model by `result`: ok, failed.
     pub(crate) loads: IntCounterVec,
@@ -50,7 +50,7 @@ impl Metrics {
             )?,
             phase_seconds: seconds("serve_phase_seconds", "A photo's time in each phase", "phase")?,
             batch_photos: Histogram::with_opts(
-                HistogramOpts::new("serve_batch_photos", "Photos a batch").buckets(PHOTOS.to_vec()),
+                HistogramOpts::new("serve_batch_photos", "Photos per batch").buckets(PHOTOS.to_vec()),
             )?,
             queued: IntGauge::new("serve_queued_photos", "Photos under way")?,
             abandoned: IntCounter::new(

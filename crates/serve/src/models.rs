@@ -25,7 +25,7 @@ pub(crate) enum Source {
     File(PathBuf),
     /// `<folder>/<version>/model.safetensors`.
     Versions(PathBuf),
-    /// The newest training.
+    /// The training below `data/runs` that was written last.
     Newest,
 }
 

@@ -10,7 +10,7 @@ pub(crate) const METHOD: &str = "tensorflow/serving/predict";
 /// The input with the files' bytes.
 pub(crate) const PHOTO: &str = "image_bytes";
 
-/// An input or output of shape `[-1]`: a value a photo.
+/// An input or output of shape `[-1]`: a value per photo.
 pub(crate) struct Tensor {
     pub(crate) name: &'static str,
     pub(crate) kind: DataType,

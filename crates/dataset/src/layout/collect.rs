@@ -128,7 +128,7 @@ impl Collector {
         }
     }
 
-    /// Reads a split file: one image a line, relative to `folder`.
+    /// Reads a split file: one image per line, relative to `folder`.
     pub(super) fn split_file(&mut self, file: &Path, folder: &Path, split: Split) -> Result<(), LayoutError> {
         let text = text::read(file)?;
         for (line, name) in text::lines(&text) {

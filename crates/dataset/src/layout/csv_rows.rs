@@ -11,9 +11,9 @@ use super::{LayoutError, Location, text};
 pub(super) struct Row {
     /// Where it starts, from 1.
     pub(super) line: u64,
-    /// The column `image`.
+    /// Path of the image, as written.
     pub(super) image: String,
-    /// The column `caption`.
+    /// Perhaps empty.
     pub(super) caption: String,
     /// The column `split`; `None` in all rows of a file without it.
     pub(super) split: Option<String>,

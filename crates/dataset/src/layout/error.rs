@@ -8,13 +8,13 @@ use artifacts::Split;
 /// A line of a text file or an entry of a JSON file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file.
+    /// Below the dataset's root, or the root itself.
     pub file: PathBuf,
-    /// Where in it.
+    /// The line or the entry at fault.
     pub place: Place,
 }
 
-/// A place in a file.
+/// Lines for editors, entries for those who read JSON by program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A line, counted from 1.
@@ -51,7 +51,7 @@ pub enum LayoutError {
     Io {
         /// File or folder.
         path: PathBuf,
-        /// What it said.
+        /// The operating system's reason.
         source: std::io::Error,
     },
     /// A part of the layout is not there.
@@ -59,7 +59,7 @@ pub enum LayoutError {
     NotFound {
         /// The dataset's folder.
         root: PathBuf,
-        /// What is missing.
+        /// In words, as in "captions file".
         what: &'static str,
         /// The names it may have, separated by commas.
         names: String,
@@ -75,7 +75,7 @@ pub enum LayoutError {
     /// The table is neither CSV nor JSON lines.
     #[error("{file}: cannot tell its format; name it .csv or .jsonl")]
     UnknownFormat {
-        /// The table.
+        /// Path of the file that `root` names.
         file: PathBuf,
     },
     /// Bytes that are no text.
@@ -87,11 +87,11 @@ pub enum LayoutError {
     /// A CSV header that lacks a column, repeats one or has one that nothing would read.
     #[error("{file}: the first line must name the columns {wanted}; it has {found}")]
     Columns {
-        /// The CSV file.
+        /// Path of the table.
         file: PathBuf,
         /// The columns to have.
         wanted: String,
-        /// The columns found.
+        /// The header as it is, separated by commas.
         found: String,
     },
     /// A quoted CSV field that does not end properly.
@@ -99,13 +99,13 @@ pub enum LayoutError {
     Quoting {
         /// Where the field opens.
         at: Location,
-        /// What is wrong.
+        /// How the field breaks the rules of RFC 4180.
         problem: &'static str,
     },
     /// A CSV row that does not fit its header.
     #[error("{at}: {found} fields under {wanted} columns; put captions that hold commas in double quotes")]
     Fields {
-        /// The row.
+        /// The line on which the row starts.
         at: Location,
         /// Fields in the row.
         found: usize,
@@ -115,9 +115,9 @@ pub enum LayoutError {
     /// The CSV parser's own complaint.
     #[error("cannot parse {file}: {source}")]
     Csv {
-        /// The CSV file.
+        /// Path of the table.
         file: PathBuf,
-        /// What it says.
+        /// The parser's reason, with the position.
         source: csv::Error,
     },
     /// A line that is not the JSON object it should be.
@@ -125,7 +125,7 @@ pub enum LayoutError {
         "{at}: {source}; each line is an object with `image`, `caption` or `captions`, and perhaps `split`"
     )]
     Json {
-        /// The line.
+        /// The line at fault.
         at: Location,
         /// What the parser says.
         source: serde_json::Error,
@@ -145,17 +145,17 @@ pub enum LayoutError {
     /// An id or a file that a list names twice.
     #[error("{at}: {what} was already named at {first_at}; each may occur once")]
     Duplicate {
-        /// The second.
+        /// The later of the two.
         at: Location,
-        /// What is repeated.
+        /// The id or the file, as the message names it.
         what: String,
-        /// The first.
+        /// The earlier of the two.
         first_at: Location,
     },
     /// A caption of an image that is not listed.
     #[error("{at}: no entry of `images` has the id {id}; add the image or remove the caption")]
     UnknownImage {
-        /// The caption.
+        /// The entry of `annotations`.
         at: Location,
         /// The image's id as written.
         id: u64,
@@ -165,31 +165,31 @@ pub enum LayoutError {
     SharedCaptions {
         /// One image, below the root.
         first: PathBuf,
-        /// The other.
+        /// The other one, below the root.
         second: PathBuf,
     },
     /// A JSON line with both `caption` and `captions`, or neither.
     #[error("{at}: give either `caption`, a sentence, or `captions`, a list of sentences")]
     CaptionKeys {
-        /// The line.
+        /// The line at fault.
         at: Location,
     },
     /// A line of `Flickr8k.token.txt` in another form.
     #[error("{at}: expected `image.jpg#0`, a tab and the caption")]
     TokenLine {
-        /// The line.
+        /// The line at fault.
         at: Location,
     },
     /// A row without an image.
     #[error("{at}: the image's file name is empty; name the file or remove the row")]
     NoImage {
-        /// The row.
+        /// The line on which the row starts.
         at: Location,
     },
     /// A path that is absolute or climbs out of the dataset.
     #[error("{at}: image path `{image}` leaves the dataset's folder; paths must stay below it")]
     OutsideRoot {
-        /// The row.
+        /// The line on which the row starts.
         at: Location,
         /// The path as written.
         image: String,
@@ -197,7 +197,7 @@ pub enum LayoutError {
     /// A split that does not exist.
     #[error("{at}: unknown split `{name}`; use {known}")]
     UnknownSplit {
-        /// The row.
+        /// The line on which the row starts.
         at: Location,
         /// The split as written.
         name: String,
@@ -215,23 +215,23 @@ pub enum LayoutError {
     TwoSplits {
         /// Its path below the root.
         image: String,
-        /// The split read first.
+        /// The split that named it earlier.
         first: Split,
-        /// Where.
+        /// Row or split file of the earlier one.
         first_at: Location,
-        /// The split read second.
+        /// The split that named it later.
         second: Split,
-        /// Where.
+        /// Row or split file of the later one.
         second_at: Location,
     },
     /// Two files that would get the same id.
     #[error("{first} and {second} both get the image id `{id}`; rename one of the files", first = first.display(), second = second.display())]
     SameId {
-        /// The id.
+        /// A file name without its extension, or a path below the root.
         id: String,
         /// One file, below the root.
         first: PathBuf,
-        /// The other.
+        /// The other one, below the root.
         second: PathBuf,
     },
     /// Nothing is left.

@@ -5,7 +5,7 @@
 //!   images/ | Images/ | Flicker8k_Dataset/ | Flickr8k_Dataset/      the photos
 //!   captions.txt | captions.csv                                    header `image,caption`
 //!     | Flickr8k.token.txt                                         `photo.jpg#0<TAB>caption`
-//!   splits/{train,val,test}.txt                                    one file name a line; any may be absent
+//!   splits/{train,val,test}.txt                                    one file name per line; any may be absent
 //!     | Flickr_8k.{trainImages,devImages,testImages}.txt
 //! ```
 //!

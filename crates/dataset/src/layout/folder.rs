@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! root/
-//!   beach.jpg   beach.txt       one caption a line
+//!   beach.jpg   beach.txt       one caption per line
 //!   2024/cat.png   2024/cat.txt
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! Raw datasets as people have them on disk, one file a layout.
+//! Raw datasets as people have them on disk, one file per layout.
 //!
 //! Every layout ends in the same [`RawDataset`] under the same rules: what cannot be used is left out and counted in
 //! [`RawDataset::skipped`]; what contradicts itself is refused with the file and line that does.

@@ -1,6 +1,6 @@
 //! One table of images and captions: the plain way to bring a dataset of one's own.
 //!
-//! `.csv` has a header with `image`, `caption` and perhaps `split`, and one row a caption. `.jsonl` has one object a
+//! `.csv` has a header with `image`, `caption` and perhaps `split`, and one row per caption. `.jsonl` has one object per
 //! line with the same keys, or `captions`, a list, instead of `caption`. Image paths are relative to the root. Either
 //! every row names a split (train, val or test) or none does.
 

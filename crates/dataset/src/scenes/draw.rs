@@ -59,7 +59,6 @@ fn ground_mark(canvas: &mut Pixmap, plan: &Plan, item: &Item) {
     }
 }
 
-/// A paint of one colour.
 pub(super) fn solid(color: Color) -> Paint<'static> {
     Paint { shader: Shader::SolidColor(color), ..Paint::default() }
 }

@@ -47,7 +47,7 @@ fn forms_of(arrangement: Arrangement) -> &'static [Form] {
     }
 }
 
-/// One group.
+/// Sentences on a scene of one group.
 const ALONE: [Form; 9] = [
     |s| format!("{} {} {}", s.thing(0), s.does(0), s.place(0)),
     |s| format!("{} {} {}", s.thing(0), s.doing(0), s.place(0)),

@@ -24,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 /// Width and height of a scene in pixels.
 pub const SIDE: u32 = 256;
 
-/// Captions of a scene.
+/// Captions per scene, as many as Flickr8k has per photo.
 pub const CAPTIONS: usize = 5;
 
 /// A drawn and described scene.
@@ -40,7 +40,7 @@ pub struct Scene {
     pub captions: [String; CAPTIONS],
 }
 
-/// One drawn object.
+/// An object as the captions speak of it, and where it was drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// What it is, in the singular, as the captions name it.

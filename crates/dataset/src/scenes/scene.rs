@@ -39,7 +39,7 @@ pub(super) struct Plan {
 /// How the groups of a scene are placed to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrangement {
-    /// One group.
+    /// No other group to stand beside.
     Alone,
     /// Two or three groups in any order.
     Mixed,
@@ -76,7 +76,7 @@ pub(super) struct Item {
     pub(super) length: f32,
     /// Degrees clockwise.
     pub(super) angle: f32,
-    /// Mirrored.
+    /// Whether the shape is mirrored left to right.
     pub(super) flip: bool,
     /// Brightness around 1.
     pub(super) shade: f32,

@@ -94,7 +94,7 @@ pub(super) fn rect(left: f32, top: f32, right: f32, bottom: f32) -> Option<Path>
     Some(PathBuilder::from_rect(Rect::from_ltrb(left, top, right, bottom)?))
 }
 
-/// A closed polygon.
+/// A polygon, closed from its last point to its first.
 pub(super) fn polygon(points: &[[f32; 2]]) -> Option<Path> {
     path(|pen| {
         trace(pen, points);
@@ -107,7 +107,7 @@ pub(super) fn polyline(points: &[[f32; 2]]) -> Option<Path> {
     path(|pen| trace(pen, points))
 }
 
-/// Any path.
+/// The path that `draw` traces; `None` if it is empty or not finite.
 pub(super) fn path(draw: impl FnOnce(&mut PathBuilder)) -> Option<Path> {
     let mut pen = PathBuilder::new();
     draw(&mut pen);

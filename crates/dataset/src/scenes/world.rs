@@ -2,7 +2,7 @@
 //!
 //! Each noun, colour and place is one row here: the sampler, the painter and the grammar read the same table.
 
-/// What an object is.
+/// What is drawn; each has one word in the singular and one in the plural.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Ball,
@@ -24,7 +24,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The word for one of it.
+    /// In the singular.
     pub(super) fn noun(self) -> &'static str {
         match self {
             Kind::Ball => "ball",
@@ -114,7 +114,7 @@ impl Color {
         Color::White,
     ];
 
-    /// Its word.
+    /// The adjective of the captions.
     pub(super) fn name(self) -> &'static str {
         match self {
             Color::Red => "red",

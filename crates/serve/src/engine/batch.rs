@@ -18,13 +18,13 @@ use crate::metrics::Metrics;
 /// How batches are made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// Most photos a batch.
+    /// Most photos per batch.
     pub(crate) max_batch: usize,
     /// How long its first photo may wait for others, from the moment that it was decoded.
     pub(crate) max_wait: Duration,
 }
 
-/// The batch thread.
+/// The one thread that runs networks, and what it takes its work from.
 pub(super) struct Batches {
     pub(super) jobs: Receiver<Job>,
     pub(super) policy: Policy,

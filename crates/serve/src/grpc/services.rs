@@ -33,7 +33,7 @@ const SIGNATURE_DEF: &str = "signature_def";
 /// What the metadata is, for the client that unpacks it.
 const SIGNATURES: &str = "type.googleapis.com/tensorflow.serving.SignatureDefMap";
 
-/// Both services.
+/// `PredictionService` and `ModelService`.
 #[derive(Clone)]
 pub(super) struct Services {
     pub(super) app: Arc<App>,

@@ -6,12 +6,11 @@ use crate::error::ServeError;
 use crate::proto::tensorflow::tensor_shape_proto::Dim;
 use crate::proto::tensorflow::{DataType, TensorProto, TensorShapeProto};
 
-/// The shape `[size]`.
 pub(super) fn shape(size: i64) -> TensorShapeProto {
     TensorShapeProto { dim: vec![Dim { size, name: String::new() }], unknown_rank: false }
 }
 
-/// A tensor of strings.
+/// `DT_STRING`, of shape `[values]`.
 pub(super) fn strings(values: Vec<Vec<u8>>) -> TensorProto {
     TensorProto {
         dtype: DataType::DtString.into(),
@@ -21,7 +20,7 @@ pub(super) fn strings(values: Vec<Vec<u8>>) -> TensorProto {
     }
 }
 
-/// A tensor of doubles.
+/// `DT_DOUBLE`, of shape `[values]`.
 pub(super) fn doubles(values: Vec<f64>) -> TensorProto {
     TensorProto {
         dtype: DataType::DtDouble.into(),

@@ -18,7 +18,7 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Bytes in a string of base64.
+/// A string of base64 in JSON, with or without its padding.
 pub(super) struct Base64(pub(super) Bytes);
 
 impl<'de> Deserialize<'de> for Base64 {

@@ -1,4 +1,4 @@
-//! HTTP: one file a protocol.
+//! HTTP: one file per protocol.
 
 mod images;
 mod inference;

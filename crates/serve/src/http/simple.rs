@@ -1,4 +1,4 @@
-//! Protocols of one photo a request: form uploads as Flask apps take them, Hugging Face image-to-text, TorchServe.
+//! Protocols of one photo per request: form uploads as Flask apps take them, Hugging Face image-to-text, TorchServe.
 
 use std::sync::Arc;
 

@@ -58,7 +58,7 @@ struct Row {
     settings: Map<String, Value>,
 }
 
-/// Photos as `[{"b64": "…"}]` or `{"image_bytes": […], "beam_size": 3}`; a setting is one for all or one a photo.
+/// Photos as `[{"b64": "…"}]` or `{"image_bytes": […], "beam_size": 3}`; a setting is one for all or one per photo.
 struct Columns {
     photos: Vec<Binary>,
     settings: Vec<(String, Vec<Number>)>,
