@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use artifacts::tensor_file::TRAINING_STATE_KEY;
 use model::{checkpoint, weights};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -11,8 +12,6 @@ use tch::nn::VarStore;
 
 use crate::adam::Adam;
 use crate::average::Average;
-
-const KEY: &str = "captioning.training_state";
 
 /// The parts of a training, in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
@@ -87,7 +86,7 @@ pub(crate) fn save(
     store: &VarStore,
     learning: &Learning,
 ) -> anyhow::Result<()> {
-    let metadata = BTreeMap::from([(KEY.to_owned(), serde_json::to_string(progress)?)]);
+    let metadata = BTreeMap::from([(TRAINING_STATE_KEY.to_owned(), serde_json::to_string(progress)?)]);
     weights::write_safetensors(&path(folder), &tensors(store, learning), &metadata)
         .context("cannot save the training state")
 }
@@ -106,7 +105,7 @@ pub(crate) fn resume(
     let hint = || format!("{}: delete it to start from the first epoch", path.display());
     let file = weights::read(&path).with_context(hint)?;
     let progress: Progress =
-        serde_json::from_str(file.metadata().get(KEY).map(String::as_str).unwrap_or_default())
+        serde_json::from_str(file.metadata().get(TRAINING_STATE_KEY).map(String::as_str).unwrap_or_default())
             .with_context(hint)?;
     if progress.fingerprint != fingerprint {
         return Ok(None);

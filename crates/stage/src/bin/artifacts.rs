@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use artifacts::manifest::{self, Manifest};
+use artifacts::manifest::Manifest;
 use artifacts::recipe::digest_file;
-use artifacts::table;
+use artifacts::show;
 use clap::Parser;
 use stage::Config;
 use stage::progress::note;
@@ -24,9 +24,9 @@ enum Command {
         #[arg(long, value_name = "SECTION.KEY=VALUE")]
         set: Vec<String>,
     },
-    /// Prints what a Parquet file or an artifact folder knows of itself, as JSON.
+    /// Prints what a file or a folder knows of itself, as JSON: Parquet and safetensors of ours or anyone's, artifacts.
     Show {
-        /// A Parquet file or an artifact folder.
+        /// A file or a folder.
         path: PathBuf,
     },
     /// Compares every output below a folder with the hash in its manifest.
@@ -47,7 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Status { config, set } => {
             let run = Config::load(&config, &set)?.run()?.run_folder();
-            for folder in artifact_folders(run.path())? {
+            for folder in finished(run.path())? {
                 let manifest = Manifest::read(&folder)?;
                 let bytes: u64 = manifest.outputs.iter().map(|output| output.bytes).sum();
                 print(&format!(
@@ -61,12 +61,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { path } => {
-            let value = if path.is_dir() {
-                serde_json::to_value(Manifest::read(&path)?)?
-            } else {
-                serde_json::to_value(table::read_metadata(&path)?)?
-            };
-            print(&serde_json::to_string_pretty(&value)?);
+            print(&serde_json::to_string_pretty(&show::describe(&path)?)?);
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify { path } => verify(&path),
@@ -75,7 +70,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 
 fn verify(path: &Path) -> anyhow::Result<ExitCode> {
     let mut damaged = 0;
-    for folder in artifact_folders(path)? {
+    for folder in finished(path)? {
         for output in Manifest::read(&folder)?.outputs {
             let file = folder.join(&output.file);
             let found = digest_file(&file).with_context(|| file.display().to_string())?;
@@ -87,23 +82,9 @@ fn verify(path: &Path) -> anyhow::Result<ExitCode> {
     Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Every folder below `path` that holds a manifest, in name order.
-fn artifact_folders(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut open = vec![path.to_owned()];
-    while let Some(folder) = open.pop() {
-        if folder.join(manifest::FILE).is_file() {
-            found.push(folder.clone());
-        }
-        let entries = std::fs::read_dir(&folder).with_context(|| folder.display().to_string())?;
-        for entry in entries {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                open.push(entry.path());
-            }
-        }
-    }
-    found.sort();
+/// The finished artifacts below `path`; a note when there are none.
+fn finished(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let found = show::artifact_folders(path)?;
     if found.is_empty() {
         note(&format!("no finished artifact below {}: run `just pipeline`", path.display()));
     }
