@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use artifacts::features::Part;
+use artifacts::features::FeaturePart;
 use artifacts::images::Images;
 use artifacts::{Manifest, Split};
 use dataset::Dataset;
@@ -158,7 +158,7 @@ fn odd_images_that_a_viewer_opens_are_used() {
     assert!(warnings(&features).is_empty());
 
     let file = Manifest::read(&features).unwrap().outputs.remove(0).file;
-    let part = Part::open(&features.join(file)).unwrap();
+    let part = FeaturePart::open(&features.join(file)).unwrap();
     let grid = |id: &str| {
         let mut grid = Vec::new();
         let row = part.keys.iter().position(|key| key.image_id == id).unwrap();

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use artifacts::features::FeatureStore;
 use artifacts::per_image::{self, PerImageRow};
 use artifacts::results::{self, CaptionResult};
 use artifacts::{Split, images::Images, table};
@@ -12,6 +11,7 @@ use caption::{CaptionError, Captioned, Captioner, Options, Photo, SearchSettings
 use dataset::Dataset;
 use evaluate::Evaluate;
 use half::f16;
+use model::grids::GridStore;
 use pipeline_tests::Workspace;
 use preprocess::Preprocess;
 use text::Text;
@@ -85,7 +85,7 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], decoder: &str, 
 
     let features = captioner.features(&photos).unwrap();
     let folders: Vec<_> = sets.iter().map(|set| (folder.features(set), *set)).collect();
-    let cache = FeatureStore::open(&folders, Split::Val, 0).unwrap();
+    let cache = GridStore::open(&folders, Split::Val, 0).unwrap();
     for (id, features) in ids.iter().zip(&features) {
         let row = cache.image_ids().iter().position(|cached| cached == id).unwrap();
         let cached = cache.read(&[row]).unwrap();

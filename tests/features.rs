@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use artifacts::features::{Dtype, FeatureKey, FeatureRow, Part, write_part};
+use artifacts::features::{Dtype, FeatureKey, FeaturePart, FeatureRow, write_part};
 use artifacts::{Manifest, Recipe};
 use dataset::Dataset;
 use half::f16;
@@ -40,7 +40,7 @@ fn parts(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn rows(folder: &Path) -> BTreeMap<String, FeatureRow> {
     let mut rows = BTreeMap::new();
     for name in parts(folder).keys() {
-        let part = Part::open(&folder.join(name)).unwrap();
+        let part = FeaturePart::open(&folder.join(name)).unwrap();
         for (number, key) in part.keys.iter().enumerate() {
             rows.insert(key.image_id.clone(), row(&part, number, key));
         }
@@ -48,7 +48,7 @@ fn rows(folder: &Path) -> BTreeMap<String, FeatureRow> {
     rows
 }
 
-fn row(part: &Part, number: usize, key: &FeatureKey) -> FeatureRow {
+fn row(part: &FeaturePart, number: usize, key: &FeatureKey) -> FeatureRow {
     let mut grid = Vec::new();
     part.grid(number, &mut grid).unwrap();
     FeatureRow { key: key.clone(), pooled: part.pooled(number).unwrap(), grid }
@@ -59,7 +59,7 @@ fn mark(folder: &Path) {
     let recipe = recipe(folder);
     for name in parts(folder).keys() {
         let path = folder.join(name);
-        let part = Part::open(&path).unwrap();
+        let part = FeaturePart::open(&path).unwrap();
         let keys = part.keys.clone();
         let rows: Vec<FeatureRow> = keys
             .iter()

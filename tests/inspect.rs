@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use artifacts::features::Part;
+use artifacts::features::FeaturePart;
 use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use half::f16;
@@ -45,7 +45,7 @@ fn inspect_counts_what_is_there_and_finds_the_nearest_images() {
     assert_eq!(report.splits.into_iter().collect::<Vec<_>>(), [(Split::Train, 18), (Split::Val, 6)]);
     assert_eq!(report.columns[4].0, "grid");
 
-    let parts = files.iter().map(|file| Part::open(&folder.join(&file.file)).unwrap());
+    let parts = files.iter().map(|file| FeaturePart::open(&folder.join(&file.file)).unwrap());
     let (mut vectors, mut zeros) = (Vec::new(), 0);
     for part in parts {
         for (row, key) in part.keys.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use artifacts::Manifest;
-use artifacts::features::Part;
+use artifacts::features::FeaturePart;
 use dataset::Dataset;
 use half::f16;
 use pipeline_tests::Workspace;
@@ -52,8 +52,8 @@ fn python(code: &str) -> Option<PathBuf> {
 /// The mean pooled vector of a folder and its first grid, read by ourselves.
 fn expected(folder: &Path) -> (Vec<f64>, Vec<f64>) {
     let outputs = Manifest::read(folder).unwrap().outputs;
-    let parts: Vec<Part> =
-        outputs.iter().map(|output| Part::open(&folder.join(&output.file)).unwrap()).collect();
+    let parts: Vec<FeaturePart> =
+        outputs.iter().map(|output| FeaturePart::open(&folder.join(&output.file)).unwrap()).collect();
     let rows = parts.iter().flat_map(|part| (0..part.keys.len()).map(|row| part.pooled(row).unwrap()));
     let rows: Vec<Vec<f16>> = rows.collect();
     let mean = |channel: usize| rows.iter().map(|row| row[channel].to_f64()).sum::<f64>() / rows.len() as f64;

@@ -12,7 +12,7 @@ case "$what" in
     fidelity) # FOLDER_OF_IMAGES: our features against those of a PyTorch pipeline
         "$python" scripts/bench/fidelity.py "$@" ;;
     reader) # FEATURE_FOLDER: the feature reader against HDF5 and .npy in Python
-        cargo run --release --locked --quiet -p artifacts --example read_features -- "$@"
+        cargo run --release --locked --quiet -p model --example read_features -- "$@"
         "$python" scripts/bench/reader.py "$@" ;;
     train) # CONFIG: training steps against a straightforward PyTorch loop
         "$python" scripts/bench/train.py "$@" ;;

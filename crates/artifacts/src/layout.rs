@@ -45,6 +45,11 @@ impl RunFolder {
         self.trainings().join(model.to_string())
     }
 
+    /// Captioners that `export` packed, `<model>.safetensors`.
+    pub fn exports(&self) -> PathBuf {
+        self.0.join("export")
+    }
+
     /// Captions and scores of one system on one split; that of a trained decoder is named by its
     /// [`ModelId`](crate::ModelId).
     pub fn evaluate(&self, system: impl Display, split: Split) -> PathBuf {

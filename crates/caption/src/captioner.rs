@@ -1,32 +1,36 @@
 //! The way from a photo to its captions.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use artifacts::features::Join;
+use artifacts::features::FeatureSpec;
+use artifacts::vocabulary::Vocabulary;
 use half::f16;
 use image::RgbImage;
 use imaging::{ImageError, Transform};
-use model::checkpoint::{self, Header, Model};
+use model::checkpoint::Model;
+use model::grids::{GridError, Join};
 use model::search::{SearchSettings, beam_search, log_likelihoods};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use crate::captioned::{Caption, Captioned};
 use crate::error::CaptionError;
 use crate::network::Network;
 use crate::photo::{Features, Photo, Seen};
+use crate::source::Source;
 use crate::workers::Workers;
 
 /// Photos that are searched together: the search is written for many rows, a network for few.
 const SEARCHED_AT_ONCE: usize = 25;
 
-/// Where a captioner runs, and where it finds what is not in the checkpoint.
+/// Where a captioner runs, and where it finds what is not in a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Where the networks run.
     pub device: Device,
-    /// Folder with the weights of the backbones.
+    /// Folder with the weights of the backbones, for checkpoints of `train`; captioners of `export` hold their own.
     pub weights: PathBuf,
 }
 
@@ -43,7 +47,8 @@ impl Default for Options {
 /// The three steps can be taken apart: [`photo`](Self::photo) needs no network and its result is small enough to wait
 /// in a queue, [`features`](Self::features) is the CNN, [`search`](Self::search) the decoder.
 pub struct Captioner {
-    header: Header,
+    vocabulary: Vocabulary,
+    search_settings: SearchSettings,
     join: Join,
     networks: Vec<Network>,
     models: Workers<Model>,
@@ -51,33 +56,38 @@ pub struct Captioner {
 }
 
 impl Captioner {
-    /// Loads a checkpoint and the backbones that it names, whose weights must be those that it was trained with.
+    /// Loads a captioner of `export`, which holds everything, or a checkpoint of `train` with the backbones that it names,
+    /// whose weights must be those that it was trained with.
+    ///
+    /// # Errors
+    ///
+    /// When the file is neither, is damaged or of another version, or when weights are absent or others.
     pub fn open(model: &Path, options: &Options) -> Result<Captioner, CaptionError> {
-        let loaded = checkpoint::load(model, options.device)?;
-        let header = loaded.header.clone();
+        let source = Source::read(model, &options.weights)?;
+        let loaded = source.model(options.device)?;
         // As in extraction: independent batches side by side, each on one thread of libtorch.
-        tch::set_num_threads(1);
         let pool = ThreadPoolBuilder::new()
             .thread_name(|number| format!("caption-{number}"))
-            .start_handler(|_| tch::set_num_threads(1))
+            .start_handler(|_| model::threads::single())
             .build()?;
         let threads = pool.current_num_threads();
-        let networks = header.features.iter();
-        let networks = networks
-            .map(|spec| Network::open(spec, model, &options.weights, options.device, threads))
-            .collect::<Result<Vec<_>, _>>()?;
+        let header = loaded.header.clone();
+        let network = |spec: &FeatureSpec| -> Result<Network, CaptionError> {
+            Ok(Network::new(spec, source.backbone(spec, options.device)?, threads)?)
+        };
+        let networks = header.features.iter().map(network).collect::<Result<Vec<_>, _>>()?;
         if networks.is_empty() {
-            let reason = "it names no features".to_owned();
-            return Err(CaptionError::Features { path: model.to_owned(), reason });
+            return Err(CaptionError::NoFeatures(model.to_owned()));
         }
         let copies = (1..threads).map(|_| loaded.share()).collect::<Result<Vec<_>, _>>()?;
         let models = Workers::new(copies.into_iter().chain([loaded]));
-        Ok(Captioner { join: Join::new(&header.features), header, networks, models, pool })
+        let (join, search_settings) = (Join::new(&header.features), source.search_settings());
+        Ok(Captioner { vocabulary: header.vocabulary, search_settings, join, networks, models, pool })
     }
 
-    /// What the checkpoint knows of itself: decoder, vocabulary, features, provenance.
-    pub fn header(&self) -> &Header {
-        &self.header
+    /// How the recipe that made the model searches captions; the defaults for a checkpoint of `train`, which does not know.
+    pub fn search_settings(&self) -> &SearchSettings {
+        &self.search_settings
     }
 
     /// Rows and columns of the grid that words attend to.
@@ -87,7 +97,7 @@ impl Captioner {
 
     /// What is done to a photo before the first network sees it, to draw on photos with [`imaging::attention`].
     pub fn transform(&self) -> &Transform {
-        &self.networks[0].transform
+        self.networks[0].squares.transform()
     }
 
     /// Decodes an image file, within the limits of [`imaging::decode`], and cuts out what the networks are shown.
@@ -97,7 +107,7 @@ impl Captioner {
 
     /// The same for pixels.
     pub fn photo_of(&self, image: &RgbImage) -> Photo {
-        let squares = self.networks.iter().map(|network| network.transform.pixels(image)).collect();
+        let squares = self.networks.iter().map(|network| network.squares.transform().pixels(image)).collect();
         // The joined grid is that of the first network, and all are shown the same view.
         let transform = self.transform();
         let (width, height) = image.dimensions();
@@ -113,13 +123,19 @@ impl Captioner {
                 let squares: Vec<&RgbImage> = photos.iter().map(|photo| &photo.squares[number]).collect();
                 network.grids(&squares)
             });
-            grids.collect::<Result<Vec<_>, _>>()
+            grids.collect::<Result<Vec<_>, GridError>>()
         })?;
         let features = photos.iter().enumerate().map(|(photo, of)| {
-            let grids: Vec<&[f16]> = sets.iter().map(|set| set[photo].as_slice()).collect();
-            let mut joined = Vec::new();
-            self.join.append(&grids, &mut joined);
-            Features { grid: joined.into(), seen: of.seen }
+            let grid = match sets.as_slice() {
+                [only] => only[photo].clone(),
+                several => {
+                    let grids: Vec<&Arc<[f16]>> = several.iter().map(|set| &set[photo]).collect();
+                    let mut joined = Vec::new();
+                    self.join.append(&grids, &mut joined);
+                    joined.into()
+                }
+            };
+            Features { grid, seen: of.seen }
         });
         Ok(features.collect())
     }
@@ -147,7 +163,7 @@ impl Captioner {
         let memory = self.encoded(&model, features)?;
         let beams = beam_search(model.decoder.as_ref(), &memory, settings)?;
         let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
-            let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.header.vocabulary));
+            let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.vocabulary));
             Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
         });
         Ok(captioned.collect())
@@ -160,7 +176,7 @@ impl Captioner {
         features: &[Features],
         captions: &[Vec<String>],
     ) -> Result<Vec<Vec<f64>>, CaptionError> {
-        let ids = |words: &Vec<String>| words.iter().map(|word| self.header.vocabulary.id(word)).collect();
+        let ids = |words: &Vec<String>| words.iter().map(|word| self.vocabulary.id(word)).collect();
         let captions: Vec<Vec<u32>> = captions.iter().map(ids).collect();
         if features.is_empty() {
             return Ok(vec![]);
@@ -183,10 +199,7 @@ impl Captioner {
 
     fn encoded(&self, model: &Model, features: &[Features]) -> Result<model::decoder::Rows, CaptionError> {
         let values: Vec<f16> = features.iter().flat_map(|features| features.grid.iter().copied()).collect();
-        let [rows, columns] = self.grid();
-        let shape = [features.len() as i64, (rows * columns) as i64, -1];
-        let grid = Tensor::f_from_slice(&values)?.f_view(shape)?;
-        let grid = grid.f_to_device(model.device())?.f_to_kind(Kind::Float)?;
+        let grid = self.join.tensor(&values, model.device())?;
         Ok(tch::no_grad(|| model.decoder.encode(&grid, false))?)
     }
 }

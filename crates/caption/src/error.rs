@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use model::backbone::UnknownBackbone;
+use model::captioner_file::CaptionerError;
 use model::checkpoint::CheckpointError;
+use model::grids::GridError;
 use model::search::SearchError;
 use model::weights::{FetchError, WeightsError};
 
@@ -16,41 +17,21 @@ pub enum CaptionError {
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The checkpoint names a backbone of another version of this program.
-    #[error("{}: {source}", path.display())]
-    Backbone {
-        /// The checkpoint.
-        path: PathBuf,
-        /// The name that is not known.
-        source: UnknownBackbone,
-    },
-    /// The checkpoint's features are not what the backbone makes.
-    #[error("{}: {reason}: train the model again with this program", path.display())]
-    Features {
-        /// The checkpoint.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
-    },
-    /// The backbone's weights are not there.
+    /// The captioner that `export` wrote cannot be used.
+    #[error(transparent)]
+    Captioner(Box<CaptionerError>),
+    /// The model names no features.
+    #[error("{} names no features, so no photo can be shown to it: train it again", .0.display())]
+    NoFeatures(PathBuf),
+    /// The backbone's weights are absent, or not those that the model was trained with.
     #[error(transparent)]
     NoWeights(#[from] FetchError),
-    /// The backbone's weights cannot be read.
+    /// The model, or the backbone's weights, cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// Weights that the model was not trained on, whose features it does not understand.
-    #[error(
-        "{} has SHA-256 {found}, but the model was trained on features of {wanted}: put those weights there, or train the model again",
-        path.display()
-    )]
-    OtherWeights {
-        /// The file that is there.
-        path: PathBuf,
-        /// Its hash.
-        found: String,
-        /// The hash in the checkpoint.
-        wanted: String,
-    },
+    /// The features are not those of a backbone of this program, or the backbone failed.
+    #[error(transparent)]
+    Grids(#[from] GridError),
     /// The search failed, or its settings make no sense.
     #[error(transparent)]
     Search(#[from] SearchError),
@@ -60,4 +41,10 @@ pub enum CaptionError {
     /// The system refused to start threads.
     #[error("cannot start the worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl From<CaptionerError> for CaptionError {
+    fn from(error: CaptionerError) -> CaptionError {
+        CaptionError::Captioner(Box::new(error))
+    }
 }

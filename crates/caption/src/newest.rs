@@ -3,24 +3,45 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use artifacts::manifest;
+use artifacts::{RunFolder, manifest};
 use model::checkpoint;
 
 use crate::error::CaptionError;
 
-/// The checkpoint of the training that finished last in any run below `runs` (`data/runs`).
+/// The newest model in any run below `runs` (`data/runs`): a finished training's checkpoint, or an export.
+///
+/// # Errors
+///
+/// When there is none.
 pub fn newest_model(runs: &Path) -> Result<PathBuf, CaptionError> {
-    let folders = |path: &Path| {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect::<Vec<_>>()
-    };
-    // The manifest is written last: without one, the training is still running or was killed.
-    let finished = |folder: &PathBuf| -> Option<(SystemTime, PathBuf)> {
-        let model = folder.join(checkpoint::FILE);
-        let time = std::fs::metadata(folder.join(manifest::FILE)).and_then(|manifest| manifest.modified());
-        model.is_file().then_some((time.ok()?, model))
-    };
-    let trained = folders(runs).into_iter().flat_map(|run| folders(&run.join("train")));
-    let newest = trained.filter_map(|folder| finished(&folder)).max();
-    newest.map(|(_, model)| model).ok_or_else(|| CaptionError::NoModel(runs.to_owned()))
+    let models = inside(runs).into_iter().flat_map(|run| {
+        let run = RunFolder::new(run);
+        let trained = inside(&run.path().join("train")).into_iter().filter_map(|folder| trained(&folder));
+        let exported = inside(&run.exports()).into_iter().filter_map(exported);
+        trained.chain(exported).collect::<Vec<_>>()
+    });
+    models.max().map(|(_, model)| model).ok_or_else(|| CaptionError::NoModel(runs.to_owned()))
+}
+
+fn inside(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// The checkpoint in a folder, from when its training ended: the manifest is written last, so without one the training is
+/// still running or was killed.
+fn trained(folder: &Path) -> Option<(SystemTime, PathBuf)> {
+    let model = folder.join(checkpoint::FILE);
+    model.is_file().then_some((modified(&folder.join(manifest::FILE))?, model))
+}
+
+/// An export, which appears under its name when it is complete.
+fn exported(file: PathBuf) -> Option<(SystemTime, PathBuf)> {
+    let hidden = file.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let model = !hidden && file.extension().is_some_and(|extension| extension == "safetensors");
+    model.then_some((modified(&file)?, file))
 }

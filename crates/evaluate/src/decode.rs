@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use artifacts::features::FeatureStore;
 use imaging::Transform;
+use imaging::attention::unmirrored;
 use model::checkpoint::Model;
+use model::grids::{self, GridStore};
 use model::search::beam_search;
 use stage::Context;
 use stage::progress::Progress;
-use tch::{Kind, Tensor};
 
 use crate::Settings;
 use crate::references::References;
-use crate::view::unmirrored;
 
 const IMAGES_AT_ONCE: usize = 25;
 
@@ -62,9 +61,7 @@ pub(crate) struct Seen {
 /// What the model's features were made with. Of several sets, all have the same grid; the first says how.
 pub(crate) fn seen(model: &Model) -> anyhow::Result<Seen> {
     let features = model.header.features.first().context("the checkpoint names no features")?;
-    let transform =
-        serde_json::from_value(features.transform.clone()).context("the checkpoint's image transform")?;
-    Ok(Seen { transform, grid: features.grid })
+    Ok(Seen { transform: grids::transform(features)?, grid: features.grid })
 }
 
 /// The best caption of every reference image, in the order of the references.
@@ -75,7 +72,7 @@ pub(crate) fn captions(
     references: &References,
     context: &Context,
 ) -> anyhow::Result<Vec<Captioned>> {
-    let store = FeatureStore::open(features, settings.split, 0)?;
+    let store = GridStore::open(features, settings.split, 0)?;
     for (wanted, found) in model.header.features.iter().zip(store.specs()) {
         anyhow::ensure!(
             wanted == found,
@@ -86,8 +83,7 @@ pub(crate) fn captions(
             found.weights_sha256
         );
     }
-    let index: HashMap<&str, usize> =
-        store.image_ids().iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+    let index = store.index();
     let seen_as = seen(model)?;
     let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
     let device = model.device();
@@ -101,17 +97,13 @@ pub(crate) fn captions(
             continue;
         }
         let images: Vec<usize> = seen.iter().map(|id| index[id]).collect();
-        let shape = [seen.len() as i64, store.regions() as i64, store.channels() as i64];
-        let grid = Tensor::f_from_slice(&store.read(&images)?)?
-            .f_view(shape)?
-            .to_device(device)
-            .to_kind(Kind::Float);
+        let grid = store.tensor(&images, device)?;
         let memory = tch::no_grad(|| model.decoder.encode(&grid, false))?;
         let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
         for (id, beams) in seen.into_iter().zip(beams) {
             let mut attention = beams.first().map(|best| best.attention.clone()).unwrap_or_default();
             if seen_as.transform.mirror {
-                attention = unmirrored(&attention, seen_as.grid[1]);
+                attention = attention.iter().map(|look| unmirrored(look, seen_as.grid[1])).collect();
             }
             let mut beams = beams.into_iter().map(|hypothesis| Beam {
                 caption: model.header.vocabulary.decode(&hypothesis.ids).join(" "),

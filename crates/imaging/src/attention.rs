@@ -44,6 +44,12 @@ pub fn seen_share(transform: &Transform, width: u32, height: u32) -> [f64; 4] {
     [x0 / width, y0 / height, x1 / width, y1 / height]
 }
 
+/// Attention as it lies on the photo, `[rows × columns]`, from that of a network that was shown a mirror image and looked
+/// at the other side.
+pub fn unmirrored(look: &[f32], columns: usize) -> Arc<[f32]> {
+    look.chunks(columns.max(1)).flat_map(|row| row.iter().rev().copied()).collect()
+}
+
 /// The photo, then a tile per word, six tiles per row, each word above its tile.
 ///
 /// `attention` holds one map per word, `[rows × columns]` row by row; `grid` is `[rows, columns]`.
@@ -130,6 +136,11 @@ mod tests {
             let expected = 0.5 * (near + far);
             assert!((f64::from(share(x)) - expected).abs() < 0.02, "{x}: {} is not {expected}", share(x));
         }
+    }
+
+    #[test]
+    fn a_mirrored_map_changes_sides_row_by_row() {
+        assert_eq!(*unmirrored(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 3), [3.0, 2.0, 1.0, 6.0, 5.0, 4.0]);
     }
 
     #[test]

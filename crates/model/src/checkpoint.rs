@@ -6,19 +6,21 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use artifacts::features::{FeatureSpec, Join};
+use artifacts::features::FeatureSpec;
+use artifacts::tensor_file::CHECKPOINT_KEY;
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use crate::decoder::{Decoder, DecoderConfig, Dimensions, Ensemble};
+use crate::grids::Join;
+use crate::header;
 use crate::precision::Precision;
 use crate::weights::{self, NamedTensors, WeightsError};
 
 /// File name in the train folder.
 pub const FILE: &str = "model.safetensors";
-const KEY: &str = "captioning.checkpoint";
 const FORMAT: u32 = 2;
 
 /// What a checkpoint knows beside its tensors.
@@ -40,17 +42,10 @@ impl Header {
         let join = Join::new(&self.features);
         Dimensions {
             channels: join.channels() as i64,
-            regions: join.grid().iter().product::<usize>() as i64,
+            regions: join.regions() as i64,
             vocabulary: self.vocabulary.len() as i64,
         }
     }
-}
-
-#[derive(Serialize, Deserialize)]
-struct Versioned {
-    format: u32,
-    #[serde(flatten)]
-    header: Header,
 }
 
 /// A checkpoint that cannot be used.
@@ -89,12 +84,26 @@ pub enum CheckpointError {
     NoMembers,
 }
 
-struct Member {
+/// One network of a model.
+pub(crate) struct Member {
     config: DecoderConfig,
     store: VarStore,
 }
 
 impl Member {
+    /// The network `config` with the weights in `file`.
+    pub(crate) fn load(
+        config: &DecoderConfig,
+        dimensions: Dimensions,
+        file: &NamedTensors,
+        device: Device,
+    ) -> Result<(Member, Box<dyn Decoder>), CheckpointError> {
+        let store = VarStore::new(device);
+        let decoder = config.build(&store.root(), dimensions, Precision::F32)?;
+        restore(file, store.variables())?;
+        Ok((Member { config: config.clone(), store }, decoder))
+    }
+
     /// A network with this member's weights, in the memory of which they lie.
     fn decoder(&self, dimensions: Dimensions) -> Result<(Member, Box<dyn Decoder>), tch::TchError> {
         let store = VarStore::new(self.store.device());
@@ -130,7 +139,11 @@ impl Model {
     }
 
     /// One decoder, or the ensemble of several, with the weights of `members`, of which there is at least one.
-    fn assemble(header: Header, members: &[Member], device: Device) -> Result<Model, tch::TchError> {
+    pub(crate) fn assemble(
+        header: Header,
+        members: &[Member],
+        device: Device,
+    ) -> Result<Model, tch::TchError> {
         let dimensions = header.dimensions();
         let built: Vec<_> =
             members.iter().map(|member| member.decoder(dimensions)).collect::<Result<_, _>>()?;
@@ -162,48 +175,68 @@ impl Model {
 
 /// Writes the decoder of `store` with its header, atomically.
 pub fn save(path: &Path, header: &Header, store: &VarStore) -> Result<(), CheckpointError> {
-    let versioned = Versioned { format: FORMAT, header: header.clone() };
-    let json = serde_json::to_string(&versioned)
+    let json = header::text(FORMAT, header)
         .map_err(|error| CheckpointError::Header { path: path.to_owned(), reason: error.to_string() })?;
     let tensors = store.variables().into_iter().collect();
-    Ok(weights::write_safetensors(path, &tensors, &BTreeMap::from([(KEY.to_owned(), json)]))?)
+    Ok(weights::write_safetensors(path, &tensors, &BTreeMap::from([(CHECKPOINT_KEY.to_owned(), json)]))?)
 }
 
 /// Loads a checkpoint onto `device`.
+///
+/// # Errors
+///
+/// When the file is no checkpoint, or holds other tensors than its header says.
 pub fn load(path: &Path, device: Device) -> Result<Model, CheckpointError> {
-    let file = weights::read(path)?;
-    let refuse = |reason: String| CheckpointError::Header { path: path.to_owned(), reason };
-    let json = file.metadata().get(KEY).ok_or_else(|| refuse(format!("it has no header entry {KEY}")))?;
-    let value: serde_json::Value = serde_json::from_str(json).map_err(|error| refuse(error.to_string()))?;
-    if value.get("format").and_then(serde_json::Value::as_u64) != Some(u64::from(FORMAT)) {
-        return Err(refuse(format!("its format is {:?}, this program reads {FORMAT}", value.get("format"))));
-    }
-    let header =
-        serde_json::from_value::<Versioned>(value).map_err(|error| refuse(error.to_string()))?.header;
-    let store = VarStore::new(device);
-    let decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32)?;
-    restore(&file, store.variables())?;
-    let members = vec![Member { config: header.decoder.clone(), store }];
-    Ok(Model { header, decoder, device, members })
+    from_tensors(&weights::read(path)?, device)
+}
+
+/// The same from a file that was read.
+///
+/// # Errors
+///
+/// Those of [`load`].
+pub fn from_tensors(file: &NamedTensors, device: Device) -> Result<Model, CheckpointError> {
+    let header = header_of(file)?;
+    let (member, decoder) = Member::load(&header.decoder, header.dimensions(), file, device)?;
+    Ok(Model { header, decoder, device, members: vec![member] })
+}
+
+/// The header of a checkpoint that was read.
+///
+/// # Errors
+///
+/// When it has none, or that of another version.
+pub fn header_of(file: &NamedTensors) -> Result<Header, CheckpointError> {
+    header::parse(file, CHECKPOINT_KEY, FORMAT)
+        .map_err(|reason| CheckpointError::Header { path: file.path().to_owned(), reason })
 }
 
 /// Loads checkpoints as one model that writes by the mean of their probabilities. They must share vocabulary and
 /// features.
 pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, CheckpointError> {
     let models: Vec<Model> = paths.iter().map(|path| load(path, device)).collect::<Result<_, _>>()?;
-    let (first, others) = models.split_first().ok_or(CheckpointError::NoMembers)?;
-    for (model, other) in others.iter().zip(&paths[1..]) {
-        let differences = [
-            ("vocabularies", model.header.vocabulary != first.header.vocabulary),
-            ("features", model.header.features != first.header.features),
-        ];
-        if let Some(&(what, _)) = differences.iter().find(|(_, differ)| *differ) {
-            return Err(CheckpointError::Ensemble { first: paths[0].clone(), other: other.clone(), what });
-        }
-    }
-    let header = first.header.clone();
+    let headers = paths.iter().map(PathBuf::as_path).zip(models.iter().map(|model| &model.header));
+    let header = in_common(headers)?.clone();
     let members: Vec<Member> = models.into_iter().flat_map(|model| model.members).collect();
     Ok(Model::assemble(header, &members, device)?)
+}
+
+/// The first of the headers of some files, whose vocabulary and features must be those of all.
+pub(crate) fn in_common<'a>(
+    mut headers: impl Iterator<Item = (&'a Path, &'a Header)>,
+) -> Result<&'a Header, CheckpointError> {
+    let (first, common) = headers.next().ok_or(CheckpointError::NoMembers)?;
+    for (other, header) in headers {
+        let differences = [
+            ("vocabularies", header.vocabulary != common.vocabulary),
+            ("features", header.features != common.features),
+        ];
+        if let Some(&(what, _)) = differences.iter().find(|(_, differ)| *differ) {
+            let (first, other) = (first.to_owned(), other.to_owned());
+            return Err(CheckpointError::Ensemble { first, other, what });
+        }
+    }
+    Ok(common)
 }
 
 /// Puts the decoder of a checkpoint into `store`, which holds the same architecture.

@@ -1,12 +1,17 @@
-//! The networks, and nothing else: CNN [`backbone`]s, caption [`decoder`]s, caption [`search`], the [`checkpoint`].
+//! The networks, and nothing else: CNN [`backbone`]s and the [`grids`] that they make, caption [`decoder`]s, caption
+//! [`search`], the [`checkpoint`] that training writes and the [`captioner_file`] that captions anywhere.
 //!
-//! Invariant: this is the only crate that defines networks; it reads and writes no dataset and knows no metric.
+//! Invariant: this is the only crate that defines networks; it writes no dataset and knows no metric.
 
 pub mod backbone;
+pub mod captioner_file;
 pub mod checkpoint;
 pub mod decoder;
 pub mod device;
+pub mod grids;
+mod header;
 pub mod matmul;
 pub mod precision;
 pub mod search;
+pub mod threads;
 pub mod weights;

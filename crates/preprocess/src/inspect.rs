@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use artifacts::features::{FeatureKey, FeatureSpec, Part};
+use artifacts::features::{FeatureKey, FeatureSet, FeatureSpec};
 use artifacts::images::Images;
 use artifacts::table::{self, TableError};
 use artifacts::{Manifest, RunFolder, Split};
@@ -93,10 +93,8 @@ pub struct Neighbour {
 pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     let folder = &request.folder;
     let manifest = Manifest::read(folder)?;
-    let files: Vec<PathBuf> = manifest.outputs.iter().map(|output| folder.join(&output.file)).collect();
-    let parts = files.iter().map(|path| Part::open(path)).collect::<Result<Vec<Part>, _>>()?;
-    let Some(first) = parts.first() else { bail!("{} has no parts", folder.display()) };
-    let rows: Vec<Row> = parts.iter().flat_map(Row::all).collect();
+    let set = FeatureSet::open(folder)?;
+    let rows: Vec<Row> = Row::all(&set).collect();
     let query = request.like.as_deref().map(|id| Query::find(id, &rows, folder)).transpose()?;
 
     let progress = Progress::new("inspect", "images", rows.len(), request.json);
@@ -114,7 +112,7 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     }
     let bytes = manifest.outputs.iter().map(|output| output.bytes).sum();
     let zeros: usize = measured.iter().map(|row| row.zeros).sum();
-    let numbers = rows.len() * first.spec.regions() * first.spec.channels;
+    let numbers = rows.len() * set.spec().regions() * set.spec().channels;
     let norms = measured.iter().map(|row| row.norm);
     let like = query.map(|query| Like {
         image_id: query.image_id.clone(),
@@ -125,13 +123,13 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     }
     Ok(Report {
         folder: folder.clone(),
-        features: first.spec.clone(),
+        features: set.spec().clone(),
         provenance: manifest.recipe.provenance(),
-        columns: table::columns(&files[0])?,
+        columns: table::columns(&set.parts()[0].path)?,
         splits,
         rows: rows.len(),
         skipped: manifest.warnings.len(),
-        parts: parts.len(),
+        parts: set.parts().len(),
         bytes,
         bytes_per_image: bytes as f64 / rows.len().max(1) as f64,
         zeros: zeros as f64 / numbers.max(1) as f64,
@@ -140,8 +138,9 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     })
 }
 
+/// A row of the set.
 struct Row<'a> {
-    part: &'a Part,
+    set: &'a FeatureSet,
     number: usize,
     key: &'a FeatureKey,
 }
@@ -155,18 +154,18 @@ struct Measured {
 }
 
 impl<'a> Row<'a> {
-    fn all(part: &'a Part) -> impl Iterator<Item = Row<'a>> {
-        part.keys.iter().enumerate().map(move |(number, key)| Row { part, number, key })
+    fn all(set: &'a FeatureSet) -> impl Iterator<Item = Row<'a>> {
+        set.keys().enumerate().map(move |(number, key)| Row { set, number, key })
     }
 
     fn pooled(&self) -> Result<Vec<f32>, TableError> {
-        Ok(self.part.pooled(self.number)?.to_f32_vec())
+        Ok(self.set.pooled(self.number)?.to_f32_vec())
     }
 
     fn measure(&self, query: Option<&Query>) -> Result<Measured, TableError> {
         let pooled = self.pooled()?;
         let mut grid = Vec::new();
-        self.part.grid(self.number, &mut grid)?;
+        self.set.grid(self.number, &mut grid)?;
         Ok(Measured {
             norm: dot(&pooled, &pooled).sqrt(),
             zeros: grid.iter().filter(|&&value| value == f16::ZERO).count(),

@@ -19,6 +19,7 @@ use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
 use model::backbone::{Backbone, BackboneSpec, Placement};
+use model::grids::Extractor;
 use model::precision::Precision;
 use model::weights::{self, FetchError};
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ use stage::guard::Work;
 use stage::progress::Progress;
 use stage::{ConfigError, Context, Outcome, Sources, Stage};
 
-use extract::Extractor;
+use extract::Decoder;
 use parts::{Parts, Writer};
 use shard::Shard;
 
@@ -87,7 +88,7 @@ impl Stage for Preprocess {
 
     fn prepare_process(_settings: &Settings) -> anyhow::Result<()> {
         // Networks run side by side, each on one thread of libtorch.
-        tch::set_num_threads(1);
+        model::threads::single();
         Ok(())
     }
 
@@ -218,9 +219,10 @@ impl<'a> Set<'a> {
             let placement = Placement::new(device, self.settings.precision)
                 .map_err(|error| self.context.config.bad_value("preprocess.precision", error.to_string()))?;
             let backbone = Backbone::load(self.backbone, weights, placement)?;
-            let extractor = Extractor::new(&self.spec, images.root.clone(), device)?;
+            let extractor = Extractor::new(&self.spec, backbone)?;
+            let decoder = Decoder::new(extractor.squares(), images.root.clone());
             let progress = Progress::new(&self.spec.name(), "images", writer.wanted(), self.context.quiet);
-            let waits = pipeline::run(&extractor, &backbone, self.settings.workers, writer, &progress)?;
+            let waits = pipeline::run(&decoder, &extractor, self.settings.workers, writer, &progress)?;
             drop(progress);
             self.context.note(&format!("  {waits}"));
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifacts::Recipe;
 use artifacts::features::{
-    self, Dtype, FeatureKey, FeatureRow, FeatureSpec, Part as OldPart, complete_part, part_file,
+    self, Dtype, FeatureKey, FeaturePart, FeatureRow, FeatureSpec, complete_part, part_file,
 };
 use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
@@ -61,9 +61,9 @@ impl<'a> Parts<'a> {
     }
 
     /// Readable parts in the folder that the same recipe made, whatever images are in them.
-    pub(crate) fn old(&self, spec: &FeatureSpec) -> anyhow::Result<Vec<OldPart>> {
+    pub(crate) fn old(&self, spec: &FeatureSpec) -> anyhow::Result<Vec<FeaturePart>> {
         let paths = self.in_folder()?;
-        let parts = paths.into_iter().filter_map(|path| OldPart::open(&path).ok());
+        let parts = paths.into_iter().filter_map(|path| FeaturePart::open(&path).ok());
         Ok(parts.filter(|part| part.spec == *spec && part.is_made_by(self.recipe)).collect())
     }
 
@@ -112,7 +112,7 @@ pub(crate) struct Writer<'a> {
     spec: &'a FeatureSpec,
     dtype: Dtype,
     recipe: &'a Recipe,
-    old: &'a [OldPart],
+    old: &'a [FeaturePart],
     drafts: Vec<Draft<'a>>,
 }
 
@@ -140,7 +140,7 @@ impl<'a> Writer<'a> {
         dtype: Dtype,
         recipe: &'a Recipe,
         missing: Vec<Part<'a>>,
-        old: &'a [OldPart],
+        old: &'a [FeaturePart],
     ) -> Writer<'a> {
         let mut places = HashMap::new();
         for (number, part) in old.iter().enumerate() {
@@ -221,7 +221,7 @@ pub(crate) struct Pen<'a> {
     spec: &'a FeatureSpec,
     dtype: Dtype,
     recipe: &'a Recipe,
-    old: &'a [OldPart],
+    old: &'a [FeaturePart],
 }
 
 impl Pen<'_> {

@@ -1,6 +1,6 @@
 //! Images in, parts out: decoding threads, network threads and a writer, joined by bounded channels.
 //!
-//! Each network thread has its own handle on the backbone, with libtorch's inner threads off: on a CPU, independent
+//! Each network thread has its own handle on the network, with libtorch's inner threads off: on a CPU, independent
 //! batches share nothing, so no core waits for another. The channels bound what is in flight to a few batches and
 //! two parts, whatever the number of images.
 
@@ -11,18 +11,18 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
-use model::backbone::Backbone;
+use model::grids::Extractor;
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 use stage::progress::Progress;
 
-use crate::extract::{Batch, Extractor, Pixels};
+use crate::extract::{Batch, Decoder, Pixels, features};
 use crate::parts::{FullPart, Writer};
 
 /// Computes and writes all that `writer` wants, with `workers` threads per step (0: one per core).
 pub(crate) fn run(
+    decoder: &Decoder,
     extractor: &Extractor,
-    backbone: &Backbone,
     workers: usize,
     mut writer: Writer,
     progress: &Progress,
@@ -30,10 +30,10 @@ pub(crate) fn run(
     let cores = available_parallelism().map_or(1, usize::from);
     let decoders = if workers == 0 { cores } else { workers };
     // A GPU takes one batch after the other anyway.
-    let networks = if backbone.device().is_cuda() { 1 } else { decoders };
+    let networks = if extractor.device().is_cuda() { 1 } else { decoders };
     let pool = ThreadPoolBuilder::new().num_threads(decoders).build()?;
     let waits = Waits::new(decoders, networks);
-    let batches = writer.batches(extractor.batch_size);
+    let batches = writer.batches(extractor.squares().at_once());
     let pen = writer.pen();
     let (decoded, to_network) = bounded::<Pixels>(2 * networks);
     let (computed, to_collector) = bounded(2 * networks);
@@ -46,17 +46,18 @@ pub(crate) fn run(
                 // The bridge hands batches out in order, so parts fill one after the other. When nobody wants
                 // pixels any more, somebody else failed, and says why.
                 let _ = batches.into_iter().par_bridge().try_for_each(|batch: Batch| {
-                    let pixels = extractor.decode(batch);
+                    let pixels = decoder.decode(batch);
                     waits.decoders.time(|| decoded.send(pixels))
                 });
             });
         });
-        for backbone in std::iter::repeat_with(|| backbone.clone()).take(networks) {
+        for extractor in std::iter::repeat_with(|| extractor.clone()).take(networks) {
             let (to_network, computed) = (to_network.clone(), computed.clone());
             scope.spawn(move || {
-                tch::set_num_threads(1);
+                // Each thread is one thread of libtorch, too.
+                model::threads::single();
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
-                    let features = extractor.features(&backbone, &pixels);
+                    let features = features(&extractor, &pixels);
                     let failed = features.is_err();
                     let images = pixels.batch.images.len();
                     let read = bytes.fetch_add(pixels.bytes, Ordering::Relaxed) + pixels.bytes;

@@ -25,7 +25,7 @@ pub(crate) enum Source {
     File(PathBuf),
     /// `<folder>/<version>/model.safetensors`.
     Versions(PathBuf),
-    /// The training below `data/runs` that was written last.
+    /// The newest training or export below `data/runs`.
     Newest,
 }
 

@@ -9,11 +9,13 @@ use crate::error::ServeError;
 const MAX_BEAMS: usize = 32;
 const MAX_WORDS: usize = 100;
 
-/// Settings by name, over the defaults. Names and values are checked before anything waits for them.
-pub(crate) fn search(settings: Map<String, Value>) -> Result<SearchSettings, ServeError> {
-    let defaults = serde_json::to_value(SearchSettings::default());
-    let Ok(Value::Object(mut all)) = defaults else {
-        return Err(ServeError::Internal("the settings have no defaults".to_owned()));
+/// Settings by name, over those of the model. Names and values are checked before anything waits for them.
+pub(crate) fn search(
+    model: &SearchSettings,
+    settings: Map<String, Value>,
+) -> Result<SearchSettings, ServeError> {
+    let Ok(Value::Object(mut all)) = serde_json::to_value(model) else {
+        return Err(ServeError::Internal("the model has no settings".to_owned()));
     };
     for (name, value) in settings {
         if !all.contains_key(&name) {
@@ -28,8 +30,10 @@ pub(crate) fn search(settings: Map<String, Value>) -> Result<SearchSettings, Ser
     }
     let settings: SearchSettings = serde_json::from_value(Value::Object(all))
         .map_err(|error| ServeError::Malformed(error.to_string()))?;
-    let too_many =
-        [("beam_size", settings.beam_size, MAX_BEAMS), ("max_length", settings.max_length, MAX_WORDS)];
+    let too_many = [
+        ("beam_size", settings.beam_size, MAX_BEAMS.max(model.beam_size)),
+        ("max_length", settings.max_length, MAX_WORDS.max(model.max_length)),
+    ];
     if let Some((name, value, most)) = too_many.into_iter().find(|(_, value, most)| value > most) {
         return Err(ServeError::Malformed(format!("{name} is {value}: the server allows {most}")));
     }
@@ -51,13 +55,15 @@ mod tests {
     use super::*;
 
     fn of(settings: Value) -> Result<SearchSettings, String> {
-        search(settings.as_object().unwrap().clone()).map_err(|error| error.to_string())
+        let model = SearchSettings { beam_size: 7, no_repeat_ngram: 2, ..Default::default() };
+        search(&model, settings.as_object().unwrap().clone()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn settings_lie_over_the_defaults() {
-        assert_eq!(of(json!({})).unwrap(), SearchSettings::default());
-        let five = SearchSettings { beam_size: 5, ..Default::default() };
+    fn settings_lie_over_those_of_the_model() {
+        let seven = SearchSettings { beam_size: 7, no_repeat_ngram: 2, ..Default::default() };
+        assert_eq!(of(json!({})).unwrap(), seven);
+        let five = SearchSettings { beam_size: 5, ..seven };
         assert_eq!(of(json!({ "beam_size": 5 })).unwrap(), five);
     }
 

@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use artifacts::features::{FeatureError, FeatureStore};
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::PAD;
 use metrics::Tokens;
+use model::grids::{GridError, GridStore};
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -20,9 +20,9 @@ const SIDED: [&str; 2] = ["left", "right"];
 
 /// The images of a split with features and captions both.
 pub(crate) struct Examples {
-    features: FeatureStore,
+    features: GridStore,
     /// Features of the same images seen in a mirror, and where each of `images` is there.
-    mirrored: Option<(FeatureStore, Vec<usize>)>,
+    mirrored: Option<(GridStore, Vec<usize>)>,
     images: Vec<Example>,
 }
 
@@ -95,11 +95,7 @@ impl Captions {
 impl Examples {
     /// Joins features and captions by image; images that lack either are left out. `mirrored` holds features of the same
     /// images seen in a mirror.
-    pub(crate) fn new(
-        features: FeatureStore,
-        mirrored: Option<FeatureStore>,
-        captions: &[TokenRow],
-    ) -> Examples {
+    pub(crate) fn new(features: GridStore, mirrored: Option<GridStore>, captions: &[TokenRow]) -> Examples {
         let mut by_image: HashMap<&str, Vec<Caption>> = HashMap::new();
         for row in captions.iter().filter(|row| !row.ids.is_empty()) {
             let sided = row.words.iter().any(|word| SIDED.contains(&word.as_str()));
@@ -108,10 +104,7 @@ impl Examples {
         }
         // What has ended costs nothing where the longest caption stands first.
         by_image.values_mut().for_each(|captions| captions.sort_by_key(|caption| Reverse(caption.ids.len())));
-        let places = mirrored.as_ref().map(|store| {
-            let ids = store.image_ids().iter().enumerate();
-            ids.map(|(index, id)| (id.as_str(), index)).collect::<HashMap<_, _>>()
-        });
+        let places = mirrored.as_ref().map(GridStore::index);
         let mut images = Vec::new();
         let mut twins = Vec::new();
         for (feature, id) in features.image_ids().iter().enumerate() {
@@ -173,7 +166,7 @@ impl Examples {
     }
 
     /// The batch of some images.
-    pub(crate) fn batch(&self, picks: &[Pick], device: Device) -> Result<Batch, FeatureError> {
+    pub(crate) fn batch(&self, picks: &[Pick], device: Device) -> Result<Batch, GridError> {
         let captions: Vec<Vec<&[u32]>> = picks
             .iter()
             .map(|&pick| self.captions(pick).map(|caption| caption.ids.as_slice()).collect())
@@ -186,31 +179,17 @@ impl Examples {
         })
     }
 
-    fn grid(&self, picks: &[Pick], device: Device) -> Result<Tensor, FeatureError> {
+    fn grid(&self, picks: &[Pick], device: Device) -> Result<Tensor, GridError> {
         let mut grids = Vec::new();
         for pick in picks {
             let (store, index) = match &self.mirrored {
                 Some((store, places)) if pick.mirrored => (store, places[pick.image]),
                 _ => (&self.features, self.images[pick.image].feature),
             };
-            grids.extend(store.read(&[index])?);
+            store.append(index, &mut grids)?;
         }
-        Ok(to_tensor(&grids, &self.features, device))
+        Ok(self.features.join().tensor(&grids, device)?)
     }
-}
-
-/// The grids of some images as one tensor `[images, regions, channels]` in single precision.
-pub(crate) fn grid(
-    features: &FeatureStore,
-    images: &[usize],
-    device: Device,
-) -> Result<Tensor, FeatureError> {
-    Ok(to_tensor(&features.read(images)?, features, device))
-}
-
-fn to_tensor(grids: &[half::f16], features: &FeatureStore, device: Device) -> Tensor {
-    let shape = [-1, features.regions() as i64, features.channels() as i64];
-    Tensor::from_slice(grids).view(shape).to_device(device).to_kind(Kind::Float)
 }
 
 #[cfg(test)]
@@ -234,8 +213,8 @@ mod tests {
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(f16::from_f32).to_vec();
         let twins = ["b", "a"].map(str::to_owned).to_vec();
         let mirrored = [4.0, 3.0, 2.0, 1.0].map(f16::from_f32).to_vec();
-        let mirrored = with_mirror.then(|| FeatureStore::resident(spec.clone(), twins, mirrored));
-        let features = FeatureStore::resident(spec, ids, values);
+        let mirrored = with_mirror.then(|| GridStore::resident(spec.clone(), twins, mirrored));
+        let features = GridStore::resident(spec, ids, values);
         let row = |image_id: &str, caption_id: u32, words: &str, ids: &[u32]| TokenRow {
             image_id: image_id.to_owned(),
             caption_id,

@@ -19,13 +19,14 @@ mod validation;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use artifacts::features::{FeatureSpec, FeatureStore};
+use artifacts::features::FeatureSpec;
 use artifacts::preview::Preview;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, ModelId, Recipe, Split, table, tokens, vocabulary};
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
+use model::grids::GridStore;
 use model::precision::Precision;
 use serde_json::{Map, json};
 use stage::guard::Work;
@@ -173,17 +174,16 @@ fn load(
         sets.into_iter().map(|set| (context.folder.features(&set), set)).collect()
     };
     let memory = settings.feature_memory_mb * 1_000_000;
-    let train = FeatureStore::open(&folders(sources.sets()), Split::Train, memory)?;
+    let train = GridStore::open(&folders(sources.sets()), Split::Train, memory)?;
     if !train.is_resident() {
         context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
     }
     let specs = train.specs().to_vec();
     let mirrored = sources.mirrored_sets();
-    let mirrored =
-        mirrored.map(|sets| FeatureStore::open(&folders(sets), Split::Train, memory)).transpose()?;
+    let mirrored = mirrored.map(|sets| GridStore::open(&folders(sets), Split::Train, memory)).transpose()?;
     let examples = Examples::new(train, mirrored, &rows);
     anyhow::ensure!(examples.len() > 0, "no train image has both features and captions");
-    let validation = FeatureStore::open(&folders(sources.sets()), Split::Val, 0)
+    let validation = GridStore::open(&folders(sources.sets()), Split::Val, 0)
         .context("training needs validation images to choose a checkpoint")?;
     let validation = Validation::new(validation, &rows, settings.validation_images);
     anyhow::ensure!(validation.len() > 0, "no validation image has both features and captions");

@@ -303,11 +303,12 @@ mod tests {
     use std::sync::{Mutex, PoisonError};
 
     use artifacts::Split;
-    use artifacts::features::{FeatureSpec, FeatureStore};
+    use artifacts::features::FeatureSpec;
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
     use model::decoder::{DecoderConfig, HardAttentionConfig, SoftAttentionConfig};
+    use model::grids::GridStore;
     use model::precision::Precision;
 
     use super::*;
@@ -326,9 +327,9 @@ mod tests {
         }
     }
 
-    fn features() -> FeatureStore {
+    fn features() -> GridStore {
         let ids = (0..6).map(|number| number.to_string()).collect();
-        FeatureStore::resident(spec(), ids, (0..36).map(|value| f16::from_f32((value % 7) as f32)).collect())
+        GridStore::resident(spec(), ids, (0..36).map(|value| f16::from_f32((value % 7) as f32)).collect())
     }
 
     fn examples() -> Examples {

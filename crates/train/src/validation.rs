@@ -2,27 +2,25 @@
 
 use std::collections::HashMap;
 
-use artifacts::features::FeatureStore;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
 use model::decoder::Decoder;
+use model::grids::GridStore;
 use model::search::{SearchSettings, beam_search};
 use tch::Device;
-
-use crate::data::grid;
 
 const IMAGES_AT_ONCE: usize = 50;
 
 /// Validation images with the references people wrote.
 pub(crate) struct Validation {
-    features: FeatureStore,
+    features: GridStore,
     indices: Vec<usize>,
     references: Vec<Vec<Vec<String>>>,
 }
 
 impl Validation {
     /// The first `count` images of the split that have captions.
-    pub(crate) fn new(features: FeatureStore, captions: &[TokenRow], count: usize) -> Validation {
+    pub(crate) fn new(features: GridStore, captions: &[TokenRow], count: usize) -> Validation {
         let mut by_image: HashMap<&str, Vec<Vec<String>>> = HashMap::new();
         for row in captions {
             by_image.entry(&row.image_id).or_default().push(row.words.clone());
@@ -48,7 +46,7 @@ impl Validation {
         let greedy = SearchSettings { beam_size: 1, length_penalty: 0.0, ..SearchSettings::default() };
         let mut hypotheses = Vec::with_capacity(self.len());
         for indices in self.indices.chunks(IMAGES_AT_ONCE) {
-            let grid = grid(&self.features, indices, device)?;
+            let grid = self.features.tensor(indices, device)?;
             let memory = tch::no_grad(|| decoder.encode(&grid, false))?;
             for beams in beam_search(decoder, &memory, &greedy)? {
                 let words = beams.first().map(|best| vocabulary.decode(&best.ids).join(" "));

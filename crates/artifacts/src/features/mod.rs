@@ -6,9 +6,8 @@
 //!
 //! A set is what one backbone makes of one view of the images; several lie side by side.
 
-mod join;
 mod part;
-mod store;
+mod set;
 mod write;
 
 use std::path::PathBuf;
@@ -21,9 +20,8 @@ use crate::split::Split;
 use crate::table::TableError;
 use crate::view::View;
 
-pub use join::Join;
-pub use part::Part;
-pub use store::FeatureStore;
+pub use part::FeaturePart;
+pub use set::FeatureSet;
 pub use write::{complete_part, write_part};
 
 const KIND: &str = "features";
@@ -131,6 +129,9 @@ pub enum FeatureError {
         /// What the caller needs.
         wanted: String,
     },
+    /// The folder is finished and empty.
+    #[error("{} holds no part: run preprocess", .0.display())]
+    NoParts(PathBuf),
     /// The folder holds no image of the split.
     #[error("{} holds no features of split {split}", folder.display())]
     Empty {
@@ -198,53 +199,35 @@ mod tests {
     }
 
     #[test]
-    fn a_split_comes_back_as_it_was_written_from_memory_or_from_disk() {
+    fn rows_come_back_as_they_were_written_whatever_part_they_lie_in() {
         for dtype in [Dtype::F16, Dtype::F32] {
             let folder = tempfile::tempdir().unwrap();
             let spec = spec("tiny", [2, 3]);
             write(folder.path(), &spec, 700, dtype);
-            for memory in [0, u64::MAX] {
-                let store = FeatureStore::open(&[(folder.path(), "tiny")], Split::Val, memory).unwrap();
-                assert_eq!((store.len(), store.specs()), (350, &[spec.clone()][..]));
-                assert_eq!(store.is_resident(), memory > 0);
-                assert_eq!(store.image_ids()[349], "image-699");
-                let wanted = rows(700, 24);
+            let set = FeatureSet::open(folder.path()).unwrap();
+            let wanted = rows(700, 24);
+            assert_eq!((set.spec(), set.parts().len()), (&spec, 3));
+            assert!(set.keys().eq(wanted.iter().map(|row| &row.key)));
+            let val = set.rows_of(Split::Val);
+            assert_eq!((val.len(), val["image-699"]), (350, 699));
+            for row in [0, 299, 300, 699] {
+                let mut grid = Vec::new();
+                set.grid(row, &mut grid).unwrap();
                 assert_eq!(
-                    store.read(&[349, 0, 200]).unwrap(),
-                    [699, 1, 401].map(|row| wanted[row].grid.clone()).concat()
+                    (grid, set.pooled(row).unwrap()),
+                    (wanted[row].grid.clone(), wanted[row].pooled.clone())
                 );
             }
+            assert!(set.pooled(700).is_err());
         }
     }
 
     #[test]
-    fn sets_are_joined_by_channel_and_image() {
-        let folder = tempfile::tempdir().unwrap();
-        let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
-        write(&a, &spec("a", [1, 2]), 5, Dtype::F16);
-        write(&b, &spec("b", [1, 2]), 4, Dtype::F16);
-        write(&c, &spec("c", [2, 1]), 4, Dtype::F16);
-        let store = FeatureStore::open(&[(&a, "a"), (&b, "b")], Split::Train, 0).unwrap();
-        // image-4 is in the first set only.
-        assert_eq!(store.image_ids(), ["image-0", "image-2"]);
-        let grid: Vec<f32> = store.read(&[1]).unwrap().into_iter().map(f32::from).collect();
-        let side_by_side = [16., 17., 18., 19., 16., 17., 18., 19., 20., 21., 22., 23., 20., 21., 22., 23.];
-        assert_eq!(grid, side_by_side);
-        // The two regions of c lie above each other, so both of a's cover half of each.
-        let store = FeatureStore::open(&[(&a, "a"), (&c, "c")], Split::Train, 0).unwrap();
-        let grid: Vec<f32> = store.read(&[1]).unwrap().into_iter().map(f32::from).collect();
-        let side_by_side = [16., 17., 18., 19., 18., 19., 20., 21., 20., 21., 22., 23., 18., 19., 20., 21.];
-        assert_eq!(grid, side_by_side);
-    }
-
-    #[test]
-    fn another_backbone_or_an_absent_split_is_refused() {
+    fn another_set_than_the_one_named_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
-        let open = |name, split| FeatureStore::open(&[(folder.path(), name)], split, 0).err().unwrap();
-        let error = open("resnet50", Split::Val).to_string();
+        let error = FeatureSet::open_named(folder.path(), "resnet50").err().unwrap().to_string();
         assert!(error.contains("made with tiny, but resnet50 is wanted"), "{error}");
-        assert!(matches!(open("tiny", Split::Test), FeatureError::Empty { .. }));
     }
 
     #[test]
@@ -283,8 +266,8 @@ mod tests {
         let (path, _) = write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
         let mut bytes = std::fs::read(&path).unwrap();
         let wanted = rows(4, 24);
-        let part = Part::open(&path).unwrap();
-        let row = |part: &Part, row: usize| -> Result<_, TableError> {
+        let part = FeaturePart::open(&path).unwrap();
+        let row = |part: &FeaturePart, row: usize| -> Result<_, TableError> {
             let mut grid = Vec::new();
             part.grid(row, &mut grid)?;
             Ok((part.pooled(row)?, grid))
@@ -296,7 +279,7 @@ mod tests {
         bytes[4..pages / 2].fill(0);
         std::fs::write(&path, &bytes).unwrap();
         let errors =
-            Part::open(&path).map(|part| (0..4).filter(|&number| row(&part, number).is_err()).count());
+            FeaturePart::open(&path).map(|part| (0..4).filter(|&number| row(&part, number).is_err()).count());
         assert!(errors.is_err() || errors.is_ok_and(|count| count > 0));
     }
 }

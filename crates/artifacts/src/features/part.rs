@@ -23,7 +23,7 @@ use crate::split::Split;
 use crate::table::{self, TableError, malformed};
 
 /// An open part.
-pub struct Part {
+pub struct FeaturePart {
     /// Where it is.
     pub path: PathBuf,
     /// What made its features.
@@ -45,9 +45,9 @@ struct Column {
 const POOLED: Column = Column { name: "pooled", leaf: 3 };
 const GRID: Column = Column { name: "grid", leaf: 4 };
 
-impl Part {
+impl FeaturePart {
     /// Opens a part and reads the identities of its images.
-    pub fn open(path: &Path) -> Result<Part, TableError> {
+    pub fn open(path: &Path) -> Result<FeaturePart, TableError> {
         let bad = |reason: String| malformed(path, KIND, reason);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
         let (builder, footer) = table::open(path, KIND, VERSION, options)?;
@@ -66,7 +66,7 @@ impl Part {
         for group in metadata.row_groups() {
             starts.push(starts[starts.len() - 1] + group.num_rows().max(0) as usize);
         }
-        Ok(Part { path: path.to_owned(), spec, keys, footer, metadata, starts })
+        Ok(FeaturePart { path: path.to_owned(), spec, keys, footer, metadata, starts })
     }
 
     /// Whether it was made by this recipe.

@@ -25,24 +25,17 @@ pub(crate) struct Args {
     /// Writes into a file, which appears when it is complete, in place of stdout.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// The model; if none is named, the newest that was trained below data/runs.
+    /// The model: what export packed, or a checkpoint of train; if none is named, the newest of both below data/runs.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Folder with the weights of the backbones.
+    /// Folder with the weights of the backbones, for checkpoints; an export holds its own.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
-    /// Hypotheses kept at each step of the search; 1 is greedy [default: 3, or top-k when that is more].
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) beam_size: Option<u16>,
     /// Captions written for each photo, best first, with their log-probabilities.
     #[arg(short = 'k', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) top_k: u16,
-    /// Longest caption in words.
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    pub(crate) max_length: u16,
-    /// 0 favours short captions, 1 ranks them by the mean log-probability of a word.
-    #[arg(long, value_name = "POWER", default_value_t = 1.0)]
-    pub(crate) length_penalty: f64,
+    #[command(flatten)]
+    pub(crate) search: Search,
     /// Draws where the model looked for each word: a PNG a photo in this folder.
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) attention: Option<PathBuf>,
@@ -91,19 +84,114 @@ impl Args {
         if self.format == Format::Parquet && self.output.is_none() {
             return Some("--format parquet needs --output FILE".to_owned());
         }
-        if self.beam_size.is_some_and(|beams| beams < self.top_k) {
+        if self.search.beam_size.is_some_and(|beams| beams < self.top_k) {
             return Some("--top-k cannot be more than --beam-size".to_owned());
         }
-        self.search().problem().map(|(key, reason)| format!("--{} {reason}", key.replace('_', "-")))
+        // What is wrong by itself; what does not suit the model's own settings is seen when they are known.
+        let lenient =
+            SearchSettings { beam_size: 1, max_length: usize::MAX, groups: 1, ..Default::default() };
+        let alone = self.search.over(&lenient, 1);
+        problem(&SearchSettings { beam_size: alone.beam_size * alone.groups, ..alone })
     }
 
-    pub(crate) fn search(&self) -> SearchSettings {
-        let default = SearchSettings::default().beam_size.max(self.top_k.into());
-        SearchSettings {
-            beam_size: self.beam_size.map_or(default, usize::from),
-            max_length: self.max_length.into(),
-            length_penalty: self.length_penalty,
-            ..SearchSettings::default()
+    /// The model's settings with those that were named in their place; the beam holds the captions that are wanted.
+    pub(crate) fn search(&self, model: &SearchSettings) -> anyhow::Result<SearchSettings> {
+        let settings = self.search.over(model, self.top_k.into());
+        match problem(&settings) {
+            None => Ok(settings),
+            Some(problem) => anyhow::bail!("{problem}, where the model's own settings are {model:?}"),
         }
+    }
+}
+
+fn problem(settings: &SearchSettings) -> Option<String> {
+    settings.problem().map(|(key, reason)| format!("--{} {reason}", key.replace('_', "-")))
+}
+
+/// Settings of the search. What is not named is as the model has it: what its recipe chose for an export, else 3 beams, at
+/// most 30 words, and a length penalty of 1.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Search (what is not named is as the model's recipe has it)")]
+pub(crate) struct Search {
+    /// Hypotheses kept at each step of the search; 1 is greedy. At least --top-k.
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) beam_size: Option<u16>,
+    /// Fewest words of a caption.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    min_length: Option<u16>,
+    /// Longest caption in words.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    max_length: Option<u16>,
+    /// 0 favours short captions, 1 ranks them by the mean log-probability of a word.
+    #[arg(long, value_name = "POWER")]
+    length_penalty: Option<f64>,
+    /// No caption writes the same N words in a row twice; 0 allows it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000))]
+    no_repeat_ngram: Option<u16>,
+    /// Divides the beam into this many groups that avoid each other's words.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    groups: Option<u16>,
+    /// How strongly they do.
+    #[arg(long, value_name = "STRENGTH")]
+    diversity: Option<f64>,
+}
+
+impl Search {
+    fn over(&self, model: &SearchSettings, top_k: usize) -> SearchSettings {
+        let count = |named: Option<u16>, model: usize| named.map_or(model, usize::from);
+        let groups = count(self.groups, model.groups);
+        let beams = model.beam_size.max(top_k).next_multiple_of(groups.max(1));
+        SearchSettings {
+            beam_size: count(self.beam_size, beams),
+            min_length: count(self.min_length, model.min_length),
+            max_length: count(self.max_length, model.max_length),
+            length_penalty: self.length_penalty.unwrap_or(model.length_penalty),
+            no_repeat_ngram: count(self.no_repeat_ngram, model.no_repeat_ngram),
+            groups,
+            diversity: self.diversity.unwrap_or(model.diversity),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(line: &str) -> Args {
+        Args::try_parse_from(["caption", "photo.jpg"].into_iter().chain(line.split_whitespace())).unwrap()
+    }
+
+    #[test]
+    fn only_what_is_named_differs_from_the_model() {
+        let model = SearchSettings { beam_size: 7, max_length: 20, no_repeat_ngram: 2, ..Default::default() };
+        let search = |line: &str| args(line).search(&model).unwrap();
+        assert_eq!(search(""), model);
+        assert_eq!(search("--top-k 5"), model);
+        assert_eq!(search("--top-k 9").beam_size, 9);
+        assert_eq!(search("--groups 2").beam_size, 8);
+        let named = "--beam-size 2 --min-length 4 --max-length 9 --length-penalty 0 --no-repeat-ngram 0 --groups 2 --diversity 1";
+        let wanted = SearchSettings {
+            beam_size: 2,
+            min_length: 4,
+            max_length: 9,
+            length_penalty: 0.0,
+            no_repeat_ngram: 0,
+            groups: 2,
+            diversity: 1.0,
+        };
+        assert_eq!(search(named), wanted);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_said_as_early_as_it_can_be() {
+        let problem = |line: &str| args(line).problem();
+        assert!(problem("--length-penalty=-1").unwrap().contains("--length-penalty must be at least 0"));
+        assert!(problem("--top-k 5 --beam-size 3").unwrap().contains("--top-k"));
+        assert!(problem("--min-length 9 --max-length 5").unwrap().contains("--min-length must not be above"));
+        assert_eq!(problem("--min-length 25"), None);
+        assert_eq!(problem("--groups 4"), None);
+        let model = SearchSettings { max_length: 20, ..Default::default() };
+        let error = args("--min-length 25").search(&model).unwrap_err().to_string();
+        assert!(error.contains("--min-length must not be above max_length"), "{error}");
     }
 }

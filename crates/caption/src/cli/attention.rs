@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use caption::{Captioned, RgbImage};
 use imaging::Transform;
-use imaging::attention::{View, strip};
+use imaging::attention::{View, strip, unmirrored};
 
 /// Longer side of a photo in the strip, in pixels.
 const TILE: u32 = 192;
@@ -25,7 +25,7 @@ pub(crate) fn draw(
         words.push(&word.text);
         // What a network saw in the mirror lies on the other side of the photo.
         looks.push(match captioned.seen.mirrored {
-            true => look.chunks(columns.max(1)).flat_map(|row| row.iter().rev().copied()).collect(),
+            true => unmirrored(&look, columns),
             false => look,
         });
     }

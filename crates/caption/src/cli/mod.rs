@@ -71,7 +71,7 @@ fn run(args: &Args) -> anyhow::Result<usize> {
     };
     let device = model::device::parse(&args.device)?;
     let captioner = Captioner::open(&model, &Options { device, weights: args.weights.clone() })?;
-    let search = args.search();
+    let search = args.search(captioner.search_settings())?;
     let settings = serde_json::json!({ "search": search, "top_k": args.top_k });
     let recipe = Recipe::new("caption", 1, &settings)?
         .input(model.display().to_string(), artifacts::recipe::digest_file(&model)?);

@@ -97,6 +97,19 @@ pub enum FetchError {
         /// What the file has.
         found: String,
     },
+    /// Weights that the model was not trained on, whose features it does not understand.
+    #[error(
+        "{} has SHA-256 {found}, but the model was trained on features of {wanted}: put those weights there, or train the model again",
+        path.display()
+    )]
+    OtherThanTrained {
+        /// The file that is there.
+        path: PathBuf,
+        /// Its hash.
+        found: String,
+        /// The hash that the model names.
+        wanted: String,
+    },
     /// A download did not work.
     #[error("cannot fetch {file} from {origin} ({reason}): put the file into {} by hand and run this again", folder.display())]
     Download {
@@ -138,6 +151,20 @@ pub fn find(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fetch
     }
     wanted.push(format!("{}.safetensors", spec.name));
     Err(FetchError::Absent { backbone: spec.name, folder: folder.into(), wanted })
+}
+
+/// The converted weights of a backbone in `folder`, which must be those that a model was trained on.
+///
+/// # Errors
+///
+/// Those of [`find`], and when the file has another hash.
+pub fn find_trained(spec: &'static BackboneSpec, folder: &Path, sha256: &str) -> Result<PathBuf, FetchError> {
+    let path = find(spec, folder)?;
+    let found = sha256_file(&path)?;
+    if found != sha256 {
+        return Err(FetchError::OtherThanTrained { path, found, wanted: sha256.to_owned() });
+    }
+    Ok(path)
 }
 
 /// The converted weights of a backbone in `folder`, downloaded into it when they are not there.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tch::{TchError, Tensor};
 
-pub use fetch::{FetchError, WeightSource, ensure, find};
+pub use fetch::{FetchError, WeightSource, ensure, find, find_trained};
 pub use pickle::{PickleError, Problem};
 pub use safetensors::write_safetensors;
 
@@ -138,6 +138,14 @@ impl NamedTensors {
             });
         }
         Ok(tensor.shallow_clone())
+    }
+
+    /// The tensors whose names begin with `prefix`, without it; shares their memory.
+    pub fn below(&self, prefix: &str) -> NamedTensors {
+        let inside = |(name, tensor): (&String, &Tensor)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()))
+        };
+        NamedTensors::new(self.path.clone(), self.tensors.iter().filter_map(inside).collect())
     }
 
     /// What libtorch said about the tensor `name`, with the file it came from.

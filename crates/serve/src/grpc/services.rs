@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Bytes;
+use caption::SearchSettings;
 use prost::Message;
 use serde_json::{Map, Value};
 use tonic::{Request, Response, Status, async_trait};
@@ -87,7 +88,7 @@ async fn predict(app: &App, request: PredictRequest) -> Result<PredictResponse, 
     if let Some(unknown) = unknown {
         return Err(ServeError::Malformed(format!("there is no output {unknown:?}")));
     }
-    let requests = requests(request.inputs)?;
+    let requests = requests(request.inputs, served.captioner.search_settings())?;
     let answers = app.caption(&served, requests).await?;
     let best: Vec<_> = answers.iter().map(|answer| answer.captioned.best()).collect();
     let captions = best.iter().map(|best| best.caption.clone().into_bytes()).collect();
@@ -101,8 +102,11 @@ async fn predict(app: &App, request: PredictRequest) -> Result<PredictResponse, 
     Ok(PredictResponse { outputs, model_spec: Some(spec) })
 }
 
-/// A request for each photo, with its settings.
-fn requests(mut inputs: HashMap<String, TensorProto>) -> Result<Vec<engine::Request>, ServeError> {
+/// A request for each photo, with its settings over those of the model.
+fn requests(
+    mut inputs: HashMap<String, TensorProto>,
+    model: &SearchSettings,
+) -> Result<Vec<engine::Request>, ServeError> {
     let no_photo = || ServeError::Malformed(format!("there is no input {PHOTO:?}"));
     let photos = tensors::bytes(PHOTO, inputs.remove(PHOTO).ok_or_else(no_photo)?)?;
     let columns = inputs.iter().map(|(name, tensor)| Ok((name, tensors::numbers(name, tensor)?)));
@@ -113,7 +117,7 @@ fn requests(mut inputs: HashMap<String, TensorProto>) -> Result<Vec<engine::Requ
         for (name, values) in &columns {
             settings.insert((*name).clone(), Value::Number(of_row(name, values, row, rows)?.clone()));
         }
-        Ok(engine::Request { bytes: Bytes::from(photo), settings: settings::search(settings)? })
+        Ok(engine::Request { bytes: Bytes::from(photo), settings: settings::search(model, settings)? })
     };
     photos.into_iter().enumerate().map(request).collect()
 }

@@ -46,8 +46,8 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
     if top_k == Some(0) {
         return Err(ServeError::Malformed("top_k must be at least 1".to_owned()));
     }
-    let settings = settings::search(upload.settings)?;
     let served = app.models.served();
+    let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
     let mut answers = app.caption(&served, vec![Request { bytes: upload.photo, settings }]).await?;
     let answer = answers.swap_remove(0);
     let mut captioned = answer.captioned;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use caption::SearchSettings;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, json};
@@ -172,7 +171,7 @@ async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Val
         _ => return Err(ServeError::Malformed("send either instances or inputs".to_owned())),
     };
     let request = |row: Row| {
-        let settings: SearchSettings = settings::search(row.settings)?;
+        let settings = settings::search(served.captioner.search_settings(), row.settings)?;
         Ok(Request { bytes: row.photo.0, settings })
     };
     let requests = rows.into_iter().map(request).collect::<Result<Vec<_>, ServeError>>()?;

@@ -1,13 +1,13 @@
-//! Rows a second of the feature reader on one core: a shuffled epoch in batches of 32, from disk and from memory.
+//! Rows per second of the feature reader on one core: a shuffled epoch in batches of 32, from disk and from memory.
 //!
-//! `cargo run --release -p artifacts --example read_features -- data/runs/demo/features/efficientnet_lite0`
+//! `cargo run --release -p model --example read_features -- data/runs/demo/features/efficientnet_lite0`
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement, not a library")]
 
 use std::path::PathBuf;
 use std::time::Instant;
 
 use artifacts::Split;
-use artifacts::features::FeatureStore;
+use model::grids::GridStore;
 
 const BATCH: usize = 32;
 
@@ -16,7 +16,7 @@ fn main() {
     let name = folder.file_name().unwrap().to_str().unwrap();
     for (kind, memory) in [("from disk", 0), ("from memory", u64::MAX)] {
         let started = Instant::now();
-        let store = FeatureStore::open(&[(&folder, name)], Split::Train, memory).unwrap();
+        let store = GridStore::open(&[(&folder, name)], Split::Train, memory).unwrap();
         let opened = started.elapsed().as_secs_f64();
         // Every row once, far apart from its neighbours: 7919 is a prime that no set's size is a multiple of.
         let order: Vec<usize> = (0..store.len()).map(|row| row * 7919 % store.len()).collect();

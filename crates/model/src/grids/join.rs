@@ -1,8 +1,8 @@
 //! Several sets read as one: their channels side by side in each region of the first set's grid.
 
+use artifacts::features::FeatureSpec;
 use half::f16;
-
-use super::FeatureSpec;
+use tch::{Device, Kind, TchError, Tensor};
 
 /// How the grids of some sets become one.
 ///
@@ -47,12 +47,18 @@ impl Join {
         self.grid
     }
 
-    /// Numbers a region, of all sets together.
+    /// Regions of the grid: rows × columns.
+    pub fn regions(&self) -> usize {
+        self.grid.iter().product()
+    }
+
+    /// Numbers per region, of all sets together.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// Appends one image: `grids` holds its values of each set, `[regions × channels]`.
+    /// Appends one image to `out`, `[regions × channels]` of the joined grid: `grids` holds its values of each set, in the
+    /// set's own shape.
     pub fn append(&self, grids: &[impl AsRef<[f16]>], out: &mut Vec<f16>) {
         for row in 0..self.grid[0] {
             for column in 0..self.grid[1] {
@@ -61,6 +67,17 @@ impl Join {
                 }
             }
         }
+    }
+
+    /// Joined grids as a decoder reads them: `values [images × regions × channels]` to f32 `[images, regions, channels]`
+    /// on `device`.
+    ///
+    /// # Errors
+    ///
+    /// When `values` holds no whole number of grids, or the device has no room.
+    pub fn tensor(&self, values: &[f16], device: Device) -> Result<Tensor, TchError> {
+        let shape = [-1, self.regions() as i64, self.channels as i64];
+        Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(device)?.f_to_kind(Kind::Float)
     }
 }
 

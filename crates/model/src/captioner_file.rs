@@ -1,0 +1,226 @@
+//! The file that captions anywhere: one safetensors file with the decoders and the backbones, and in its header all else
+//! that captions need.
+//!
+//! Tensors are named `decoders.<n>.<name>` and `backbones.<backbone>.<name>`. The header holds the vocabulary, how the
+//! features are made, the search settings, where every decoder comes from and how it scored. Equal content gives equal
+//! bytes.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use artifacts::features::FeatureSpec;
+use artifacts::tensor_file::CAPTIONER_KEY;
+use artifacts::vocabulary::Vocabulary;
+use serde::{Deserialize, Serialize};
+use tch::{Device, Tensor};
+
+use crate::backbone::{Backbone, Placement};
+use crate::checkpoint::{self, CheckpointError, Member, Model};
+use crate::decoder::DecoderConfig;
+use crate::grids::{Extractor, GridError};
+use crate::header;
+use crate::search::SearchSettings;
+use crate::weights::{self, FetchError, NamedTensors, WeightsError};
+
+const FORMAT: u32 = 1;
+
+/// What a captioner knows beside its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CaptionerHeader {
+    /// Name of the model, as its evaluation has it.
+    pub name: String,
+    /// One decoder, or those that write together by the mean of their probabilities.
+    pub decoders: Vec<DecoderHeader>,
+    /// The words it writes.
+    pub vocabulary: Vocabulary,
+    /// The features that its decoders read; of several sets, the channels side by side.
+    pub features: Vec<FeatureSpec>,
+    /// How its captions are searched unless told otherwise.
+    pub search: SearchSettings,
+    /// How it scored and by which protocol, as `scores.json` has it.
+    pub scores: serde_json::Value,
+}
+
+/// A decoder of a captioner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DecoderHeader {
+    /// Name of its training.
+    pub name: String,
+    /// Content hash of its checkpoint.
+    pub checkpoint: String,
+    /// Its architecture.
+    pub decoder: DecoderConfig,
+    /// Stage, settings and inputs of its training.
+    pub provenance: serde_json::Value,
+}
+
+/// A checkpoint that becomes part of a captioner.
+#[derive(Clone, Debug)]
+pub struct Trained {
+    /// Name of the training.
+    pub name: String,
+    /// The checkpoint.
+    pub path: PathBuf,
+    /// Content hash of that file.
+    pub hash: String,
+}
+
+/// Everything that captions need.
+pub struct CaptionerFile {
+    /// What is known beside the tensors.
+    pub header: CaptionerHeader,
+    tensors: NamedTensors,
+}
+
+/// Why there is no captioner.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptionerError {
+    /// A safetensors file, but no captioner, or one of another version.
+    #[error("{} is no captioner of this program: {reason}; export it again", path.display())]
+    Header {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A decoder cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The features are not those of a backbone of this program.
+    #[error(transparent)]
+    Features(#[from] GridError),
+    /// The backbone's weights are absent or others.
+    #[error(transparent)]
+    NoWeights(#[from] FetchError),
+    /// The file, or that of a backbone, cannot be read or written.
+    #[error(transparent)]
+    Weights(#[from] WeightsError),
+}
+
+impl CaptionerFile {
+    /// Packs checkpoints, and the weights in `weights` that their features were made with, into a captioner called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When a checkpoint cannot be read, when several do not fit each other, or when the weights are absent or others than
+    /// those of the features.
+    pub fn pack(
+        name: &str,
+        decoders: &[Trained],
+        weights: &Path,
+        search: SearchSettings,
+        scores: serde_json::Value,
+    ) -> Result<CaptionerFile, CaptionerError> {
+        let files: Vec<NamedTensors> =
+            decoders.iter().map(|trained| weights::read(&trained.path)).collect::<Result<_, _>>()?;
+        let headers: Vec<_> = files.iter().map(checkpoint::header_of).collect::<Result<_, _>>()?;
+        let common = checkpoint::in_common(files.iter().map(NamedTensors::path).zip(&headers))?;
+        let mut tensors = BTreeMap::new();
+        for (number, file) in files.iter().enumerate() {
+            add(&mut tensors, &decoder_prefix(number), file);
+        }
+        for spec in &common.features {
+            let row = Extractor::backbone_of(spec)?;
+            let path = weights::find_trained(row, weights, &spec.weights_sha256)?;
+            add(&mut tensors, &backbone_prefix(&spec.backbone), &weights::read(&path)?);
+        }
+        let (vocabulary, features) = (common.vocabulary.clone(), common.features.clone());
+        let decoders = decoders.iter().zip(headers).map(|(trained, header)| DecoderHeader {
+            name: trained.name.clone(),
+            checkpoint: trained.hash.clone(),
+            decoder: header.decoder,
+            provenance: header.provenance,
+        });
+        let name = name.to_owned();
+        let header =
+            CaptionerHeader { name, decoders: decoders.collect(), vocabulary, features, search, scores };
+        Ok(CaptionerFile { header, tensors: NamedTensors::new("", tensors) })
+    }
+
+    /// Writes it, atomically.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn write(&self, path: &Path) -> Result<(), CaptionerError> {
+        let json = header::text(FORMAT, &self.header)
+            .map_err(|error| CaptionerError::Header { path: path.to_owned(), reason: error.to_string() })?;
+        let entries = BTreeMap::from([(CAPTIONER_KEY.to_owned(), json)]);
+        Ok(weights::write_safetensors(path, self.tensors.tensors(), &entries)?)
+    }
+
+    /// Whether a file that was read calls itself a captioner.
+    pub fn is_in(file: &NamedTensors) -> bool {
+        file.metadata().contains_key(CAPTIONER_KEY)
+    }
+
+    /// The captioner in a file that was read.
+    ///
+    /// # Errors
+    ///
+    /// When the file holds none, or one of another version.
+    pub fn from_tensors(file: NamedTensors) -> Result<CaptionerFile, CaptionerError> {
+        let refuse = |reason: String| CaptionerError::Header { path: file.path().to_owned(), reason };
+        let header: CaptionerHeader = header::parse(&file, CAPTIONER_KEY, FORMAT).map_err(refuse)?;
+        if let Some((key, reason)) = header.search.problem() {
+            return Err(refuse(format!("search.{key} {reason}")));
+        }
+        Ok(CaptionerFile { header, tensors: file })
+    }
+
+    /// The decoder, or the ensemble.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor is absent or has another shape, or there is no decoder.
+    pub fn model(&self, device: Device) -> Result<Model, CaptionerError> {
+        let first = self.header.decoders.first().ok_or(CheckpointError::NoMembers)?;
+        let header = checkpoint::Header {
+            decoder: first.decoder.clone(),
+            vocabulary: self.header.vocabulary.clone(),
+            features: self.header.features.clone(),
+            provenance: first.provenance.clone(),
+        };
+        let dimensions = header.dimensions();
+        let load = |(number, of): (usize, &DecoderHeader)| {
+            let tensors = self.tensors.below(&decoder_prefix(number));
+            Ok(Member::load(&of.decoder, dimensions, &tensors, device)?.0)
+        };
+        let members = self.header.decoders.iter().enumerate().map(load);
+        let members: Vec<Member> = members.collect::<Result<_, CheckpointError>>()?;
+        Ok(Model::assemble(header, &members, device).map_err(CheckpointError::from)?)
+    }
+
+    /// The network that makes features of `spec`, one of the header's.
+    ///
+    /// # Errors
+    ///
+    /// When this program makes other features, or a tensor is absent.
+    pub fn backbone(
+        &self,
+        spec: &FeatureSpec,
+        placement: impl Into<Placement>,
+    ) -> Result<Backbone, CaptionerError> {
+        let weights = self.tensors.below(&backbone_prefix(&spec.backbone));
+        Ok(Backbone::build(Extractor::backbone_of(spec)?, &weights, placement)?)
+    }
+
+    /// Numbers in all tensors whose names begin so.
+    pub fn numbers(&self, prefix: &str) -> usize {
+        self.tensors.below(prefix).tensors().values().map(Tensor::numel).sum()
+    }
+}
+
+fn decoder_prefix(number: usize) -> String {
+    format!("decoders.{number}.")
+}
+
+fn backbone_prefix(name: &str) -> String {
+    format!("backbones.{name}.")
+}
+
+fn add(tensors: &mut BTreeMap<String, Tensor>, prefix: &str, file: &NamedTensors) {
+    let named =
+        file.tensors().iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone()));
+    tensors.extend(named);
+}
