@@ -4,71 +4,67 @@ export PATH := env("HOME", "") / ".cargo/bin:" + env("PATH")
 
 bin := "target/release"
 
+set positional-arguments
+
 [private]
 default:
     @just --list --unsorted
 
 # All stages on a config, the built-in demo by default: just pipeline configs/flickr8k.toml --set dataset.root=…
 [group('pipeline')]
-pipeline config="configs/demo.toml" *args: (_check config args)
-    {{bin}}/dataset --config {{config}} {{args}}
-    {{bin}}/preprocess --config {{config}} {{args}}
-    {{bin}}/text --config {{config}} {{args}}
-    {{bin}}/train --config {{config}} {{args}}
-    {{bin}}/evaluate --config {{config}} {{args}}
+pipeline *args: build
+    @scripts/pipeline.sh "$@"
 
 # Raw images and captions → images.parquet, captions.parquet
 [group('pipeline')]
-dataset config="configs/demo.toml" *args: build
-    {{bin}}/dataset --config {{config}} {{args}}
-
-# Images → features/<backbone>/part-*.parquet
-[group('pipeline')]
-features config="configs/demo.toml" *args: build
-    @{{bin}}/preprocess weights --config {{config}} {{args}} > /dev/null
-    {{bin}}/preprocess --config {{config}} {{args}}
+dataset *args: build
+    @scripts/with-config.sh {{bin}}/dataset -- "$@"
 
 # Captions → vocabulary.json, tokens.parquet
 [group('pipeline')]
-text config="configs/demo.toml" *args: build
-    {{bin}}/text --config {{config}} {{args}}
+text *args: build
+    @scripts/with-config.sh {{bin}}/text -- "$@"
+
+# Images → features/<backbone>/part-*.parquet
+[group('pipeline')]
+features *args: build
+    @scripts/with-config.sh {{bin}}/preprocess weights -- "$@" > /dev/null
+    @scripts/with-config.sh {{bin}}/preprocess -- "$@"
 
 # Features and tokens → model.safetensors
 [group('pipeline')]
-train config="configs/demo.toml" *args: build
-    {{bin}}/train --config {{config}} {{args}}
+train *args: build
+    @scripts/with-config.sh {{bin}}/train -- "$@"
 
 # Model and features → captions.json, scores.json, report.html, attention/*.png
 [group('pipeline')]
-evaluate config="configs/demo.toml" *args: build
-    {{bin}}/evaluate --config {{config}} {{args}}
+evaluate *args: build
+    @scripts/with-config.sh {{bin}}/evaluate -- "$@"
 
 # The config's decoders on the same features, in one table: just ablation configs/flickr8k.toml --seeds 1,2,3
 [group('pipeline')]
-ablation config="configs/demo.toml" *args: build
-    @scripts/ablation.sh {{config}} {{args}}
+ablation *args: build
+    @scripts/ablation.sh "$@"
 
 # Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
 [group('use it')]
-[positional-arguments]
 caption *args: build
     @{{bin}}/caption "$@"
 
 # Captions over HTTP and gRPC, and a page to try it: just serve --model models/caption (docs/serve.md)
 [group('use it')]
-[positional-arguments]
 serve *args: build
     @exec {{bin}}/serve "$@"
 
 # What a run has made so far
 [group('look')]
-status config="configs/demo.toml" *args: build
-    {{bin}}/artifacts status --config {{config}} {{args}}
+status *args: build
+    @scripts/with-config.sh {{bin}}/artifacts status -- "$@"
 
 # What a Parquet file or an artifact folder knows of itself
 [group('look')]
 show path: build
-    {{bin}}/artifacts show {{path}}
+    @{{bin}}/artifacts show "$1"
 
 # The backbones that there are
 [group('look')]
@@ -78,12 +74,12 @@ backbones: build
 # What a folder of features holds, and the images most like one: just inspect FOLDER --like ID --sheet like.png
 [group('look')]
 inspect folder *args: build
-    {{bin}}/preprocess inspect {{folder}} {{args}}
+    @{{bin}}/preprocess inspect "$@"
 
 # Fetches and checks the weights of a backbone into data/weights
 [group('set-up')]
 weights backbone: build
-    {{bin}}/preprocess weights {{backbone}}
+    @{{bin}}/preprocess weights "$1"
 
 # Everything that a fresh machine lacks: libtorch, the programs, the demo's weights (a dependency of the others)
 [group('set-up')]
@@ -112,15 +108,10 @@ test: libtorch
 # Measures beside peers in one run; without a name it lists what there is: just bench features photos/
 [group('work on it')]
 bench *what: build
-    @scripts/bench/run.sh {{what}}
+    @scripts/bench/run.sh "$@"
 
 # Removes the artifacts of a run
 [group('work on it')]
 [confirm("Remove all artifacts of this run?")]
 clean run:
     rm -rf data/runs/{{run}}
-
-[private]
-_check config *args: build
-    @for stage in dataset preprocess text train evaluate; do {{bin}}/$stage --config {{config}} {{args}} --check || exit $?; done
-    @{{bin}}/preprocess weights --config {{config}} {{args}} > /dev/null

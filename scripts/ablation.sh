@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Trains and evaluates the decoders of a config on the same features, and prints them in one table.
 #
-#   scripts/ablation.sh CONFIG [--seeds 1,2,3] [--split val] [--set SECTION.KEY=VALUE]…
+#   scripts/ablation.sh [CONFIG] [--seeds 1,2,3] [--split val] [--set SECTION.KEY=VALUE]…
 #
 # With --seeds every decoder is trained once per seed. The seeds share dataset, features and text, so that nothing but the
 # training differs: the run of seed 2 is the folder <run>-seed2, where these three are links.
 set -euo pipefail
 
 bin="${BIN:-$(dirname "$0")/../target/release}"
-config=$1
-shift
+config=configs/demo.toml
+if [ $# -gt 0 ] && [[ $1 != -* ]]; then config=$1 && shift; fi
 seeds="" settings=() split=val
 while [ $# -gt 0 ]; do
     case "$1" in
@@ -25,9 +25,9 @@ if [ -n "$seeds" ] && ! [[ "$seeds" =~ ^[0-9]+(,[0-9]+)*$ ]]; then
 fi
 
 stage() { "$bin/$1" --config "$config" --set evaluate.split="$split" "${settings[@]}" "${@:2}"; }
-for name in dataset preprocess text train evaluate; do stage "$name" --check; done
+for name in dataset text train evaluate; do stage "$name" --check; done
 "$bin/preprocess" weights --config "$config" "${settings[@]}" > /dev/null
-for name in dataset preprocess text; do stage "$name"; done
+for name in dataset text preprocess; do stage "$name"; done
 run=$("$bin/artifacts" status --config "$config" "${settings[@]}" | sed -n 's#^\(.*\)/dataset .*#\1#p')
 
 runs=()

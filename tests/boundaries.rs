@@ -1,66 +1,201 @@
-//! The walls between crates, read off `cargo metadata`.
+//! The walls: which crate knows which, what each must never know, and no circle between files.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
-const STAGES: [&str; 5] = ["dataset", "preprocess", "text", "train", "evaluate"];
+/// What a crate may know, and what it must never know.
+struct Wall {
+    name: &'static str,
+    /// The crates of the workspace that it imports: exactly these.
+    knows: &'static [&'static str],
+    /// Crates of others that would bring in what is not its business.
+    never: &'static [&'static str],
+}
 
-/// Direct normal dependencies of every workspace crate but this one.
-fn dependencies() -> BTreeMap<String, Vec<String>> {
+const TENSORS: &[&str] = &["tch", "torch-sys"];
+const PROGRAMS: &[&str] = &["anyhow", "clap", "indicatif", "toml"];
+
+const WALLS: [Wall; 11] = [
+    Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
+    Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
+    Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
+    Wall { name: "stage", knows: &["artifacts"], never: &["tch", "image", "parquet", "arrow-array"] },
+    Wall { name: "model", knows: &["artifacts", "imaging"], never: PROGRAMS },
+    Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
+    Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
+    Wall { name: "preprocess", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet"] },
+    Wall { name: "train", knows: &["artifacts", "metrics", "model", "stage"], never: &["image", "parquet"] },
+    Wall {
+        name: "evaluate",
+        knows: &["artifacts", "imaging", "metrics", "model", "stage"],
+        never: &["parquet", "arrow-array"],
+    },
+    Wall { name: "caption", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet", "axum"] },
+];
+/// The server stands on the captioner alone.
+const SERVE: Wall = Wall { name: "serve", knows: &["caption"], never: TENSORS };
+
+/// Every wall; a crate without one fails a test.
+fn walls() -> impl Iterator<Item = Wall> {
+    WALLS.into_iter().chain([SERVE])
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Direct normal dependencies of every crate below `crates/`.
+fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .current_dir(root())
         .output()
         .unwrap();
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let packages = metadata["packages"].as_array().unwrap().iter();
-    let packages = packages.filter(|package| package["name"] != env!("CARGO_PKG_NAME"));
-    packages
-        .map(|package| {
-            let all = package["dependencies"].as_array().unwrap().iter();
-            let normal = all.filter(|dependency| dependency["kind"].is_null());
-            (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
-        })
-        .collect()
+    let ours = packages.filter(|package| text(&package["manifest_path"]).contains("/crates/"));
+    ours.map(|package| {
+        let all = package["dependencies"].as_array().unwrap().iter();
+        let normal = all.filter(|dependency| dependency["kind"].is_null());
+        (text(&package["name"]), normal.map(|dependency| text(&dependency["name"])).collect())
+    })
+    .collect()
 }
 
 #[test]
-fn no_stage_knows_another() {
+fn every_crate_knows_what_its_wall_says_and_nothing_else() {
     let dependencies = dependencies();
-    for stage in STAGES {
-        let known = &dependencies[stage];
-        let other = known.iter().find(|name| STAGES.contains(&name.as_str()));
-        assert_eq!(other, None, "{stage} imports a stage");
-    }
-}
-
-#[test]
-fn libraries_know_only_what_lies_below_them() {
-    let dependencies = dependencies();
-    let allowed = [
-        ("artifacts", vec![]),
-        ("imaging", vec![]),
-        ("metrics", vec![]),
-        ("model", vec!["artifacts", "imaging"]),
-        ("caption", vec!["artifacts", "imaging", "model"]),
-        ("serve", vec!["caption"]),
-    ];
-    for (library, allowed) in allowed {
-        let ours = dependencies[library].iter().filter(|name| dependencies.contains_key(*name));
-        assert_eq!(ours.collect::<Vec<_>>(), allowed, "what {library} imports");
+    let walled: BTreeSet<&str> = walls().map(|wall| wall.name).collect();
+    assert_eq!(
+        dependencies.keys().map(String::as_str).collect::<BTreeSet<_>>(),
+        walled,
+        "crates without a wall"
+    );
+    for wall in walls() {
+        let needs = &dependencies[wall.name];
+        let ours: BTreeSet<&str> =
+            needs.iter().map(String::as_str).filter(|name| dependencies.contains_key(*name)).collect();
+        assert_eq!(ours, BTreeSet::from_iter(wall.knows.iter().copied()), "what {} imports", wall.name);
+        let forbidden = wall.never.iter().find(|name| needs.contains(**name));
+        assert_eq!(forbidden, None, "{} must never know this", wall.name);
     }
 }
 
 #[test]
 fn what_needs_no_network_builds_without_libtorch() {
     let dependencies = dependencies();
-    for name in ["artifacts", "imaging", "metrics", "dataset", "text"] {
-        let needs: Vec<&String> =
-            dependencies[name].iter().filter(|other| ["tch", "model"].contains(&other.as_str())).collect();
-        assert!(needs.is_empty(), "{name} imports {needs:?}");
+    for name in ["artifacts", "imaging", "metrics", "stage", "dataset", "text"] {
+        let (mut all, mut open) = (BTreeSet::new(), vec![name.to_owned()]);
+        while let Some(next) = open.pop() {
+            if all.insert(next.clone()) {
+                open.extend(dependencies.get(&next).into_iter().flatten().cloned());
+            }
+        }
+        let tensors: Vec<_> = TENSORS.iter().filter(|tensor| all.contains(**tensor)).collect();
+        assert!(tensors.is_empty(), "{name} brings in {tensors:?}");
     }
+}
+
+/// Module path below the crate's root, `["scenes", "draw"]`, of every source file that is no test.
+fn modules(source: &Path) -> BTreeMap<Vec<String>, PathBuf> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![source.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let relative = path.strip_prefix(source).unwrap().with_extension("");
+            let mut names: Vec<String> =
+                relative.iter().map(|name| name.to_string_lossy().into_owned()).collect();
+            if names.iter().any(|name| name == "tests" || name == "bin") {
+                continue;
+            }
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                names.pop_if(|last| ["mod", "lib", "main"].contains(&last.as_str()));
+                found.insert(names, path);
+            }
+        }
+    }
+    found
+}
+
+/// The paths that a text names after `start`, groups taken apart: `a::{b::C, d}` is `a::b::C` and `a::d`.
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let word = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let end = word(text);
+    let (name, rest) = text.split_at(end);
+    if let Some(rest) = rest.strip_prefix("::").filter(|_| end > 0) {
+        let below = paths(rest).into_iter();
+        return below.map(|below| [vec![name.to_owned()], below].concat()).collect();
+    }
+    let Some(group) = text.strip_prefix('{').filter(|_| end == 0) else { return vec![vec![name.to_owned()]] };
+    let (mut depth, mut start, mut all) = (0, 0, vec![]);
+    for (at, letter) in group.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                all.extend(paths(group[start..at].trim_start()));
+                start = at + 1;
+                if letter == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// What the code of a file, tests aside, takes from other files of its crate.
+fn taken(module: &[String], path: &Path, modules: &BTreeMap<Vec<String>, PathBuf>) -> BTreeSet<Vec<String>> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let code: Vec<&str> = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let code = code.join("\n");
+    let from_root = code.match_indices("crate::").map(|(at, start)| (vec![], &code[at + start.len()..]));
+    let parent = module.split_last().map_or(&[][..], |(_, parent)| parent).to_vec();
+    let from_parent =
+        code.match_indices("super::").map(|(at, start)| (parent.clone(), &code[at + start.len()..]));
+    let named = from_root
+        .chain(from_parent)
+        .flat_map(|(start, rest)| paths(rest).into_iter().map(move |path| [start.clone(), path].concat()));
+    let file_of = |path: Vec<String>| {
+        (1..=path.len()).rev().map(|length| path[..length].to_vec()).find(|path| modules.contains_key(path))
+    };
+    named.filter_map(file_of).collect()
+}
+
+#[test]
+fn no_two_files_take_from_each_other() {
+    let mut checked = 0;
+    for entry in std::fs::read_dir(root().join("crates")).unwrap() {
+        let modules = modules(&entry.unwrap().path().join("src"));
+        // A module and its parts are one idea: what the parent declares, its children use.
+        let related = |a: &[String], b: &[String]| a.starts_with(b) || b.starts_with(a);
+        let arrows: BTreeMap<&Vec<String>, BTreeSet<Vec<String>>> = modules
+            .iter()
+            .map(|(module, path)| {
+                let taken = taken(module, path, &modules).into_iter();
+                (module, taken.filter(|other| !related(module, other)).collect())
+            })
+            .collect();
+        checked += arrows.values().map(BTreeSet::len).sum::<usize>();
+        for start in arrows.keys() {
+            let (mut seen, mut open) = (BTreeSet::new(), arrows[start].iter().collect::<Vec<_>>());
+            while let Some(next) = open.pop() {
+                assert_ne!(&next, start, "{} stands in a circle of files", modules[*start].display());
+                if seen.insert(next) {
+                    open.extend(&arrows[next]);
+                }
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} arrows were found");
 }

@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use image::{ImageFormat, RgbImage};
 use mozjpeg::{ColorSpace, Decompress};
 
-use crate::decode::ImageError;
+use crate::error::ImageError;
 
 /// The pixels of a JPEG; nothing for other formats, and for CMYK, of which libjpeg makes no RGB.
 pub(crate) fn decode(bytes: &[u8]) -> Result<Option<RgbImage>, ImageError> {

@@ -40,12 +40,14 @@
 pub mod attention;
 mod content;
 mod decode;
+mod error;
 mod jpeg;
 pub mod lettering;
 mod resize;
 mod transform;
 mod truncation;
 
-pub use decode::{ImageError, MAX_PIXELS, MAX_SIDE, decode, probe};
+pub use decode::{decode, probe};
+pub use error::{ImageError, MAX_PIXELS, MAX_SIDE};
 pub use resize::Interpolation;
 pub use transform::{MAX_CROP, Transform, TransformError};

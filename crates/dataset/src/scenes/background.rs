@@ -8,9 +8,8 @@ use tiny_skia::{
 };
 
 use super::SIDE;
-use super::draw::solid;
 use super::scene::pick;
-use super::sketch::{circle, ellipse, path, polygon, rect};
+use super::sketch::{circle, ellipse, path, polygon, rect, solid};
 use super::world::Place;
 
 const EDGE: f32 = SIDE as f32;

@@ -7,8 +7,9 @@ use tiny_skia::{
     SpreadMode, Transform,
 };
 
-use super::scene::{Arrangement, Item, Plan};
-use super::sketch::{self, Ink, Layer};
+use super::item::Item;
+use super::scene::{Arrangement, Plan};
+use super::sketch::{Ink, Layer, solid};
 use super::world::{self, Habitat};
 use super::{SIDE, background, shapes};
 
@@ -24,7 +25,7 @@ pub(super) fn draw(plan: &Plan, rng: &mut ChaCha8Rng) -> RgbImage {
     for item in plan.items.iter().rev() {
         let group = &plan.groups[item.group];
         let layers = shapes::layers(group.kind);
-        let placement = sketch::placement(&layers, item);
+        let placement = item.placement(&layers);
         for layer in &layers {
             paint(&mut canvas, layer, group.color, item.shade, placement);
         }
@@ -57,10 +58,6 @@ fn ground_mark(canvas: &mut Pixmap, plan: &Plan, item: &Item) {
     if let Some(path) = oval.and_then(PathBuilder::from_oval) {
         canvas.fill_path(&path, &solid(color), FillRule::Winding, Transform::identity(), None);
     }
-}
-
-pub(super) fn solid(color: Color) -> Paint<'static> {
-    Paint { shader: Shader::SolidColor(color), ..Paint::default() }
 }
 
 fn paint(canvas: &mut Pixmap, layer: &Layer, color: world::Color, shade: f32, placement: Transform) {

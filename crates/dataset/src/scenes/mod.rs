@@ -1,6 +1,6 @@
 //! The demo dataset: drawn scenes of coloured objects, with captions that are true of them.
 //!
-//! A scene is sampled (`scene`: what is where), drawn (`draw`, `background`, `shapes`, `sketch`) and described
+//! A scene is sampled (`scene`: what is where), drawn (`draw`, `background`, `item`, `shapes`, `sketch`) and described
 //! (`grammar`); `world` holds what all of them talk about.
 //!
 //! Invariant: scene *i* depends on the seed and *i* alone, so a larger dataset begins with the smaller one.
@@ -8,6 +8,7 @@
 mod background;
 mod draw;
 mod grammar;
+mod item;
 mod scene;
 mod shapes;
 mod sketch;

@@ -9,7 +9,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::sketch;
+use super::item::Item;
 use super::world::{Color, Habitat, Kind, Place, Size};
 use super::{Object, SIDE};
 
@@ -62,32 +62,6 @@ pub(super) struct Group {
     pub(super) color: Color,
     pub(super) size: Size,
     pub(super) count: usize,
-}
-
-/// One object, with what tells it from the others of its group.
-#[derive(Debug)]
-pub(super) struct Item {
-    pub(super) group: usize,
-    /// Middle of its box, pixels from the left.
-    pub(super) x: f32,
-    /// Lower edge of its box, pixels from the top.
-    pub(super) bottom: f32,
-    /// Longer side of the upright shape, in pixels.
-    pub(super) length: f32,
-    /// Degrees clockwise.
-    pub(super) angle: f32,
-    /// Whether the shape is mirrored left to right.
-    pub(super) flip: bool,
-    /// Brightness around 1.
-    pub(super) shade: f32,
-}
-
-impl Item {
-    /// `[x0, y0, x1, y1]` in pixels.
-    pub(super) fn bbox(&self, kind: Kind) -> [f32; 4] {
-        let [width, height] = sketch::extent(kind, self);
-        [self.x - width / 2.0, self.bottom - height, self.x + width / 2.0, self.bottom]
-    }
 }
 
 /// An element of a list that is not empty.
@@ -249,7 +223,7 @@ impl Plan {
 
     fn extent(&self, item: usize) -> [f32; 2] {
         let item = &self.items[item];
-        sketch::extent(self.groups[item.group].kind, item)
+        item.extent(self.groups[item.group].kind)
     }
 
     /// Where the lower edge of something of that height may be.

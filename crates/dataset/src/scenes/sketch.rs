@@ -1,14 +1,8 @@
-//! Flat drawings as stacks of filled paths, and how they are set into the picture.
+//! Flat drawings as stacks of filled paths.
 //!
 //! A drawing lives in a square of 100 units, y downwards, in inks relative to its object's colour.
-//!
-//! Invariant: the box of an object is measured on the very paths that are painted, outlines included.
 
-use tiny_skia::{LineCap, LineJoin, Path, PathBuilder, Rect, Stroke, Transform};
-
-use super::scene::Item;
-use super::shapes;
-use super::world::Kind;
+use tiny_skia::{Color, LineCap, LineJoin, Paint, Path, PathBuilder, Rect, Shader, Stroke};
 
 /// Width of an outline in units.
 const OUTLINE: f32 = 3.0;
@@ -120,34 +114,7 @@ fn trace(pen: &mut PathBuilder, points: &[[f32; 2]]) {
     }
 }
 
-/// Width and height in pixels of the box of `item`, wherever it stands.
-pub(super) fn extent(kind: Kind, item: &Item) -> [f32; 2] {
-    let layers = shapes::layers(kind);
-    let [left, top, right, bottom] = bounds(&layers, turn(&layers, item));
-    [right - left, bottom - top]
-}
-
-/// From the square of 100 units to the picture: puts the box of `item` where its plan says.
-pub(super) fn placement(layers: &[Layer], item: &Item) -> Transform {
-    let turn = turn(layers, item);
-    let [left, _, right, bottom] = bounds(layers, turn);
-    turn.post_translate(item.x - (left + right) / 2.0, item.bottom - bottom)
-}
-
-/// Scale, mirroring and rotation of `item`.
-fn turn(layers: &[Layer], item: &Item) -> Transform {
-    let [left, top, right, bottom] = bounds(layers, Transform::identity());
-    let scale = item.length / (right - left).max(bottom - top);
-    let mirrored = if item.flip { -scale } else { scale };
-    Transform::from_scale(mirrored, scale).post_concat(Transform::from_rotate(item.angle))
-}
-
-/// `[left, top, right, bottom]` of all layers after `transform`.
-fn bounds(layers: &[Layer], transform: Transform) -> [f32; 4] {
-    let boxes =
-        layers.iter().filter_map(|layer| layer.path.clone().transform(transform)?.compute_tight_bounds());
-    let empty = [f32::INFINITY, f32::INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY];
-    boxes.fold(empty, |[left, top, right, bottom], next| {
-        [left.min(next.left()), top.min(next.top()), right.max(next.right()), bottom.max(next.bottom())]
-    })
+/// A paint of one colour.
+pub(super) fn solid(color: Color) -> Paint<'static> {
+    Paint { shader: Shader::SolidColor(color), ..Paint::default() }
 }
