@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use tch::nn::VarStore;
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
@@ -36,25 +36,25 @@ impl Adam {
         Adam { parameters, weight_decay, steps: 0 }
     }
 
-    /// Forgets the gradients, runs `loss.backward()`, scales the gradients to norm `clip` at most, and takes a step.
-    pub(crate) fn minimize(&mut self, loss: &Tensor, learning_rate: f64, clip: f64) {
+    /// Forgets the gradients of the last step.
+    pub(crate) fn zero_gradients(&mut self) {
         for parameter in self.parameters.values_mut() {
             parameter.value.zero_grad();
         }
-        loss.backward();
-        tch::no_grad(|| self.step(learning_rate, clip));
     }
 
-    fn step(&mut self, learning_rate: f64, clip: f64) {
+    /// Scales the gradients that lie in the variables to norm `clip` at most, and takes a step.
+    pub(crate) fn step(&mut self, learning_rate: f64, clip: f64) -> Result<(), TchError> {
+        tch::no_grad(|| self.apply(learning_rate, clip))
+    }
+
+    fn apply(&mut self, learning_rate: f64, clip: f64) -> Result<(), TchError> {
         self.steps += 1;
-        let squares: Vec<Tensor> = self
-            .parameters
-            .values()
-            .map(|parameter| parameter.value.grad())
-            .filter(Tensor::defined)
-            .map(|gradient| gradient.square().sum(Kind::Float))
-            .collect();
-        let norm = Tensor::stack(&squares, 0).sum(Kind::Float).sqrt().double_value(&[]);
+        let gradients = self.parameters.values().map(|parameter| parameter.value.grad());
+        let squares =
+            gradients.filter(Tensor::defined).map(|gradient| gradient.f_square()?.f_sum(Kind::Float));
+        let squares: Vec<Tensor> = squares.collect::<Result<_, _>>()?;
+        let norm = Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?.f_double_value(&[])?;
         let scale = (clip / (norm + 1e-6)).min(1.0);
         let correction_1 = 1.0 - BETA_1.powi(self.steps);
         let correction_2 = 1.0 - BETA_2.powi(self.steps);
@@ -63,18 +63,19 @@ impl Adam {
             if !gradient.defined() {
                 continue;
             }
-            let gradient = gradient * scale;
-            let _ = mean.lerp_(&gradient, 1.0 - BETA_1);
-            let _ = square.lerp_(&gradient.square(), 1.0 - BETA_2);
+            let gradient = gradient.f_mul_scalar(scale)?;
+            let _ = mean.f_lerp_(&gradient, 1.0 - BETA_1)?;
+            let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - BETA_2)?;
             if self.weight_decay > 0.0 && value.dim() > 1 {
-                let _ = value.g_mul_scalar_(1.0 - learning_rate * self.weight_decay);
+                let _ = value.f_mul_scalar_(1.0 - learning_rate * self.weight_decay)?;
             }
             // The corrections are numbers, taken out of the tensors.
             let root = f64::sqrt(correction_2);
-            let denominator = square.sqrt().g_add_scalar_(EPSILON * root);
-            let change = (&*mean / denominator).g_mul_scalar_(-learning_rate * root / correction_1);
-            let _ = value.g_add_(&change);
+            let denominator = square.f_sqrt()?.f_add_scalar_(EPSILON * root)?;
+            let change = mean.f_div(&denominator)?.f_mul_scalar_(-learning_rate * root / correction_1)?;
+            let _ = value.f_add_(&change)?;
         }
+        Ok(())
     }
 
     /// The moments by name, to be saved.
@@ -108,6 +109,12 @@ mod tests {
         (weights * Tensor::from_slice(&[1.0f32, 2.0, 0.5]) - 0.3).pow_tensor_scalar(4).sum(Kind::Float)
     }
 
+    fn minimize(adam: &mut Adam, loss: &Tensor) {
+        adam.zero_gradients();
+        loss.backward();
+        adam.step(0.05, 10.0).unwrap();
+    }
+
     #[test]
     fn steps_are_those_of_libtorch() {
         let (ours, a) = store();
@@ -115,7 +122,7 @@ mod tests {
         let mut adam = Adam::new(&ours, 0.0);
         let mut reference = nn::Adam::default().build(&theirs, 0.05).unwrap();
         for _ in 0..20 {
-            adam.minimize(&loss(&a), 0.05, 10.0);
+            minimize(&mut adam, &loss(&a));
             reference.backward_step_clip_norm(&loss(&b), 10.0);
         }
         assert!((a - b).abs().max().double_value(&[]) < 1e-5);
@@ -133,7 +140,7 @@ mod tests {
         let mut adam = Adam::new(&ours, 0.1);
         let mut reference = nn::AdamW { wd: 0.1, ..Default::default() }.build(&theirs, 0.05).unwrap();
         for _ in 0..20 {
-            adam.minimize(&loss(&a), 0.05, 10.0);
+            minimize(&mut adam, &loss(&a));
             reference.backward_step_clip_norm(&loss(&b), 10.0);
         }
         assert!((a - b).abs().max().double_value(&[]) < 1e-5);

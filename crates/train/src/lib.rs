@@ -8,6 +8,7 @@ mod average;
 mod data;
 mod log;
 mod objective;
+mod progress;
 mod reuse;
 mod reward;
 mod settings;
@@ -34,6 +35,7 @@ use stage::{Context, Outcome, Sources, Stage};
 use tch::nn::VarStore;
 
 use data::Examples;
+use progress::Progress;
 use trainer::Trainer;
 use validation::Validation;
 
@@ -150,15 +152,17 @@ fn train(
         header,
         decoder,
         store,
+        examples: &examples,
+        validation: &validation,
+        note: &|line| context.note(line),
     };
-    let fingerprint = work.recipe().fingerprint();
-    let trained = trainer.run(&examples, &validation, &fingerprint, |line| context.note(line))?;
+    let Progress { done, best, .. } = trainer.run(&work.recipe().fingerprint())?;
     let summary = Map::from_iter([
         ("parameters".to_owned(), json!(parameters)),
-        ("epochs".to_owned(), json!(trained.epochs)),
-        ("best_epoch".to_owned(), json!(trained.best_epoch)),
-        ("best_validation_score".to_owned(), json!(trained.best_score)),
-        ("steps".to_owned(), json!(trained.steps)),
+        ("epochs".to_owned(), json!(done.epochs)),
+        ("best_epoch".to_owned(), json!(best.map(|best| best.epoch))),
+        ("best_validation_score".to_owned(), json!(best.map(|best| best.score))),
+        ("steps".to_owned(), json!(done.steps)),
     ]);
     Ok(work.finish(&[checkpoint::FILE, log::FILE], summary)?)
 }

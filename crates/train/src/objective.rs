@@ -23,8 +23,10 @@ pub(crate) trait Objective {
 pub(crate) struct Loss {
     /// A scalar.
     pub(crate) loss: Tensor,
-    /// Named values, the one that stands for the loss first.
-    pub(crate) reported: Vec<(&'static str, f64)>,
+    /// What stands for it in logs: the plain loss of words, or the mean reward.
+    pub(crate) value: f64,
+    /// Further values to log, by name.
+    pub(crate) more: Vec<(&'static str, f64)>,
 }
 
 /// Cross-entropy of people's captions, each word after the true earlier ones, or some of its own.
@@ -56,7 +58,7 @@ impl Objective for CrossEntropy {
                 loss = loss.f_add(&own)?;
             }
         }
-        Ok(Loss { loss, reported: vec![("train/loss", value)] })
+        Ok(Loss { loss, value, more: vec![] })
     }
 }
 
@@ -125,7 +127,7 @@ impl Objective for SelfCritical<'_> {
         let count = rewards.iter().flatten().count().max(1);
         let mean = f64::from(rewards.iter().flatten().sum::<f32>()) / count as f64;
         let share = reward_seconds / started.elapsed().as_secs_f64();
-        Ok(Loss { loss, reported: vec![("train/reward", mean), ("train/reward_time_share", share)] })
+        Ok(Loss { loss, value: mean, more: vec![("train/reward_time_share", share)] })
     }
 }
 

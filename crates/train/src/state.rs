@@ -6,52 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use artifacts::tensor_file::TRAINING_STATE_KEY;
 use model::{checkpoint, weights};
-use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tch::Tensor;
 use tch::nn::VarStore;
 
 use crate::adam::Adam;
 use crate::average::Average;
-
-/// The parts of a training, in their order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Phase {
-    /// Every next word of people's captions.
-    #[default]
-    CrossEntropy,
-    /// The score of whole captions of its own.
-    SelfCritical,
-}
-
-impl Phase {
-    /// What is told of its progress.
-    pub(crate) fn measure(self) -> &'static str {
-        match self {
-            Phase::CrossEntropy => "loss",
-            Phase::SelfCritical => "reward",
-        }
-    }
-}
-
-/// Where training stands after an epoch. Dropout and data order are drawn from the seed and these numbers alone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Progress {
-    /// Fingerprint of the recipe; a state of another recipe is not resumed.
-    pub(crate) fingerprint: String,
-    /// What is being minimised.
-    pub(crate) phase: Phase,
-    /// Epochs done, of all phases.
-    pub(crate) epoch: usize,
-    /// Optimiser steps done, of all phases.
-    pub(crate) step: usize,
-    /// Epochs and steps that were done when the phase began.
-    pub(crate) began: (usize, usize),
-    /// Best validation score so far.
-    pub(crate) best_score: Option<f64>,
-    /// The epoch that reached it.
-    pub(crate) best_epoch: usize,
-}
+use crate::progress::Progress;
 
 fn path(folder: &Path) -> PathBuf {
     folder.join("state").join("latest.safetensors")
@@ -104,14 +65,14 @@ pub(crate) fn resume(
     }
     let hint = || format!("{}: delete it to start from the first epoch", path.display());
     let file = weights::read(&path).with_context(hint)?;
-    let progress: Progress =
-        serde_json::from_str(file.metadata().get(TRAINING_STATE_KEY).map(String::as_str).unwrap_or_default())
-            .with_context(hint)?;
-    if progress.fingerprint != fingerprint {
+    let json = file.metadata().get(TRAINING_STATE_KEY).map(String::as_str).unwrap_or_default();
+    let progress: Value = serde_json::from_str(json).with_context(hint)?;
+    if progress.get("fingerprint").and_then(Value::as_str) != Some(fingerprint) {
         return Ok(None);
     }
+    let progress: Progress = serde_json::from_value(progress).with_context(hint)?;
     checkpoint::restore(&file, tensors(store, learning)).with_context(hint)?;
-    learning.adam.set_steps(i32::try_from(progress.step - progress.began.1)?);
+    learning.adam.set_steps(i32::try_from(progress.steps_of_phase())?);
     Ok(Some(progress))
 }
 

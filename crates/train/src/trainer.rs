@@ -1,9 +1,10 @@
-//! The training loop: epochs of steps, each epoch closed by scored captions.
+//! The algorithm of training: phases of epochs, epochs of steps; each epoch is closed by scored captions.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
+use metrics::Scores;
 use model::checkpoint::{self, Header};
 use model::decoder::Decoder;
 use stage::progress::Progress as Bar;
@@ -15,15 +16,16 @@ use crate::average::Average;
 use crate::data::{Batch, Examples};
 use crate::log::Log;
 use crate::objective::{CrossEntropy, Objective, SelfCritical};
+use crate::progress::{Best, Phase, Progress};
 use crate::reuse;
 use crate::settings::{Monitor, Settings};
-use crate::state::{self, Learning, Phase, Progress};
+use crate::state::{self, Learning};
 use crate::validation::Validation;
 
 const LOG_EVERY: usize = 20;
 const BATCHES_AHEAD: usize = 2;
 
-/// Everything that training one decoder needs.
+/// Everything that training one decoder needs, and that stays as it is.
 pub(crate) struct Trainer<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) seed: u64,
@@ -34,18 +36,17 @@ pub(crate) struct Trainer<'a> {
     pub(crate) header: Header,
     pub(crate) decoder: Box<dyn Decoder>,
     pub(crate) store: VarStore,
+    pub(crate) examples: &'a Examples,
+    pub(crate) validation: &'a Validation,
+    /// Tells people what happens.
+    pub(crate) note: &'a dyn Fn(&str),
 }
 
-/// What came of it.
-pub(crate) struct Trained {
-    /// Epochs run, over all attempts.
-    pub(crate) epochs: usize,
-    /// The epoch whose weights were kept.
-    pub(crate) best_epoch: usize,
-    /// Its validation score.
-    pub(crate) best_score: f64,
-    /// Optimiser steps.
-    pub(crate) steps: usize,
+/// What changes while training goes on, beside the weights.
+struct Run {
+    learning: Learning,
+    progress: Progress,
+    log: Log,
 }
 
 /// How a phase goes.
@@ -56,108 +57,189 @@ struct Course {
     batch_images: usize,
 }
 
+/// An epoch that is over.
+struct Epoch {
+    /// Mean over the epoch of what its objective reports, weighted by words.
+    value: f64,
+    seconds: f64,
+}
+
 impl Trainer<'_> {
     /// Trains until the epochs are over or the validation score no longer rises, resuming what was interrupted.
-    pub(crate) fn run(
-        &self,
-        examples: &Examples,
-        validation: &Validation,
-        fingerprint: &str,
-        note: impl Fn(&str),
-    ) -> anyhow::Result<Trained> {
-        let mut learning = self.learning();
-        let resumed = state::resume(self.folder, fingerprint, &self.store, &mut learning)?;
-        // The best checkpoint of the interrupted run must still be there, or its score would be a promise only.
-        let resumed = resumed.filter(|_| self.checkpoint.is_file());
-        if let Some(progress) = &resumed {
-            note(&format!("  resuming after epoch {}", progress.epoch));
-        }
-        let fresh = || Progress { fingerprint: fingerprint.to_owned(), ..Progress::default() };
-        let mut progress = match resumed {
-            Some(progress) => progress,
-            None if self.course(Phase::SelfCritical).is_some() => {
-                self.after_cross_entropy(validation, fresh(), &note)?.unwrap_or_else(fresh)
-            }
-            None => fresh(),
-        };
-        state::begin(self.folder)?;
-        let mut log = Log::open(self.folder, progress.step)?;
-        for phase in [Phase::CrossEntropy, Phase::SelfCritical] {
+    pub(crate) fn run(&self, fingerprint: &str) -> anyhow::Result<Progress> {
+        let mut run = self.begin(fingerprint)?;
+        for phase in Phase::ALL {
             let Some(course) = self.course(phase) else { continue };
-            if progress.phase > phase {
+            if run.progress.phase > phase {
                 continue;
             }
-            if progress.phase < phase {
-                reuse::keep(self.folder)?;
-                progress = Progress { phase, began: (progress.epoch, progress.step), ..progress };
-            }
-            if phase == Phase::SelfCritical && progress.epoch == progress.began.0 {
-                note("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
-                checkpoint::restore_decoder(self.checkpoint, &self.store)?;
-                learning = self.learning();
-            }
-            let objective: Box<dyn Objective> = match phase {
-                Phase::CrossEntropy => Box::new(CrossEntropy::new(self.settings)),
-                Phase::SelfCritical => Box::new(SelfCritical::new(
-                    &self.settings.self_critical,
-                    &self.header.vocabulary,
-                    examples,
-                )?),
-            };
-            while progress.epoch - progress.began.0 < course.epochs && !self.is_stuck(&progress) {
-                let started = Instant::now();
-                let value = self.epoch(
-                    objective.as_ref(),
-                    &course,
-                    examples,
-                    &mut learning,
-                    &mut progress,
-                    &mut log,
-                )?;
-                let seconds = started.elapsed().as_secs_f64();
-                self.close_epoch(
-                    validation,
-                    &mut learning,
-                    &mut progress,
-                    &mut log,
-                    (value, seconds),
-                    &note,
-                )?;
+            self.enter(phase, &mut run)?;
+            let objective = self.objective(phase)?;
+            while run.progress.epochs_of_phase() < course.epochs && !self.is_stuck(&run.progress) {
+                let epoch = self.epoch(objective.as_ref(), &course, &mut run)?;
+                self.close_epoch(&epoch, &mut run)?;
             }
         }
         state::remove(self.folder)?;
-        Ok(Trained {
-            epochs: progress.epoch,
-            best_epoch: progress.best_epoch,
-            best_score: progress.best_score.unwrap_or_default(),
-            steps: progress.step,
-        })
+        Ok(run.progress)
     }
 
-    /// Where training stands when an earlier run has finished the same cross-entropy phase.
-    fn after_cross_entropy(
-        &self,
-        validation: &Validation,
-        fresh: Progress,
-        note: &impl Fn(&str),
-    ) -> anyhow::Result<Option<Progress>> {
-        if !reuse::found(self.folder, &self.header)? {
-            return Ok(None);
+    /// Goes on where an interrupted run stopped, or starts anew.
+    fn begin(&self, fingerprint: &str) -> anyhow::Result<Run> {
+        let mut learning = self.learning();
+        let resumed = state::resume(self.folder, fingerprint, &self.store, &mut learning)?;
+        // The best checkpoint of the interrupted run must still be there, or its score would be a promise only.
+        let progress = match resumed.filter(|_| self.checkpoint.is_file()) {
+            Some(progress) => {
+                (self.note)(&format!("  resuming after epoch {}", progress.done.epochs));
+                progress
+            }
+            None => self.start(Progress::fresh(fingerprint))?,
+        };
+        state::begin(self.folder)?;
+        let log = Log::open(self.folder, progress.done.steps)?;
+        Ok(Run { learning, progress, log })
+    }
+
+    /// A fresh training: it begins behind the cross-entropy phase where an earlier run has finished the same one.
+    fn start(&self, fresh: Progress) -> anyhow::Result<Progress> {
+        if self.course(Phase::SelfCritical).is_none() || !reuse::found(self.folder, &self.header)? {
+            return Ok(fresh);
         }
-        note("  the cross-entropy phase is that of an earlier run");
+        (self.note)("  the cross-entropy phase is that of an earlier run");
         checkpoint::restore_decoder(self.checkpoint, &self.store)?;
-        let (_, score) = self.score(validation)?;
-        Ok(Some(Progress { phase: Phase::SelfCritical, best_score: Some(score), ..fresh }))
+        let best = Best { score: self.monitored(&self.scores()?), epoch: 0 };
+        Ok(Progress { phase: Phase::SelfCritical, best: Some(best), ..fresh })
     }
 
-    /// Scores of greedy validation captions, and the one that chooses the checkpoint.
-    fn score(&self, validation: &Validation) -> anyhow::Result<(metrics::Scores, f64)> {
-        let scores = validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)?;
-        let score = match self.settings.monitor {
+    /// Makes sure that `phase` has begun: the second one goes on from the best checkpoint of the first.
+    fn enter(&self, phase: Phase, run: &mut Run) -> anyhow::Result<()> {
+        if run.progress.phase < phase {
+            reuse::keep(self.folder)?;
+            run.progress.enter(phase);
+        }
+        if phase == Phase::SelfCritical && run.progress.epochs_of_phase() == 0 {
+            (self.note)("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
+            checkpoint::restore_decoder(self.checkpoint, &self.store)?;
+            run.learning = self.learning();
+        }
+        Ok(())
+    }
+
+    /// One pass over the train images.
+    fn epoch(&self, objective: &dyn Objective, course: &Course, run: &mut Run) -> anyhow::Result<Epoch> {
+        let started = Instant::now();
+        let progress = &run.progress;
+        let seed = self.seed_of(progress.phase);
+        let batches = self.examples.shuffled(course.batch_images, seed, progress.epochs_of_phase());
+        let steps = batches.len() * course.epochs;
+        let label = format!("epoch {}", progress.done.epochs + 1);
+        let bar = Bar::new(&label, "batches", batches.len(), self.quiet);
+        let (mut sum, mut tokens) = (0.0, 0);
+        std::thread::scope(|scope| -> anyhow::Result<()> {
+            // The next batches are read while this one is computed.
+            let (sender, receiver) = sync_channel(BATCHES_AHEAD);
+            let (examples, device) = (self.examples, self.device);
+            scope.spawn(move || {
+                // Sending fails when an error has ended the epoch.
+                batches.iter().try_for_each(|picks| sender.send(examples.batch(picks, device)))
+            });
+            for batch in receiver {
+                let batch: Batch = batch?;
+                let value = self.step(objective, course, steps, &batch, run, &bar)?;
+                sum += value * batch.tokens as f64;
+                tokens += batch.tokens;
+            }
+            Ok(())
+        })?;
+        Ok(Epoch { value: sum / tokens.max(1) as f64, seconds: started.elapsed().as_secs_f64() })
+    }
+
+    /// Loss, gradient, Adam. `steps` are those of the whole phase; returns what the objective reports.
+    fn step(
+        &self,
+        objective: &dyn Objective,
+        course: &Course,
+        steps: usize,
+        batch: &Batch,
+        run: &mut Run,
+        bar: &Bar,
+    ) -> anyhow::Result<f64> {
+        let Run { learning, progress, log } = run;
+        let done = progress.steps_of_phase();
+        // Dropout draws from libtorch's generator, whose state cannot be saved: seed it for each step.
+        let seed = step_seed(self.seed_of(progress.phase), done);
+        tch::manual_seed(seed as i64);
+        let loss = objective.loss(self.decoder.as_ref(), batch, done as f64 / steps.max(1) as f64, seed)?;
+        anyhow::ensure!(
+            loss.value.is_finite(),
+            "the loss is {} at step {}: lower train.learning_rate",
+            loss.value,
+            progress.done.steps
+        );
+        let rate = course.learning_rate * self.settings.schedule.factor(done, course.warmup_steps, steps);
+        learning.adam.zero_gradients();
+        loss.loss.f_backward()?;
+        learning.adam.step(rate, self.settings.gradient_clip)?;
+        learning.average.update(done);
+        progress.done.steps += 1;
+        if progress.done.steps.is_multiple_of(LOG_EVERY) {
+            let measure = progress.phase.measure();
+            let name = format!("train/{measure}");
+            let values = [(name.as_str(), loss.value)].into_iter().chain(loss.more);
+            log.write(progress.done.steps, &Vec::from_iter(values.chain([("train/learning_rate", rate)])))?;
+            bar.message(format!("{measure} {:.3}", loss.value));
+        }
+        bar.add(1);
+        Ok(loss.value)
+    }
+
+    /// Scores the mean weights, keeps them when they are the best so far, and saves where training stands.
+    fn close_epoch(&self, epoch: &Epoch, run: &mut Run) -> anyhow::Result<()> {
+        let Run { learning, progress, log } = run;
+        learning.average.swap();
+        let scores = self.scores()?;
+        let better = progress.close_epoch(self.monitored(&scores));
+        if better {
+            checkpoint::save(self.checkpoint, &self.header, &self.store)?;
+        }
+        learning.average.swap();
+        state::save(self.folder, progress, &self.store, learning)?;
+        let measure = progress.phase.measure();
+        let values = [
+            ("validation/bleu_4", scores.bleu[3]),
+            ("validation/cider_d", scores.cider_d),
+            (&format!("train/epoch_{measure}"), epoch.value),
+            ("train/epoch_seconds", epoch.seconds),
+        ];
+        log.write(progress.done.steps, &values)?;
+        (self.note)(&format!(
+            "  epoch {:>2}: {measure} {:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({:.0} s)",
+            progress.done.epochs,
+            epoch.value,
+            scores.bleu[3],
+            scores.cider_d,
+            if better { " *" } else { "" },
+            epoch.seconds,
+        ));
+        Ok(())
+    }
+
+    fn is_stuck(&self, progress: &Progress) -> bool {
+        progress.epochs_without_gain() >= self.settings.patience
+    }
+
+    /// Scores of greedy validation captions.
+    fn scores(&self) -> anyhow::Result<Scores> {
+        self.validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)
+    }
+
+    /// The score that chooses the checkpoint.
+    fn monitored(&self, scores: &Scores) -> f64 {
+        match self.settings.monitor {
             Monitor::Bleu4 => scores.bleu[3],
             Monitor::CiderD => scores.cider_d,
-        };
-        Ok((scores, score))
+        }
     }
 
     fn learning(&self) -> Learning {
@@ -187,105 +269,20 @@ impl Trainer<'_> {
         (course.epochs > 0).then_some(course)
     }
 
-    fn is_stuck(&self, progress: &Progress) -> bool {
-        progress.epoch - progress.best_epoch.max(progress.began.0) >= self.settings.patience.max(1)
+    fn objective(&self, phase: Phase) -> anyhow::Result<Box<dyn Objective + '_>> {
+        Ok(match phase {
+            Phase::CrossEntropy => Box::new(CrossEntropy::new(self.settings)),
+            Phase::SelfCritical => Box::new(SelfCritical::new(
+                &self.settings.self_critical,
+                &self.header.vocabulary,
+                self.examples,
+            )?),
+        })
     }
 
-    /// Scores the mean weights, keeps them when they are the best so far, and saves where training stands.
-    fn close_epoch(
-        &self,
-        validation: &Validation,
-        learning: &mut Learning,
-        progress: &mut Progress,
-        log: &mut Log,
-        (value, seconds): (f64, f64),
-        note: &impl Fn(&str),
-    ) -> anyhow::Result<()> {
-        learning.average.swap();
-        let (scores, score) = self.score(validation)?;
-        progress.epoch += 1;
-        let better = progress.best_score.is_none_or(|best| score > best);
-        if better {
-            (progress.best_score, progress.best_epoch) = (Some(score), progress.epoch);
-            checkpoint::save(self.checkpoint, &self.header, &self.store)?;
-        }
-        learning.average.swap();
-        state::save(self.folder, progress, &self.store, learning)?;
-        let measure = format!("train/epoch_{}", progress.phase.measure());
-        let values = [
-            ("validation/bleu_4", scores.bleu[3]),
-            ("validation/cider_d", scores.cider_d),
-            (measure.as_str(), value),
-            ("train/epoch_seconds", seconds),
-        ];
-        log.write(progress.step, &values)?;
-        note(&format!(
-            "  epoch {:>2}: {} {value:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({seconds:.0} s)",
-            progress.epoch,
-            progress.phase.measure(),
-            scores.bleu[3],
-            scores.cider_d,
-            if better { " *" } else { "" },
-        ));
-        Ok(())
-    }
-
-    /// One pass over the train images; returns the mean of what the objective reports, weighted by tokens.
-    fn epoch(
-        &self,
-        objective: &dyn Objective,
-        course: &Course,
-        examples: &Examples,
-        learning: &mut Learning,
-        progress: &mut Progress,
-        log: &mut Log,
-    ) -> anyhow::Result<f64> {
-        let settings = self.settings;
-        // Counted from the phase's own beginning: it is the same whoever ran the earlier one.
-        let seed = step_seed(self.seed, progress.phase as usize);
-        let batches = examples.shuffled(course.batch_images, seed, progress.epoch - progress.began.0);
-        let steps = batches.len() * course.epochs;
-        let bar = Bar::new(&format!("epoch {}", progress.epoch + 1), "batches", batches.len(), self.quiet);
-        let (mut sum, mut tokens) = (0.0, 0);
-        std::thread::scope(|scope| -> anyhow::Result<()> {
-            // The next batches are read while this one is computed.
-            let (sender, receiver) = sync_channel(BATCHES_AHEAD);
-            let device = self.device;
-            scope.spawn(move || {
-                // Sending fails when an error has ended the epoch.
-                batches.iter().try_for_each(|picks| sender.send(examples.batch(picks, device)))
-            });
-            for batch in receiver {
-                let batch: Batch = batch?;
-                // Dropout draws from libtorch's generator, whose state cannot be saved: seed it a step.
-                let done = progress.step - progress.began.1;
-                let seed = step_seed(seed, done);
-                tch::manual_seed(seed as i64);
-                let share = done as f64 / steps.max(1) as f64;
-                let loss = objective.loss(self.decoder.as_ref(), &batch, share, seed)?;
-                let value = loss.reported.first().map_or(f64::NAN, |(_, value)| *value);
-                anyhow::ensure!(
-                    value.is_finite(),
-                    "the loss is {value} at step {}: lower train.learning_rate",
-                    progress.step
-                );
-                let rate = course.learning_rate * settings.schedule.factor(done, course.warmup_steps, steps);
-                learning.adam.minimize(&loss.loss, rate, settings.gradient_clip);
-                learning.average.update(done);
-                progress.step += 1;
-                sum += value * batch.tokens as f64;
-                tokens += batch.tokens;
-                if progress.step.is_multiple_of(LOG_EVERY) {
-                    let mut values = loss.reported;
-                    values.push(("train/learning_rate", rate));
-                    log.write(progress.step, &values)?;
-                    bar.message(format!("{} {value:.3}", progress.phase.measure()));
-                }
-                bar.add(1);
-            }
-            Ok(())
-        })?;
-        Ok(sum / tokens.max(1) as f64)
+    /// What decides the order of the data and all draws of a phase.
+    fn seed_of(&self, phase: Phase) -> u64 {
+        step_seed(self.seed, phase as usize)
     }
 }
 
@@ -399,6 +396,7 @@ mod tests {
         };
         let checkpoint = folder.join(checkpoint::FILE);
         let dimensions = header.dimensions();
+        let (examples, validation) = (examples(), validation());
         let trainer = Trainer {
             settings: &settings,
             seed: 1,
@@ -409,8 +407,11 @@ mod tests {
             header,
             decoder: decoder.build(&store.root(), dimensions, Precision::F32).unwrap(),
             store,
+            examples: &examples,
+            validation: &validation,
+            note: &note,
         };
-        let trained = trainer.run(&examples(), &validation(), "recipe", note).unwrap();
+        let trained = trainer.run("recipe").unwrap().done;
         assert_eq!(trained.steps, 3 * trained.epochs);
         assert!(!folder.join("state").exists());
         let log = std::fs::read_to_string(folder.join(crate::log::FILE)).unwrap();
