@@ -79,8 +79,9 @@ impl Stage for Evaluate {
     type Settings = Settings;
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-        let search = settings.search.problem().map(|(key, reason)| (format!("search.{key}"), reason));
-        context.refuse_any::<Self, _>(search.as_ref().map(|(key, reason)| (key.as_str(), *reason)))?;
+        let search = settings.search.problem().map(|problem| problem.within("search"));
+        context
+            .refuse_any::<Self, _>(search.as_ref().map(|problem| (problem.key.as_str(), &problem.reason)))?;
         let different: HashSet<_> = settings.ensemble.iter().collect();
         let members = different.len() == settings.ensemble.len() && settings.ensemble.len() != 1;
         let problems = [

@@ -162,8 +162,8 @@ impl CaptionerFile {
     pub fn from_tensors(file: NamedTensors) -> Result<CaptionerFile, CaptionerError> {
         let refuse = |reason: String| CaptionerError::Header { path: file.path().to_owned(), reason };
         let header: CaptionerHeader = header::parse(&file, CAPTIONER_KEY, FORMAT).map_err(refuse)?;
-        if let Some((key, reason)) = header.search.problem() {
-            return Err(refuse(format!("search.{key} {reason}")));
+        if let Some(problem) = header.search.problem() {
+            return Err(refuse(problem.within("search").to_string()));
         }
         Ok(CaptionerFile { header, tensors: file })
     }

@@ -98,6 +98,10 @@ impl Member {
         file: &NamedTensors,
         device: Device,
     ) -> Result<(Member, Box<dyn Decoder>), CheckpointError> {
+        if let Some(problem) = config.problem() {
+            let reason = format!("its decoder's {problem}");
+            return Err(CheckpointError::Header { path: file.path().to_owned(), reason });
+        }
         let store = VarStore::new(device);
         let decoder = config.build(&store.root(), dimensions, Precision::F32)?;
         restore(file, store.variables())?;
@@ -380,5 +384,16 @@ mod tests {
         weights::write_safetensors(&path, &foreign, &BTreeMap::new()).unwrap();
         let error = load(&path, Device::Cpu).err().unwrap().to_string();
         assert!(error.contains("is no checkpoint of this program"), "{error}");
+    }
+
+    #[test]
+    fn sizes_that_make_no_network_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        let (store, _) = saved(&path);
+        let config = SoftAttentionConfig { hidden_size: -7, ..Default::default() };
+        save(&path, &Header { decoder: DecoderConfig::SoftAttention(config), ..header() }, &store).unwrap();
+        let error = load(&path, Device::Cpu).err().unwrap().to_string();
+        assert!(error.contains("its decoder's hidden_size must be at least 1"), "{error}");
     }
 }

@@ -12,6 +12,7 @@ pub mod grids;
 mod header;
 pub mod matmul;
 pub mod precision;
+pub mod problem;
 pub mod search;
 pub mod threads;
 pub mod weights;

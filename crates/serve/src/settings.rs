@@ -38,7 +38,7 @@ pub(crate) fn search(
         return Err(ServeError::Malformed(format!("{name} is {value}: the server allows {most}")));
     }
     match settings.problem() {
-        Some((name, reason)) => Err(ServeError::Malformed(format!("{name} {reason}"))),
+        Some(problem) => Err(ServeError::Malformed(problem.to_string())),
         None => Ok(settings),
     }
 }

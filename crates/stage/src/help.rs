@@ -59,9 +59,10 @@ fn describe_table(prefix: &str, root: &Value, table: &Value, defaults: &Value, l
         }
         let value = if default.is_null() { "(none)".to_owned() } else { default.to_string() };
         lines.push(format!("  {path} = {value}"));
-        for source in
-            [Some(property), Some(resolved).filter(|resolved| *resolved != property)].into_iter().flatten()
-        {
+        // What a list holds is described at its items.
+        let items = property.get("items").map(|items| resolve(root, items));
+        let further = [Some(resolved), items].into_iter().flatten().filter(|further| *further != property);
+        for source in std::iter::once(property).chain(further) {
             for line in description(source) {
                 lines.push(format!("      {line}"));
             }

@@ -39,7 +39,7 @@ use progress::Progress;
 use trainer::Trainer;
 use validation::Validation;
 
-pub use settings::{DecoderKind, Monitor, Schedule, SelfCriticalSettings, Settings};
+pub use settings::{Monitor, Schedule, SelfCriticalSettings, Settings};
 
 const SCHEMA_VERSION: u32 = 1;
 
@@ -52,9 +52,9 @@ impl Stage for Train {
     type Settings = Settings;
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-        if let Some((key, reason)) = settings.problem() {
-            return Err(context.config.bad_value(key, reason.to_owned()).into());
-        }
+        let problem = settings.problem();
+        context
+            .refuse_any::<Self, _>(problem.as_ref().map(|problem| (problem.key.as_str(), &problem.reason)))?;
         model::device::parse(&context.device)?;
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Stage for Train {
         let inputs = inputs(context, &sources)?;
         let mut outcomes = Vec::new();
         for &kind in &settings.decoders {
-            let decoder = settings.decoder(kind);
+            let decoder = settings.sizes.get(kind);
             let mut recipe =
                 Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed)?)?;
             recipe.inputs.extend(inputs.clone());

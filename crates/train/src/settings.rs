@@ -1,11 +1,15 @@
 //! Settings of the `train` stage.
 
-use model::decoder::{
-    DecoderConfig, HardAttentionConfig, LstmConfig, SoftAttentionConfig, TransformerConfig, UpDownConfig,
-};
+use std::collections::HashSet;
+
+use model::decoder::{DecoderConfig, DecoderConfigs, DecoderKind};
 use model::precision::Precision;
+use model::problem::{Problem, above_0, at_least, first, not_negative, share, unless, within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+/// More memory than there is, in MB.
+const MOST_MB: u64 = 1_000_000_000;
 
 /// Settings of the `train` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -44,18 +48,11 @@ pub struct Settings {
     /// Train features are kept in memory up to this size, in MB; beyond it each batch is read from disk. Changes nothing
     /// in the result.
     pub feature_memory_mb: u64,
-    /// Sizes of the `lstm` decoder.
-    pub lstm: LstmConfig,
     /// Training on the score of whole captions, after cross-entropy.
     pub self_critical: SelfCriticalSettings,
-    /// Sizes of the `soft_attention` decoder.
-    pub soft_attention: SoftAttentionConfig,
-    /// Sizes of the `transformer` decoder.
-    pub transformer: TransformerConfig,
-    /// Sizes of the `hard_attention` decoder.
-    pub hard_attention: HardAttentionConfig,
-    /// Sizes of the `up_down` decoder.
-    pub up_down: UpDownConfig,
+    /// A table of sizes for each decoder.
+    #[serde(flatten)]
+    pub sizes: DecoderConfigs,
 }
 
 /// Settings of self-critical training (Rennie et al. 2017), which goes on from the best checkpoint of cross-entropy.
@@ -99,50 +96,8 @@ impl Default for Settings {
             monitor: Monitor::CiderD,
             validation_images: 1000,
             feature_memory_mb: 4000,
-            lstm: LstmConfig::default(),
             self_critical: SelfCriticalSettings::default(),
-            soft_attention: SoftAttentionConfig::default(),
-            transformer: TransformerConfig::default(),
-            hard_attention: HardAttentionConfig::default(),
-            up_down: UpDownConfig::default(),
-        }
-    }
-}
-
-/// The architectures that can be trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DecoderKind {
-    /// LSTM over the mean feature: the baseline without attention.
-    Lstm,
-    /// LSTM with soft attention over the regions.
-    SoftAttention,
-    /// Transformer over the regions.
-    Transformer,
-    /// LSTM that looks at one region a word, drawn in training and learnt by REINFORCE.
-    HardAttention,
-    /// Two LSTMs: one decides where to look, the other writes.
-    UpDown,
-}
-
-impl DecoderKind {
-    /// Every architecture.
-    pub const ALL: [DecoderKind; 5] = [
-        DecoderKind::Lstm,
-        DecoderKind::SoftAttention,
-        DecoderKind::HardAttention,
-        DecoderKind::UpDown,
-        DecoderKind::Transformer,
-    ];
-
-    /// The name used in folders and in the config.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            DecoderKind::Lstm => "lstm",
-            DecoderKind::SoftAttention => "soft_attention",
-            DecoderKind::Transformer => "transformer",
-            DecoderKind::HardAttention => "hard_attention",
-            DecoderKind::UpDown => "up_down",
+            sizes: DecoderConfigs::default(),
         }
     }
 }
@@ -185,23 +140,11 @@ pub enum Monitor {
 }
 
 impl Settings {
-    /// The architecture of one kind, with its sizes.
-    pub fn decoder(&self, kind: DecoderKind) -> DecoderConfig {
-        match kind {
-            DecoderKind::Lstm => DecoderConfig::Lstm(self.lstm.clone()),
-            DecoderKind::SoftAttention => DecoderConfig::SoftAttention(self.soft_attention.clone()),
-            DecoderKind::Transformer => DecoderConfig::Transformer(self.transformer.clone()),
-            DecoderKind::HardAttention => DecoderConfig::HardAttention(self.hard_attention.clone()),
-            DecoderKind::UpDown => DecoderConfig::UpDown(self.up_down.clone()),
-        }
-    }
-
     /// The settings that decide one decoder's weights; other decoders' sizes are not among them.
     pub(crate) fn plan(&self, decoder: &DecoderConfig, seed: u64) -> serde_json::Result<Value> {
         let mut plan = serde_json::to_value(self)?;
         if let Some(settings) = plan.as_object_mut() {
-            let sections = DecoderKind::ALL.map(DecoderKind::as_str);
-            settings.retain(|key, _| !sections.contains(&key.as_str()));
+            settings.retain(|key, _| DecoderKind::ALL.iter().all(|kind| kind.as_str() != key));
             settings.remove("decoders");
             settings.remove("feature_memory_mb");
             settings.insert("decoder".to_owned(), serde_json::to_value(decoder)?);
@@ -210,86 +153,44 @@ impl Settings {
         Ok(plan)
     }
 
-    /// The first setting that makes no sense, with what would.
-    pub(crate) fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let sizes = [
-            self.lstm.embedding_size,
-            self.lstm.feature_size,
-            self.lstm.hidden_size,
-            self.soft_attention.embedding_size,
-            self.soft_attention.feature_size,
-            self.soft_attention.hidden_size,
-            self.soft_attention.attention_size,
-            self.transformer.model_size,
-            self.transformer.heads,
-            self.transformer.layers,
-            self.transformer.feed_forward_size,
-            self.hard_attention.embedding_size,
-            self.hard_attention.feature_size,
-            self.hard_attention.hidden_size,
-            self.hard_attention.attention_size,
-            self.up_down.embedding_size,
-            self.up_down.feature_size,
-            self.up_down.hidden_size,
-            self.up_down.attention_size,
-        ];
-        let shares = [
-            self.lstm.dropout,
-            self.soft_attention.dropout,
-            self.hard_attention.dropout,
-            self.up_down.dropout,
-            self.transformer.dropout,
-            self.label_smoothing,
-            self.average_decay,
-        ];
-        let critical = &self.self_critical;
-        let transformer = &self.transformer;
-        let weights = [
-            self.soft_attention.attention_penalty,
-            self.hard_attention.reinforce_weight,
-            self.hard_attention.entropy_weight,
-        ];
-        let positive = |value: f64| value.is_finite() && value > 0.0;
-        let problems = [
-            (self.decoders.is_empty(), "train.decoders", "name at least one decoder"),
-            (self.epochs == 0, "train.epochs", "must be at least 1"),
-            (self.batch_images == 0, "train.batch_images", "must be at least 1"),
-            (self.validation_images == 0, "train.validation_images", "must be at least 1"),
-            (!positive(self.learning_rate), "train.learning_rate", "must be above 0"),
-            (!positive(self.gradient_clip), "train.gradient_clip", "must be above 0"),
-            (sizes.iter().any(|&size| size < 1), "train", "sizes of a decoder must be at least 1"),
-            (
-                transformer.heads > 0 && transformer.model_size % (2 * transformer.heads) != 0,
-                "train.transformer.model_size",
-                "must be a multiple of twice train.transformer.heads",
+    /// The first value that makes no sense.
+    pub fn problem(&self) -> Option<Problem> {
+        let mut named = HashSet::new();
+        let own = first([
+            unless(!self.decoders.is_empty(), "decoders", "must name at least one decoder"),
+            unless(
+                self.decoders.iter().all(|kind| named.insert(kind)),
+                "decoders",
+                "must name each decoder once",
             ),
-            (transformer.encoder_layers < 0, "train.transformer.encoder_layers", "must be at least 0"),
-            (
-                shares.iter().any(|share| !(0.0..1.0).contains(share)),
-                "train",
-                "dropout, label_smoothing and average_decay must be at least 0 and below 1",
-            ),
-            (
-                !(0.0..=1.0).contains(&self.scheduled_sampling),
-                "train.scheduled_sampling",
-                "must lie between 0 and 1",
-            ),
-            (
-                !self.weight_decay.is_finite() || self.weight_decay < 0.0,
-                "train.weight_decay",
-                "must be at least 0",
-            ),
-            (critical.samples < 2, "train.self_critical.samples", "must be at least 2"),
-            (critical.batch_images == 0, "train.self_critical.batch_images", "must be at least 1"),
-            (critical.max_length == 0, "train.self_critical.max_length", "must be at least 1"),
-            (!positive(critical.learning_rate), "train.self_critical.learning_rate", "must be above 0"),
-            (
-                weights.iter().any(|weight| !(weight.is_finite() && *weight >= 0.0)),
-                "train",
-                "weights of a decoder's own losses must be at least 0",
-            ),
-        ];
-        problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason))
+            at_least(1, "epochs", self.epochs),
+            at_least(1, "batch_images", self.batch_images),
+            above_0("learning_rate", self.learning_rate),
+            share("label_smoothing", self.label_smoothing),
+            not_negative("weight_decay", self.weight_decay),
+            share("average_decay", self.average_decay),
+            within(0.0..=1.0, "scheduled_sampling", self.scheduled_sampling),
+            above_0("gradient_clip", self.gradient_clip),
+            at_least(1, "patience", self.patience),
+            at_least(1, "validation_images", self.validation_images),
+            within(0..=MOST_MB, "feature_memory_mb", self.feature_memory_mb),
+        ]);
+        let inner = || {
+            let self_critical = self.self_critical.problem().map(|problem| problem.within("self_critical"));
+            self_critical.or_else(|| self.sizes.problem())
+        };
+        own.or_else(inner)
+    }
+}
+
+impl SelfCriticalSettings {
+    fn problem(&self) -> Option<Problem> {
+        first([
+            above_0("learning_rate", self.learning_rate),
+            at_least(1, "batch_images", self.batch_images),
+            at_least(2, "samples", self.samples),
+            at_least(1, "max_length", self.max_length),
+        ])
     }
 }
 
@@ -303,5 +204,84 @@ mod tests {
         assert!((at(0) - 0.1).abs() < 1e-12 && (at(9) - 1.0).abs() < 1e-12);
         assert!((at(60) - 0.5).abs() < 1e-12 && at(109) < 0.001);
         assert_eq!(Schedule::Constant.factor(60, 0, 110), 1.0);
+    }
+
+    #[test]
+    fn values_without_sense_are_refused_by_name() {
+        assert_eq!(Settings::default().problem(), None);
+        type Change = fn(&mut Settings);
+        let wrong: [(&str, Change); 24] = [
+            ("decoders", |settings| settings.decoders.clear()),
+            ("decoders", |settings| settings.decoders = vec![DecoderKind::Lstm; 2]),
+            ("epochs", |settings| settings.epochs = 0),
+            ("batch_images", |settings| settings.batch_images = 0),
+            ("learning_rate", |settings| settings.learning_rate = f64::NAN),
+            ("learning_rate", |settings| settings.learning_rate = 0.0),
+            ("label_smoothing", |settings| settings.label_smoothing = 1.0),
+            ("weight_decay", |settings| settings.weight_decay = f64::INFINITY),
+            ("average_decay", |settings| settings.average_decay = 1.0),
+            ("scheduled_sampling", |settings| settings.scheduled_sampling = 1.1),
+            ("gradient_clip", |settings| settings.gradient_clip = 0.0),
+            ("patience", |settings| settings.patience = 0),
+            ("validation_images", |settings| settings.validation_images = 0),
+            ("feature_memory_mb", |settings| settings.feature_memory_mb = u64::MAX),
+            ("self_critical.learning_rate", |settings| settings.self_critical.learning_rate = 0.0),
+            ("self_critical.batch_images", |settings| settings.self_critical.batch_images = 0),
+            ("self_critical.samples", |settings| settings.self_critical.samples = 1),
+            ("self_critical.max_length", |settings| settings.self_critical.max_length = 0),
+            ("lstm.hidden_size", |settings| settings.sizes.lstm.hidden_size = 0),
+            ("soft_attention.dropout", |settings| settings.sizes.soft_attention.dropout = 1.0),
+            ("soft_attention.attention_penalty", |settings| {
+                settings.sizes.soft_attention.attention_penalty = f64::NAN;
+            }),
+            ("hard_attention.entropy_weight", |settings| {
+                settings.sizes.hard_attention.entropy_weight = -1.0;
+            }),
+            ("transformer.model_size", |settings| settings.sizes.transformer.model_size = 100),
+            ("transformer.encoder_layers", |settings| settings.sizes.transformer.encoder_layers = -1),
+        ];
+        for (key, change) in wrong {
+            let mut settings = Settings::default();
+            change(&mut settings);
+            let problem = settings.problem().map(|problem| problem.key);
+            assert_eq!(problem, Some(key.to_owned()));
+        }
+    }
+
+    /// Whatever number is added to the settings, someone must say that it is not negative.
+    #[test]
+    fn every_number_is_checked() {
+        fn numbers(prefix: &str, value: &Value, found: &mut Vec<String>) {
+            for (key, value) in value.as_object().into_iter().flatten() {
+                let path = format!("{prefix}/{key}");
+                match value {
+                    Value::Number(_) => found.push(path),
+                    _ => numbers(&path, value, found),
+                }
+            }
+        }
+        let settings = serde_json::to_value(Settings::default()).unwrap();
+        let mut found = vec![];
+        numbers("", &settings, &mut found);
+        assert!(found.len() > 30);
+        for path in found {
+            let mut settings = settings.clone();
+            let value = settings.pointer_mut(&path).unwrap();
+            *value = if value.is_f64() { json!(-1.0) } else { json!(-1) };
+            let Ok(settings) = serde_json::from_value::<Settings>(settings) else { continue };
+            let problem = settings.problem().map(|problem| problem.key);
+            assert_eq!(problem, Some(path.trim_start_matches('/').replace('/', ".")));
+        }
+    }
+
+    #[test]
+    fn a_recipe_holds_the_sizes_of_its_own_decoder_only() {
+        let settings = Settings::default();
+        let plan = settings.plan(&settings.sizes.get(DecoderKind::UpDown), 7).unwrap();
+        let keys: Vec<&str> = plan.as_object().unwrap().keys().map(String::as_str).collect();
+        let expected = "average_decay batch_images decoder epochs gradient_clip label_smoothing learning_rate monitor \
+            patience precision schedule scheduled_sampling seed self_critical validation_images warmup_steps weight_decay";
+        assert_eq!(keys.join(" "), expected);
+        assert_eq!(plan["decoder"]["kind"], "up_down");
     }
 }

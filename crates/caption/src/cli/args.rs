@@ -105,7 +105,8 @@ impl Args {
 }
 
 fn problem(settings: &SearchSettings) -> Option<String> {
-    settings.problem().map(|(key, reason)| format!("--{} {reason}", key.replace('_', "-")))
+    let problem = settings.problem()?;
+    Some(format!("--{} {}", problem.key.replace('_', "-"), problem.reason))
 }
 
 /// Settings of the search. What is not named is as the model has it: what its recipe chose for an export, else 3 beams, at

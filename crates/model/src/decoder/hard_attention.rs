@@ -10,8 +10,10 @@ use tch::{Kind, TchError, Tensor, nn};
 use super::ragged::Ragged;
 use super::reinforce::{self, Choices};
 use super::show_attend_tell::{ShowAttendTell, Sizes};
+use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 use crate::precision::Precision;
+use crate::problem::{Problem, first, not_negative, share};
 
 /// Share of captions trained on the expectation, drawn anew every time.
 const EXPECTATION_SHARE: f64 = 0.5;
@@ -50,15 +52,50 @@ impl Default for HardAttentionConfig {
     }
 }
 
+impl Architecture for HardAttentionConfig {
+    fn problem(&self) -> Option<Problem> {
+        first([
+            size("embedding_size", self.embedding_size),
+            size("feature_size", self.feature_size),
+            size("hidden_size", self.hidden_size),
+            size("attention_size", self.attention_size),
+            share("dropout", self.dropout),
+            not_negative("reinforce_weight", self.reinforce_weight),
+            not_negative("entropy_weight", self.entropy_weight),
+        ])
+    }
+
+    fn build(
+        &self,
+        path: &nn::Path,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Box<dyn Decoder>, TchError> {
+        Ok(Box::new(HardAttention::new(path, self, dimensions, precision)?))
+    }
+
+    #[cfg(test)]
+    fn small() -> Self {
+        HardAttentionConfig {
+            embedding_size: 10,
+            feature_size: 12,
+            hidden_size: 16,
+            attention_size: 8,
+            dropout: 0.3,
+            ..Default::default()
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct HardAttention {
+struct HardAttention {
     network: ShowAttendTell,
     reinforce_weight: f64,
     entropy_weight: f64,
 }
 
 impl HardAttention {
-    pub(super) fn new(
+    fn new(
         path: &nn::Path,
         config: &HardAttentionConfig,
         dimensions: Dimensions,

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor, nn};
 
 use super::layers::{Embedding, Linear, dropout, mean_region};
+use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step, recurrent};
 use crate::precision::Precision;
+use crate::problem::{Problem, first, share};
 
 /// Sizes of the `lstm` decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -30,8 +32,33 @@ impl Default for LstmConfig {
     }
 }
 
+impl Architecture for LstmConfig {
+    fn problem(&self) -> Option<Problem> {
+        first([
+            size("embedding_size", self.embedding_size),
+            size("feature_size", self.feature_size),
+            size("hidden_size", self.hidden_size),
+            share("dropout", self.dropout),
+        ])
+    }
+
+    fn build(
+        &self,
+        path: &nn::Path,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Box<dyn Decoder>, TchError> {
+        Ok(Box::new(Lstm::new(path, self, dimensions, precision)?))
+    }
+
+    #[cfg(test)]
+    fn small() -> Self {
+        LstmConfig { embedding_size: 10, feature_size: 12, hidden_size: 16, dropout: 0.3 }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Lstm {
+struct Lstm {
     feature: Linear,
     initial_hidden: Linear,
     initial_cell: Linear,
@@ -42,7 +69,7 @@ pub(super) struct Lstm {
 }
 
 impl Lstm {
-    pub(super) fn new(
+    fn new(
         path: &nn::Path,
         config: &LstmConfig,
         dimensions: Dimensions,

@@ -1,40 +1,54 @@
 //! Decoders: networks that write a caption word by word from a grid of features.
 //!
-//! A decoder encodes the grid once an image, then runs in two ways that must agree: over whole captions at once
+//! A decoder encodes the grid once per image, then runs in two ways that must agree: over whole captions at once
 //! when training ([`Decoder::forward`]), and one word at a time when searching ([`Decoder::step`]).
-//! One file a decoder; search and training know only the trait.
+//!
+//! A decoder is its own file, which tells the table about itself by `Architecture`, and a row of the table below;
+//! search and training know only the trait [`Decoder`].
 
 mod ensemble;
-mod hard_attention;
 mod layers;
-mod lstm;
 mod ragged;
 mod recurrent;
 pub mod reinforce;
 mod rows;
 mod show_attend_tell;
-mod soft_attention;
-mod transformer;
-mod up_down;
+mod table;
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor, nn};
 
 use crate::precision::Precision;
+use crate::problem::Problem;
 use reinforce::Choices;
+use table::Architecture;
 
 pub use ensemble::Ensemble;
-pub use hard_attention::HardAttentionConfig;
-pub use lstm::LstmConfig;
 pub use rows::Rows;
-pub use soft_attention::SoftAttentionConfig;
-pub use transformer::TransformerConfig;
-pub use up_down::UpDownConfig;
+
+mod hard_attention;
+mod lstm;
+mod soft_attention;
+mod transformer;
+mod up_down;
+
+table::decoders! {
+    /// LSTM over the mean feature: the baseline without attention.
+    lstm: Lstm(LstmConfig),
+    /// LSTM with soft attention over the regions.
+    soft_attention: SoftAttention(SoftAttentionConfig),
+    /// LSTM that looks at one region per word, drawn in training and learnt by REINFORCE.
+    hard_attention: HardAttention(HardAttentionConfig),
+    /// Two LSTMs: one decides where to look, the other writes.
+    up_down: UpDown(UpDownConfig),
+    /// Transformer over the regions.
+    transformer: Transformer(TransformerConfig),
+}
 
 /// Sizes that a decoder learns from its data rather than from its settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Dimensions {
-    /// Numbers a region of the feature grid.
+    /// Numbers per region of the feature grid.
     pub channels: i64,
     /// Regions of the feature grid.
     pub regions: i64,
@@ -50,7 +64,7 @@ pub struct Dimensions {
 /// channels of another backbone.
 pub trait Decoder: Send {
     /// Everything about the images that later steps need, computed once: from `grid [images, regions, channels]`,
-    /// one row an image. `train` turns dropout on.
+    /// one row per image. `train` turns dropout on.
     fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError>;
 
     /// Teacher forcing: the scores of the word after each word of `words [images, captions, steps]`, padded at their
@@ -102,48 +116,6 @@ pub struct Step {
     pub state: Rows,
     /// Share of attention on each region, `[rows, regions]`, for decoders that attend.
     pub attention: Option<Tensor>,
-}
-
-/// A decoder's architecture, as a checkpoint remembers it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum DecoderConfig {
-    /// LSTM over the mean feature: the baseline without attention.
-    Lstm(LstmConfig),
-    /// LSTM with soft attention over the regions.
-    SoftAttention(SoftAttentionConfig),
-    /// Transformer over the regions.
-    Transformer(TransformerConfig),
-    /// LSTM that looks at one region a word.
-    HardAttention(HardAttentionConfig),
-    /// Two LSTMs, one for the attention and one for the words.
-    UpDown(UpDownConfig),
-}
-
-impl DecoderConfig {
-    /// Builds the network with fresh weights below `path`.
-    pub fn build(
-        &self,
-        path: &nn::Path,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError> {
-        Ok(match self {
-            DecoderConfig::Lstm(config) => Box::new(lstm::Lstm::new(path, config, dimensions, precision)?),
-            DecoderConfig::SoftAttention(config) => {
-                Box::new(soft_attention::SoftAttention::new(path, config, dimensions, precision)?)
-            }
-            DecoderConfig::Transformer(config) => {
-                Box::new(transformer::Transformer::new(path, config, dimensions)?)
-            }
-            DecoderConfig::HardAttention(config) => {
-                Box::new(hard_attention::HardAttention::new(path, config, dimensions, precision)?)
-            }
-            DecoderConfig::UpDown(config) => {
-                Box::new(up_down::UpDown::new(path, config, dimensions, precision)?)
-            }
-        })
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-/// What a decoder keeps an image (its memory) or a hypothesis (its state): tensors with one row each.
+/// What a decoder keeps per image (its memory) or per hypothesis (its state): tensors with one row each.
 #[derive(Debug)]
 pub struct Rows(pub Vec<Tensor>);
 

@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor, nn};
 
 use super::show_attend_tell::{ShowAttendTell, Sizes};
+use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 use crate::precision::Precision;
+use crate::problem::{Problem, first, not_negative, share};
 
 /// Sizes of the `soft_attention` decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -40,14 +42,48 @@ impl Default for SoftAttentionConfig {
     }
 }
 
+impl Architecture for SoftAttentionConfig {
+    fn problem(&self) -> Option<Problem> {
+        first([
+            size("embedding_size", self.embedding_size),
+            size("feature_size", self.feature_size),
+            size("hidden_size", self.hidden_size),
+            size("attention_size", self.attention_size),
+            share("dropout", self.dropout),
+            not_negative("attention_penalty", self.attention_penalty),
+        ])
+    }
+
+    fn build(
+        &self,
+        path: &nn::Path,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Box<dyn Decoder>, TchError> {
+        Ok(Box::new(SoftAttention::new(path, self, dimensions, precision)?))
+    }
+
+    #[cfg(test)]
+    fn small() -> Self {
+        SoftAttentionConfig {
+            embedding_size: 10,
+            feature_size: 12,
+            hidden_size: 16,
+            attention_size: 8,
+            dropout: 0.3,
+            attention_penalty: 1.0,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct SoftAttention {
+struct SoftAttention {
     network: ShowAttendTell,
     penalty: f64,
 }
 
 impl SoftAttention {
-    pub(super) fn new(
+    fn new(
         path: &nn::Path,
         config: &SoftAttentionConfig,
         dimensions: Dimensions,

@@ -7,48 +7,6 @@ use super::*;
 
 const DIMENSIONS: Dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 11 };
 
-fn every_config() -> Vec<DecoderConfig> {
-    let lstm = LstmConfig { embedding_size: 10, feature_size: 12, hidden_size: 16, dropout: 0.3 };
-    let soft = SoftAttentionConfig {
-        embedding_size: 10,
-        feature_size: 12,
-        hidden_size: 16,
-        attention_size: 8,
-        dropout: 0.3,
-        attention_penalty: 1.0,
-    };
-    let transformer = TransformerConfig {
-        model_size: 16,
-        heads: 2,
-        layers: 2,
-        encoder_layers: 1,
-        feed_forward_size: 24,
-        dropout: 0.1,
-    };
-    let hard = HardAttentionConfig {
-        embedding_size: 10,
-        feature_size: 12,
-        hidden_size: 16,
-        attention_size: 8,
-        dropout: 0.3,
-        ..Default::default()
-    };
-    let up_down = UpDownConfig {
-        embedding_size: 10,
-        feature_size: 12,
-        hidden_size: 16,
-        attention_size: 8,
-        dropout: 0.3,
-    };
-    vec![
-        DecoderConfig::Lstm(lstm),
-        DecoderConfig::SoftAttention(soft),
-        DecoderConfig::Transformer(transformer),
-        DecoderConfig::HardAttention(hard),
-        DecoderConfig::UpDown(up_down),
-    ]
-}
-
 fn build(config: &DecoderConfig) -> (VarStore, Box<dyn Decoder>) {
     tch::manual_seed(3);
     let store = VarStore::new(Device::Cpu);
@@ -66,7 +24,7 @@ fn difference(a: &Tensor, b: &Tensor) -> f64 {
 
 #[test]
 fn stepping_gives_the_scores_of_teacher_forcing() {
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 9]).view([2, 1, 4]);
         let memory = decoder.encode(&grid(2), false).unwrap();
@@ -91,7 +49,7 @@ fn stepping_gives_the_scores_of_teacher_forcing() {
 
 #[test]
 fn captions_of_an_image_share_its_memory_and_nothing_else() {
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let memory = decoder.encode(&grid(2), false).unwrap();
         let words = Tensor::from_slice(&[1i64, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9]).view([2, 3, 2]);
@@ -106,7 +64,7 @@ fn captions_of_an_image_share_its_memory_and_nothing_else() {
 
 #[test]
 fn later_words_and_other_rows_change_nothing() {
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let memory = decoder.encode(&grid(2), false).unwrap();
         let short = Tensor::from_slice(&[1i64, 4, 0, 0, 1, 7, 8, 9]).view([2, 1, 4]);
@@ -122,7 +80,7 @@ fn later_words_and_other_rows_change_nothing() {
 
 #[test]
 fn different_images_get_different_scores() {
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let words = Tensor::from_slice(&[1i64, 4, 1, 4]).view([2, 1, 2]);
         let logits =
@@ -133,7 +91,7 @@ fn different_images_get_different_scores() {
 
 #[test]
 fn four_captions_can_be_learnt_by_heart() {
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (store, decoder) = build(&config);
         let grid = grid(4);
         let words = Tensor::from_slice(&[1i64, 4, 5, 2, 1, 6, 7, 2, 1, 8, 9, 2, 1, 10, 4, 2]).view([4, 4]);
@@ -153,7 +111,7 @@ fn four_captions_can_be_learnt_by_heart() {
 
 #[test]
 fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
-    let (_store, decoder) = build(&every_config()[1]);
+    let (_store, decoder) = build(&DecoderConfig::SoftAttention(SoftAttentionConfig::small()));
     let attention = Tensor::eye(4, (Kind::Float, Device::Cpu)).unsqueeze(0);
     let mask = Tensor::ones([1, 4], (Kind::Float, Device::Cpu));
     let loss = |mask: &Tensor| decoder.attention_loss(&attention, mask).unwrap().unwrap().double_value(&[]);
@@ -172,7 +130,7 @@ fn the_attention_penalty_is_zero_when_every_region_is_looked_at_once() {
 /// All decoders as one, and each of them.
 fn ensemble() -> (Vec<VarStore>, Ensemble, Vec<Box<dyn Decoder>>) {
     let (mut stores, mut copies, mut members) = (vec![], vec![], vec![]);
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (store, decoder) = build(&config);
         let mut copy_store = VarStore::new(Device::Cpu);
         let copy = config.build(&copy_store.root(), DIMENSIONS, Precision::F32).unwrap();
@@ -229,7 +187,7 @@ fn no_decoders_are_no_ensemble() {
 #[test]
 fn a_grid_of_another_model_is_an_error() {
     let (channels, regions) = (DIMENSIONS.channels, DIMENSIONS.regions);
-    for config in every_config() {
+    for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let encoded = |regions: i64, channels: i64| {
             decoder.encode(&Tensor::zeros([1, regions, channels], (Kind::Float, Device::Cpu)), false)
@@ -238,4 +196,43 @@ fn a_grid_of_another_model_is_an_error() {
         let error = encoded(regions, channels + 1).unwrap_err().to_string();
         assert!(error.contains("shape"), "{config:?}: {error}");
     }
+}
+
+#[test]
+fn a_decoder_is_called_the_same_everywhere() {
+    for config in DecoderConfig::every_small() {
+        let name = config.kind().as_str();
+        assert_eq!(serde_json::to_value(config.kind()).unwrap(), name);
+        assert_eq!(serde_json::to_value(&config).unwrap()["kind"], name);
+        let defaults = DecoderConfigs::default().get(config.kind());
+        assert_eq!(defaults.kind(), config.kind());
+        let mut sizes = serde_json::to_value(&defaults).unwrap();
+        sizes.as_object_mut().unwrap().remove("kind");
+        assert_eq!(serde_json::to_value(DecoderConfigs::default()).unwrap()[name], sizes);
+    }
+}
+
+/// Every number of every decoder, and what it may not be.
+#[test]
+fn sizes_without_sense_are_refused_by_name() {
+    for config in DecoderConfig::every_small() {
+        assert_eq!(config.problem(), None, "{config:?}");
+        assert_eq!(DecoderConfigs::default().get(config.kind()).problem(), None);
+        let sizes = serde_json::to_value(&config).unwrap();
+        for (key, value) in sizes.as_object().unwrap().iter().filter(|(_, value)| value.is_number()) {
+            let wrong = if value.is_i64() { serde_json::json!(-1) } else { serde_json::json!(-0.1) };
+            let mut sizes = sizes.clone();
+            sizes[key] = wrong;
+            let config: DecoderConfig = serde_json::from_value(sizes).unwrap();
+            assert_eq!(
+                config.problem().map(|problem| problem.key).as_deref(),
+                Some(key.as_str()),
+                "{config:?}"
+            );
+        }
+    }
+    let uneven = TransformerConfig { model_size: 18, heads: 2, ..Architecture::small() };
+    let configs = DecoderConfigs { transformer: uneven, ..Default::default() };
+    let problem = configs.problem().unwrap().to_string();
+    assert_eq!(problem, "transformer.model_size must be a multiple of twice the heads, of 4");
 }

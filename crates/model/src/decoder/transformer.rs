@@ -9,13 +9,16 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor, nn};
 
 use super::layers::{Embedding, LayerNorm, Linear, dropout as dropped};
+use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
+use crate::precision::Precision;
+use crate::problem::{Problem, first, share, unless, within};
 
 /// Sizes of the `transformer` decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct TransformerConfig {
-    /// Numbers a word or region, a multiple of twice `heads`.
+    /// Numbers per word or region, a multiple of twice `heads`.
     pub model_size: i64,
     /// Heads of each attention.
     pub heads: i64,
@@ -42,8 +45,46 @@ impl Default for TransformerConfig {
     }
 }
 
+impl Architecture for TransformerConfig {
+    fn problem(&self) -> Option<Problem> {
+        let heads = first([size("model_size", self.model_size), size("heads", self.heads)]);
+        heads.or_else(|| {
+            let halves = 2 * self.heads;
+            let reason = format!("must be a multiple of twice the heads, of {halves}");
+            first([
+                unless(self.model_size % halves == 0, "model_size", reason),
+                within(1..=1000, "layers", self.layers),
+                within(0..=1000, "encoder_layers", self.encoder_layers),
+                size("feed_forward_size", self.feed_forward_size),
+                share("dropout", self.dropout),
+            ])
+        })
+    }
+
+    fn build(
+        &self,
+        path: &nn::Path,
+        dimensions: Dimensions,
+        _: Precision,
+    ) -> Result<Box<dyn Decoder>, TchError> {
+        Ok(Box::new(Transformer::new(path, self, dimensions)?))
+    }
+
+    #[cfg(test)]
+    fn small() -> Self {
+        TransformerConfig {
+            model_size: 16,
+            heads: 2,
+            layers: 2,
+            encoder_layers: 1,
+            feed_forward_size: 24,
+            dropout: 0.1,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct Transformer {
+struct Transformer {
     feature: Linear,
     region_positions: Tensor,
     encoder: Vec<Layer>,
@@ -177,11 +218,7 @@ impl Layer {
 }
 
 impl Transformer {
-    pub(super) fn new(
-        path: &nn::Path,
-        config: &TransformerConfig,
-        dimensions: Dimensions,
-    ) -> Result<Self, TchError> {
+    fn new(path: &nn::Path, config: &TransformerConfig, dimensions: Dimensions) -> Result<Self, TchError> {
         let size = config.model_size;
         let layers = |name: &str, count: i64, cross: bool| -> Result<Vec<Layer>, TchError> {
             (0..count).map(|number| Layer::new(path / name / number, config, cross)).collect()

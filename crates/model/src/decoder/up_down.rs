@@ -9,8 +9,10 @@ use tch::{Kind, TchError, Tensor, nn};
 use super::layers::{AdditiveAttention, Embedding, Linear, dropout, mean_region};
 use super::ragged::Ragged;
 use super::recurrent::Lstm;
+use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 use crate::precision::Precision;
+use crate::problem::{Problem, first, share};
 
 /// Sizes of the `up_down` decoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -40,8 +42,40 @@ impl Default for UpDownConfig {
     }
 }
 
+impl Architecture for UpDownConfig {
+    fn problem(&self) -> Option<Problem> {
+        first([
+            size("embedding_size", self.embedding_size),
+            size("feature_size", self.feature_size),
+            size("hidden_size", self.hidden_size),
+            size("attention_size", self.attention_size),
+            share("dropout", self.dropout),
+        ])
+    }
+
+    fn build(
+        &self,
+        path: &nn::Path,
+        dimensions: Dimensions,
+        precision: Precision,
+    ) -> Result<Box<dyn Decoder>, TchError> {
+        Ok(Box::new(UpDown::new(path, self, dimensions, precision)?))
+    }
+
+    #[cfg(test)]
+    fn small() -> Self {
+        UpDownConfig {
+            embedding_size: 10,
+            feature_size: 12,
+            hidden_size: 16,
+            attention_size: 8,
+            dropout: 0.3,
+        }
+    }
+}
+
 #[derive(Debug)]
-pub(super) struct UpDown {
+struct UpDown {
     feature: Linear,
     attention: AdditiveAttention,
     embedding: Embedding,
@@ -53,7 +87,7 @@ pub(super) struct UpDown {
 }
 
 impl UpDown {
-    pub(super) fn new(
+    fn new(
         path: &nn::Path,
         config: &UpDownConfig,
         dimensions: Dimensions,

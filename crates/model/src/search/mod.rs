@@ -13,6 +13,8 @@ mod settings;
 use artifacts::vocabulary::SPECIAL;
 use tch::{Kind, Tensor};
 
+use crate::problem::Problem;
+
 pub use beam::{Hypothesis, beam_search};
 pub use likelihood::log_likelihoods;
 pub use sample::{Sample, sample};
@@ -22,8 +24,8 @@ pub use settings::{SampleSettings, SearchSettings};
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// A setting makes no sense.
-    #[error("{0} {1}")]
-    Setting(&'static str, &'static str),
+    #[error(transparent)]
+    Setting(#[from] Problem),
     /// The network gave NaN.
     #[error("the decoder gives scores that are not numbers: its weights are damaged or training diverged")]
     NotANumber,
@@ -35,8 +37,8 @@ pub enum SearchError {
     Torch(#[from] tch::TchError),
 }
 
-fn check(problem: Option<(&'static str, &'static str)>) -> Result<(), SearchError> {
-    problem.map_or(Ok(()), |(key, reason)| Err(SearchError::Setting(key, reason)))
+fn check(problem: Option<Problem>) -> Result<(), SearchError> {
+    problem.map_or(Ok(()), |problem| Err(problem.into()))
 }
 
 /// Log-probabilities of `logits [rows, vocabulary]`.

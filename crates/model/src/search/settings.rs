@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::problem::{Problem, above_0, at_least, first, not_negative, unless};
+
 /// How captions are searched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
@@ -40,22 +42,18 @@ impl Default for SearchSettings {
 }
 
 impl SearchSettings {
-    /// The first setting that makes no sense, with what would.
-    pub fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let at_least_0 = |value: f64| value.is_finite() && value >= 0.0;
-        first(&[
-            (self.beam_size == 0, "beam_size", "must be at least 1"),
-            (self.max_length == 0, "max_length", "must be at least 1"),
-            (self.min_length == 0, "min_length", "must be at least 1: no caption is empty"),
-            (self.min_length > self.max_length, "min_length", "must not be above max_length"),
-            (!at_least_0(self.length_penalty), "length_penalty", "must be at least 0"),
-            (self.groups == 0, "groups", "must be at least 1"),
-            (
-                self.groups > 0 && !self.beam_size.is_multiple_of(self.groups),
-                "groups",
-                "must divide beam_size",
-            ),
-            (!at_least_0(self.diversity), "diversity", "must be at least 0"),
+    /// The first setting that makes no sense.
+    pub fn problem(&self) -> Option<Problem> {
+        let divides = self.groups == 0 || self.beam_size.is_multiple_of(self.groups);
+        first([
+            at_least(1, "beam_size", self.beam_size),
+            at_least(1, "max_length", self.max_length),
+            unless(self.min_length > 0, "min_length", "must be at least 1: no caption is empty"),
+            unless(self.min_length <= self.max_length, "min_length", "must not be above max_length"),
+            not_negative("length_penalty", self.length_penalty),
+            at_least(1, "groups", self.groups),
+            unless(divides, "groups", "must divide beam_size"),
+            not_negative("diversity", self.diversity),
         ])
     }
 
@@ -85,17 +83,12 @@ impl Default for SampleSettings {
 }
 
 impl SampleSettings {
-    /// The first setting that makes no sense, with what would.
-    pub fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let temperate = self.temperature.is_finite() && self.temperature > 0.0;
-        first(&[
-            (!temperate, "temperature", "must be above 0"),
-            (!(self.top_p > 0.0 && self.top_p <= 1.0), "top_p", "must be above 0 and at most 1"),
-            (self.max_length == 0, "max_length", "must be at least 1"),
+    /// The first setting that makes no sense.
+    pub fn problem(&self) -> Option<Problem> {
+        first([
+            above_0("temperature", self.temperature),
+            unless(self.top_p > 0.0 && self.top_p <= 1.0, "top_p", "must be above 0 and at most 1"),
+            at_least(1, "max_length", self.max_length),
         ])
     }
-}
-
-fn first(problems: &[(bool, &'static str, &'static str)]) -> Option<(&'static str, &'static str)> {
-    problems.iter().find(|problem| problem.0).map(|&(_, key, reason)| (key, reason))
 }

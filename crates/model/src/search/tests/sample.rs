@@ -182,3 +182,24 @@ fn settings_without_sense_and_scores_that_are_not_numbers_are_errors() {
     let result = sample(&table, &images(&table), &SampleSettings::default(), 1, 1);
     assert!(matches!(result, Err(SearchError::NotANumber)));
 }
+
+#[test]
+fn what_another_decoder_encoded_is_an_error() {
+    let lstm = |feature_size: i64| {
+        let config = LstmConfig { embedding_size: 8, feature_size, hidden_size: 8, dropout: 0.0 };
+        let store = VarStore::new(Device::Cpu);
+        let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
+        let decoder = DecoderConfig::Lstm(config).build(&store.root(), dimensions, Precision::F32).unwrap();
+        let memory = decoder.encode(&Tensor::zeros([1, 4, 6], (Kind::Float, Device::Cpu)), false).unwrap();
+        (decoder, memory)
+    };
+    let ((decoder, _), (_, memory)) = (lstm(8), lstm(9));
+    let errors = [
+        beam_search(decoder.as_ref(), &memory, &SearchSettings::default()).err(),
+        sample(decoder.as_ref(), &memory, &SampleSettings::default(), 1, 1).err(),
+        log_likelihoods(decoder.as_ref(), &memory, &[vec![4]]).err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, Some(SearchError::Torch(_))), "{error:?}");
+    }
+}
