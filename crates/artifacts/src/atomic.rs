@@ -7,6 +7,10 @@ use std::path::Path;
 /// Writes `path` through `fill`; on any error, or a kill, the old content stays untouched.
 ///
 /// Creates the parent folder. The file is synced before the rename, so a name that exists holds all its bytes.
+///
+/// # Errors
+///
+/// What `fill` returns, and the system's refusals: no permission, a full disk.
 pub fn write<E: From<std::io::Error>>(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
@@ -21,6 +25,10 @@ pub fn write<E: From<std::io::Error>>(
 }
 
 /// Writes `value` as indented JSON, atomically.
+///
+/// # Errors
+///
+/// A value that has no form in JSON (a map whose keys are no strings), and the system's refusals.
 pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> std::io::Result<()> {
     write(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;
@@ -30,6 +38,10 @@ pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> std::io::Resul
 
 /// A temporary file in the folder of `path`, which is created: for content that comes piece by piece, until
 /// [`persist`] gives it its name.
+///
+/// # Errors
+///
+/// The folder, or a file in it, cannot be made.
 pub fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
@@ -38,6 +50,10 @@ pub fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
 }
 
 /// Syncs a finished temporary file and gives it its name, readable like any file of the user's.
+///
+/// # Errors
+///
+/// The system cannot write, sync or rename it; what was at `path` is untouched.
 pub fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> std::io::Result<()> {
     let file = temporary.as_file();
     #[cfg(unix)]

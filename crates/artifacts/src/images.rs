@@ -56,6 +56,10 @@ pub struct Images {
 
 impl Images {
     /// Reads `images.parquet` of a dataset folder.
+    ///
+    /// # Errors
+    ///
+    /// The table is not there, damaged, or of another schema version.
     pub fn read(folder: &Path) -> Result<Images, TableError> {
         let (rows, metadata) = table::read(&folder.join(FILE))?;
         let root = metadata.get(ROOT_KEY).cloned().unwrap_or_default();
@@ -63,6 +67,10 @@ impl Images {
     }
 
     /// Writes `images.parquet` into a dataset folder.
+    ///
+    /// # Errors
+    ///
+    /// The table cannot be written; an older one is untouched then.
     pub fn write(&self, folder: &Path, recipe: &Recipe) -> Result<(), TableError> {
         let root = self.root.to_string_lossy().into_owned();
         table::write(&folder.join(FILE), &self.rows, recipe, &[(ROOT_KEY, root)])

@@ -117,6 +117,10 @@ impl Manifest {
     }
 
     /// Reads the manifest of an artifact folder.
+    ///
+    /// # Errors
+    ///
+    /// The artifact is not finished, or its manifest is not one.
     pub fn read(folder: &Path) -> Result<Manifest, ManifestError> {
         let path = folder.join(FILE);
         let unreadable = |reason: String| ManifestError::Unreadable { path: path.clone(), reason };
@@ -130,6 +134,10 @@ impl Manifest {
     }
 
     /// The content hash of one output; `folder` only serves the error message.
+    ///
+    /// # Errors
+    ///
+    /// The manifest lists no such file.
     pub fn hash_of(&self, folder: &Path, file: &str) -> Result<String, ManifestError> {
         let output = self.outputs.iter().find(|output| output.file == file);
         output

@@ -28,6 +28,10 @@ pub struct Recipe {
 
 impl Recipe {
     /// A recipe without inputs.
+    ///
+    /// # Errors
+    ///
+    /// Settings that have no form in JSON.
     pub fn new(stage: &str, schema_version: u32, settings: &impl Serialize) -> serde_json::Result<Self> {
         Ok(Recipe {
             stage: stage.to_owned(),
@@ -94,6 +98,10 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// The hash of a file's content, read in pieces.
+///
+/// # Errors
+///
+/// The file cannot be read to its end.
 pub fn digest_file(path: &Path) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     let mut file = std::fs::File::open(path)?;

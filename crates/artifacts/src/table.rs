@@ -71,6 +71,10 @@ pub trait Row: Serialize + DeserializeOwned {
 }
 
 /// Writes all rows as one file, atomically; `extra` goes into the footer beside the provenance.
+///
+/// # Errors
+///
+/// The file cannot be written; an older one is untouched then.
 pub fn write<R: Row>(
     path: &Path,
     rows: &[R],
@@ -95,6 +99,10 @@ pub fn write<R: Row>(
 }
 
 /// Reads all rows of a table and its footer metadata.
+///
+/// # Errors
+///
+/// The file is not there, not Parquet, or of another schema or version.
 pub fn read<R: Row>(path: &Path) -> Result<(Vec<R>, HashMap<String, String>), TableError> {
     let (builder, metadata) = open(path, R::KIND, R::VERSION, ArrowReaderOptions::new())?;
     let malformed = |reason: String| malformed(path, R::KIND, reason);
@@ -133,18 +141,30 @@ pub(crate) fn open(
 }
 
 /// The footer metadata of any Parquet file.
+///
+/// # Errors
+///
+/// The file is not there, or not Parquet.
 pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, TableError> {
     let loaded = load_footer(path)?;
     Ok(footer(loaded.metadata().file_metadata().key_value_metadata()))
 }
 
 /// The rows of any Parquet file, from its footer.
+///
+/// # Errors
+///
+/// The file is not there, or not Parquet.
 pub fn row_count(path: &Path) -> Result<u64, TableError> {
     let loaded = load_footer(path)?;
     Ok(loaded.metadata().file_metadata().num_rows().max(0) as u64)
 }
 
 /// The columns of any Parquet file, each with its Arrow type in words.
+///
+/// # Errors
+///
+/// The file is not there, not Parquet, or has columns that Arrow does not know.
 pub fn columns(path: &Path) -> Result<Vec<(String, String)>, TableError> {
     let loaded = load_footer(path)?;
     let fields = loaded.schema().fields().iter();

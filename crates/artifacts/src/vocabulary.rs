@@ -47,12 +47,20 @@ pub enum VocabularyError {
 
 impl Vocabulary {
     /// The special tokens followed by `words`.
+    ///
+    /// # Errors
+    ///
+    /// A word that stands twice or is one of the special tokens.
     pub fn new(words: impl IntoIterator<Item = String>) -> Result<Self, VocabularyError> {
         let special = SPECIAL.iter().map(|&word| word.to_owned());
         Self::try_from(File { words: special.chain(words).collect() })
     }
 
     /// Reads `vocabulary.json`.
+    ///
+    /// # Errors
+    ///
+    /// The file is not there, not JSON, lacks the special tokens, or has a word twice.
     pub fn read(path: &Path) -> Result<Self, VocabularyError> {
         let unreadable = |error: String| VocabularyError::Unreadable(path.to_owned(), error);
         let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;

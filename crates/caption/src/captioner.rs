@@ -101,6 +101,10 @@ impl Captioner {
     }
 
     /// Decodes an image file, within the limits of [`imaging::decode`], and cuts out what the networks are shown.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are no image, a damaged one, or one beyond the limits.
     pub fn photo(&self, bytes: &[u8]) -> Result<Photo, ImageError> {
         Ok(self.photo_of(&imaging::decode(bytes)?))
     }
@@ -116,6 +120,10 @@ impl Captioner {
     }
 
     /// Runs the networks. Those beside it change a photo's features by rounding at most.
+    ///
+    /// # Errors
+    ///
+    /// libtorch refuses: there is not enough memory, say.
     pub fn features(&self, photos: &[Photo]) -> Result<Vec<Features>, CaptionError> {
         let networks = self.networks.iter().enumerate();
         let sets = self.pool.install(|| {
@@ -141,6 +149,10 @@ impl Captioner {
     }
 
     /// Searches the captions of photos by their features.
+    ///
+    /// # Errors
+    ///
+    /// Settings that make no sense for the vocabulary, or a refusal of libtorch.
     pub fn search(
         &self,
         features: &[Features],
@@ -171,6 +183,10 @@ impl Captioner {
 
     /// How probable each caption is under each photo, `[photos][captions]` natural log-probabilities with the end of
     /// the caption: which of some sentences fits best. Unknown words count as `<unk>`.
+    ///
+    /// # Errors
+    ///
+    /// libtorch refuses.
     pub fn log_likelihoods(
         &self,
         features: &[Features],
@@ -189,6 +205,10 @@ impl Captioner {
     }
 
     /// Photos in, captions out: [`features`](Self::features) and [`search`](Self::search) in one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the two.
     pub fn caption(
         &self,
         photos: &[Photo],

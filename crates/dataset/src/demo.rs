@@ -19,6 +19,10 @@ pub struct Demo {
 }
 
 /// Draws the first `count` scenes of `seed` into `folder/images/`.
+///
+/// # Errors
+///
+/// A picture cannot be written.
 pub fn draw(folder: &Path, count: usize, seed: u64, progress: &Progress) -> anyhow::Result<Demo> {
     anyhow::ensure!(count > 0, "no scene was asked for: at least 1 can be drawn");
     let images = folder.join("images");

@@ -8,6 +8,11 @@ use crate::error::{ImageError, MAX_BYTES, MAX_PIXELS, MAX_SIDE};
 use crate::{content, jpeg, truncation};
 
 /// Width and height of an image as shown (after EXIF orientation), read from its header only.
+///
+/// # Errors
+///
+/// Bytes that are no image of a known format, a header cut short, or more pixels than [`MAX_PIXELS`] or [`MAX_SIDE`]
+/// allow.
 pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
     let mut decoder = open(bytes)?;
     let (width, height) = decoder.dimensions();
@@ -20,6 +25,11 @@ pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
 ///
 /// 16 bits are scaled to 8 and rounded: at most 1 level from Pillow's colour images, of which it keeps the upper byte;
 /// in gray ones Pillow clips what is above 255, so most of the picture turns white there.
+///
+/// # Errors
+///
+/// Those of [`probe`], and an image that is cut short, damaged, of a variant that is not read, or that takes too much
+/// memory.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let mut decoder = open(bytes)?;
     // A damaged EXIF block is no reason to lose the photo.

@@ -55,6 +55,11 @@ pub enum TransformError {
 
 impl Transform {
     /// Whether the sizes fit each other and the normalisation gives finite values.
+    ///
+    /// # Errors
+    ///
+    /// A crop of 0, one larger than the resize, a resize beyond [`MAX_CROP`], a mean that is not finite, or a
+    /// deviation that is not finite and positive.
     pub fn check(&self) -> Result<(), TransformError> {
         let &Transform { resize, crop, mean, std, .. } = self;
         if crop == 0 || crop > resize || resize > MAX_CROP {

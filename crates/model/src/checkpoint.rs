@@ -138,6 +138,10 @@ impl Model {
     /// The same decoder for another thread; the two share the memory of the weights.
     ///
     /// A tensor may move between threads but not be shared by them.
+    ///
+    /// # Errors
+    ///
+    /// libtorch refuses to build the decoder again.
     pub fn share(&self) -> Result<Model, tch::TchError> {
         Model::assemble(self.header.clone(), &self.members, self.device)
     }
@@ -178,6 +182,10 @@ impl Model {
 }
 
 /// Writes the decoder of `store` with its header, atomically.
+///
+/// # Errors
+///
+/// The file cannot be written; an older one is untouched then.
 pub fn save(path: &Path, header: &Header, store: &VarStore) -> Result<(), CheckpointError> {
     let json = header::text(FORMAT, header)
         .map_err(|error| CheckpointError::Header { path: path.to_owned(), reason: error.to_string() })?;
@@ -217,6 +225,10 @@ pub fn header_of(file: &NamedTensors) -> Result<Header, CheckpointError> {
 
 /// Loads checkpoints as one model that writes by the mean of their probabilities. They must share vocabulary and
 /// features.
+///
+/// # Errors
+///
+/// Those of [`load`], no path at all, or checkpoints that write other words or read other features.
 pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, CheckpointError> {
     let models: Vec<Model> = paths.iter().map(|path| load(path, device)).collect::<Result<_, _>>()?;
     let headers = paths.iter().map(PathBuf::as_path).zip(models.iter().map(|model| &model.header));
@@ -244,11 +256,19 @@ pub(crate) fn in_common<'a>(
 }
 
 /// Puts the decoder of a checkpoint into `store`, which holds the same architecture.
+///
+/// # Errors
+///
+/// The file cannot be read, or lacks a tensor of the store.
 pub fn restore_decoder(path: &Path, store: &VarStore) -> Result<(), CheckpointError> {
     Ok(restore(&weights::read(path)?, store.variables())?)
 }
 
 /// Fills `targets` with the tensors of the same names and shapes.
+///
+/// # Errors
+///
+/// A target that the file lacks or has in another shape.
 pub fn restore(
     file: &NamedTensors,
     targets: impl IntoIterator<Item = (String, Tensor)>,

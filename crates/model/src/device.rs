@@ -16,6 +16,10 @@ pub enum DeviceError {
 }
 
 /// Parses `auto` (the first GPU, or else the CPU), `cpu`, `cuda` or `cuda:N`.
+///
+/// # Errors
+///
+/// Another name, or a device that this machine or this libtorch does not have.
 pub fn parse(name: &str) -> Result<Device, DeviceError> {
     let cuda = |index: usize| {
         let count = if Cuda::is_available() { Cuda::device_count() } else { 0 };

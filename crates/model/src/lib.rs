@@ -10,6 +10,7 @@ pub mod decoder;
 pub mod device;
 pub mod grids;
 mod header;
+#[allow(unsafe_code, reason = "a setting of libtorch that tch does not bind, called through C")]
 pub mod matmul;
 pub mod precision;
 pub mod problem;

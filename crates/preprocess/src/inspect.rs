@@ -90,6 +90,10 @@ pub struct Neighbour {
 }
 
 /// Reads all features of the folder, and draws the sheet if one is wanted.
+///
+/// # Errors
+///
+/// An unfinished or damaged set, an image id that is not in it, or a sheet whose images or file fail.
 pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     let folder = &request.folder;
     let manifest = Manifest::read(folder)?;

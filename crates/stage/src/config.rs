@@ -93,6 +93,11 @@ pub struct Config {
 
 impl Config {
     /// Reads a config and applies `section.key=value` overrides in order.
+    ///
+    /// # Errors
+    ///
+    /// The file is not there, not TOML, or has a section that no stage knows; an override that is not
+    /// `section.key=value`.
     pub fn load(path: &Path, overrides: &[String]) -> Result<Config, ConfigError> {
         let unreadable = |reason: String| ConfigError::Unreadable { path: path.to_owned(), reason };
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
@@ -146,6 +151,10 @@ impl Config {
     }
 
     /// The `[run]` section.
+    ///
+    /// # Errors
+    ///
+    /// A value of `[run]` of another type or range.
     pub fn run(&self) -> Result<RunSettings, ConfigError> {
         let run: RunSettings = self.section("run")?;
         if run.name.is_empty() || run.name.contains(['/', '\\']) || run.name.starts_with('.') {

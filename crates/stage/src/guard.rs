@@ -50,11 +50,19 @@ pub struct Work {
 }
 
 /// Opens `folder` for the work that `recipe` describes.
+///
+/// # Errors
+///
+/// The folder cannot be made or locked, or another process holds it.
 pub fn begin(folder: &Path, recipe: Recipe, force: bool) -> Result<Begin, StageError> {
     begin_shard(folder, recipe, force, None)
 }
 
 /// Opens `folder` for one of several processes that share the work; the number tells them apart.
+///
+/// # Errors
+///
+/// As [`begin`]'s; also where another process has the same number.
 pub fn begin_shard(
     folder: &Path,
     recipe: Recipe,

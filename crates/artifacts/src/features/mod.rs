@@ -4,7 +4,7 @@
 //! and opens typed in pyarrow, pandas, Polars, DuckDB and Hugging Face datasets. Each row is a page of its own, so
 //! that a single image can be read without its neighbours.
 //!
-//! A set is what one backbone makes of one view of the images; several lie side by side.
+//! A set is what one backbone makes of one view of the images; several lie side by side. [`FeatureSet`] reads one.
 
 mod part;
 mod set;

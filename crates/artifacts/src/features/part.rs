@@ -47,6 +47,10 @@ const GRID: Column = Column { name: "grid", leaf: 4 };
 
 impl FeaturePart {
     /// Opens a part and reads the identities of its images.
+    ///
+    /// # Errors
+    ///
+    /// The file is not there, cut short, or not of this schema and version.
     pub fn open(path: &Path) -> Result<FeaturePart, TableError> {
         let bad = |reason: String| malformed(path, KIND, reason);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
@@ -76,6 +80,10 @@ impl FeaturePart {
     }
 
     /// The mean over the regions of row number `row`: `[channels]`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read any more, the row is beyond its last, or its page is damaged.
     pub fn pooled(&self, row: usize) -> Result<Vec<f16>, TableError> {
         let mut pooled = Vec::new();
         self.numbers(&POOLED, row, self.spec.channels, &mut pooled)?;
@@ -83,6 +91,10 @@ impl FeaturePart {
     }
 
     /// Appends the grid of row number `row`, `[regions × channels]`, to `grid`.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read any more, the row is beyond its last, or its page is damaged.
     pub fn grid(&self, row: usize, grid: &mut Vec<f16>) -> Result<(), TableError> {
         self.numbers(&GRID, row, self.spec.regions() * self.spec.channels, grid)
     }

@@ -12,18 +12,40 @@ use crate::table::TableError;
 
 /// A finished set, the rows of its parts numbered through.
 ///
-/// ```no_run,standalone_crate
+/// ```
 /// use artifacts::Split;
 /// use artifacts::features::FeatureSet;
+/// # use artifacts::features::{Dtype, FeatureKey, FeatureRow, FeatureSpec, part_file, write_part};
+/// # use artifacts::manifest::{Manifest, Output};
+/// # use artifacts::{Recipe, View};
+/// # use half::f16;
+/// # let run = tempfile::tempdir()?;
+/// # let folder = run.path().join("resnet18");
+/// # let (transform, weights_sha256) = (serde_json::json!({}), "0".repeat(64));
+/// # let backbone = "resnet18".to_owned();
+/// # let spec = FeatureSpec { backbone, view: View::default(), weights_sha256, transform, grid: [1, 2], channels: 3 };
+/// # let (image_id, content_hash) = ("beach".to_owned(), "blake3:0".to_owned());
+/// # let key = FeatureKey { image_id, split: Split::Val, content_hash };
+/// # let grid = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(f16::from_f32).to_vec();
+/// # let row = FeatureRow { key: key.clone(), pooled: [2.5, 3.5, 4.5].map(f16::from_f32).to_vec(), grid };
+/// # let recipe = Recipe::new("preprocess", 1, &())?;
+/// # let file = part_file(0, &recipe, &[key.clone()]);
+/// # write_part(&folder.join(&file), &spec, Dtype::F16, &[row], &[], &recipe, &[key])?;
+/// # let outputs = vec![Output::of(&folder, &file)?];
+/// # let fingerprint = recipe.fingerprint();
+/// # let (warnings, summary) = (vec![], Default::default());
+/// # let manifest = Manifest { fingerprint, recipe, model: None, outputs, warnings, summary, seconds: 0.0 };
+/// # manifest.write(&folder)?;
 ///
-/// # fn main() -> Result<(), artifacts::features::FeatureError> {
-/// let set = FeatureSet::open("data/runs/demo/features/efficientnet_lite0".as_ref())?;
+/// // A set that `preprocess` has finished, `data/runs/demo/features/resnet18` for example.
+/// let set = FeatureSet::open(&folder)?;
+/// assert_eq!(set.spec().grid, [1, 2]);
 /// let rows = set.rows_of(Split::Val);
+/// // `[regions × channels]` half floats, appended to those of other images.
 /// let mut grid = Vec::new();
-/// set.grid(rows["scene-00005"], &mut grid)?;
-/// assert_eq!(grid.len(), set.spec().regions() * set.spec().channels);
-/// # Ok(())
-/// # }
+/// set.grid(rows["beach"], &mut grid)?;
+/// assert_eq!(grid.iter().map(|value| value.to_f32()).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FeatureSet {
     parts: Vec<FeaturePart>,

@@ -38,6 +38,10 @@ pub fn complete_part(path: &Path, recipe: &Recipe, keys: &[FeatureKey]) -> Optio
 }
 
 /// Writes one part atomically.
+///
+/// # Errors
+///
+/// The file cannot be written; nothing of it is left then.
 pub fn write_part(
     path: &Path,
     spec: &FeatureSpec,

@@ -84,6 +84,10 @@ pub struct CaptionedVideo {
 }
 
 /// Captions every shot of a video; `progress` hears how many shots of how many are done.
+///
+/// # Errors
+///
+/// There is no ffmpeg, it cannot read the file as a video, or the captioner fails.
 pub fn caption_video(
     captioner: &Captioner,
     path: &Path,

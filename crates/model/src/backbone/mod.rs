@@ -23,6 +23,10 @@ pub use registry::{BackboneSpec, Builder, UnknownBackbone};
 /// A network without its classifier.
 pub trait Network: Debug + Send {
     /// `[batch, 3, side, side]` to `[batch, channels, rows, rows]`, both in the element type of the weights.
+    ///
+    /// # Errors
+    ///
+    /// libtorch refuses: images of another type than the weights, or too little memory.
     fn features(&self, images: &Tensor) -> Result<Tensor, TchError>;
 
     /// The same network, sharing its weights: one for each thread.
@@ -48,6 +52,10 @@ impl Clone for Backbone {
 
 impl Backbone {
     /// Builds the network of a registry row from tensors with the published names and shapes; a device alone means f32.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that is missing or of another shape, by its name.
     pub fn build(
         spec: &'static BackboneSpec,
         weights: &NamedTensors,
@@ -58,6 +66,10 @@ impl Backbone {
     }
 
     /// Builds it from a weight file; [`weights::find`] and [`weights::ensure`] give the path.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`weights::read`] and of [`build`](Self::build).
     pub fn load(
         spec: &'static BackboneSpec,
         path: &Path,
@@ -81,6 +93,10 @@ impl Backbone {
     ///
     /// The side is meant to be the transform's crop, but any other works. Errors when the shape or the element type
     /// is another.
+    ///
+    /// # Errors
+    ///
+    /// Images of another shape or element type, and refusals of libtorch.
     pub fn grid(&self, images: &Tensor) -> Result<Tensor, TchError> {
         let (_, planes, height, width) = images.size4()?;
         if planes != 3 || height != width || images.f_kind()? != Kind::Float {

@@ -18,6 +18,10 @@ pub struct SlowPrecision;
 
 impl Placement {
     /// Refuses bf16 on a CPU that would have to emulate it.
+    ///
+    /// # Errors
+    ///
+    /// bf16 on a CPU that would have to emulate it.
     pub fn new(device: Device, precision: Precision) -> Result<Self, SlowPrecision> {
         match (precision, device) {
             (Precision::Bf16, Device::Cpu) if !cpu_has_bf16() => Err(SlowPrecision),

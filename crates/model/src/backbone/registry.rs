@@ -41,6 +41,10 @@ pub struct UnknownBackbone {
 
 impl BackboneSpec {
     /// The row of that name.
+    ///
+    /// # Errors
+    ///
+    /// No row has the name; the error has the most similar one.
     pub fn named(name: &str) -> Result<&'static Self, UnknownBackbone> {
         REGISTRY.iter().find(|spec| spec.name == name).ok_or_else(|| {
             let similarity = |known: &&str| (strsim::normalized_levenshtein(name, known) * 1e6) as u32;

@@ -131,6 +131,10 @@ pub enum FetchError {
 ///
 /// A published file found there is checked and converted first. A `.safetensors` of the published name carries no
 /// published hash; that it builds the network is the check then.
+///
+/// # Errors
+///
+/// Nothing usable lies there, or a published file is damaged, another, or of another network.
 pub fn find(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, FetchError> {
     let converted = folder.join(format!("{}.safetensors", spec.name));
     if converted.is_file() {
@@ -168,6 +172,10 @@ pub fn find_trained(spec: &'static BackboneSpec, folder: &Path, sha256: &str) ->
 }
 
 /// The converted weights of a backbone in `folder`, downloaded into it when they are not there.
+///
+/// # Errors
+///
+/// Those of [`find`] for a file that lies there, and a download that fails.
 pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, FetchError> {
     let mut failure = match find(spec, folder) {
         Err(absent @ FetchError::Absent { .. }) => absent,

@@ -113,6 +113,10 @@ impl NamedTensors {
     }
 
     /// The tensors in the content of a weight file; `path` serves the error messages alone.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are no safetensors and no state dict of PyTorch, or damaged ones.
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
         let (tensors, metadata) =
             parse(bytes).map_err(|source| WeightsError::Malformed { path: path.into(), source })?;
@@ -120,6 +124,10 @@ impl NamedTensors {
     }
 
     /// The tensor `name`, which must have exactly the shape `wanted`; shares its memory with this map.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or of another shape.
     pub fn get(&self, name: &str, wanted: &[i64]) -> Result<Tensor, WeightsError> {
         let Some(tensor) = self.tensors.get(name) else {
             return Err(WeightsError::Missing {
@@ -170,12 +178,20 @@ impl NamedTensors {
 }
 
 /// Reads a weight file, whatever its extension: the content decides the format.
+///
+/// # Errors
+///
+/// The file cannot be read, or its content is refused as [`NamedTensors::from_bytes`] refuses it.
 pub fn read(path: &Path) -> Result<NamedTensors, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.into(), source })?;
     NamedTensors::from_bytes(path, &bytes)
 }
 
 /// The SHA-256 of a file as 64 hexadecimal digits.
+///
+/// # Errors
+///
+/// The file cannot be read to its end.
 pub fn sha256_file(path: &Path) -> Result<String, WeightsError> {
     let failed = |source| WeightsError::Io { path: path.into(), source };
     let mut file = std::fs::File::open(path).map_err(failed)?;

@@ -47,6 +47,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
 /// Writes tensors (of any memory layout, from any device) and metadata; the same content gives the same bytes.
 ///
 /// The file appears under its name complete or not at all, and the parent folder must exist.
+///
+/// # Errors
+///
+/// A tensor of an element type that the format does not have, or a file that cannot be written.
 pub fn write_safetensors(
     path: &Path,
     tensors: &BTreeMap<String, Tensor>,
