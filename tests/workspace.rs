@@ -7,9 +7,16 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use artifacts::RunFolder;
+use artifacts::features::FeatureSpec;
+use artifacts::vocabulary::Vocabulary;
+use model::backbone::BackboneSpec;
+use model::checkpoint::{self, Header};
+use model::decoder::{DecoderConfig, SoftAttentionConfig};
+use model::precision::Precision;
 use model::weights;
 use stage::cli::StageArgs;
 use stage::{Context, Outcome, Stage};
+use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 pub mod browser;
@@ -66,6 +73,46 @@ impl Workspace {
         self
     }
 
+    /// A trained model's file with a decoder of random weights, large enough to make a difference between photos; it
+    /// reads the features of [`with_weights`](Self::with_weights)`("resnet18")`.
+    pub fn random_model(&self, path: &str, seed: i64) -> PathBuf {
+        let path = self.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let backbone = BackboneSpec::named("resnet18").unwrap();
+        let features = FeatureSpec {
+            backbone: backbone.name.to_owned(),
+            view: Default::default(),
+            weights_sha256: weights::sha256_file(&self.path("weights/resnet18.safetensors")).unwrap(),
+            transform: serde_json::to_value(&backbone.transform).unwrap(),
+            grid: [7, 7],
+            channels: backbone.channels as usize,
+        };
+        let words = ["a", "bird", "cat", "dog", "fish", "house", "red", "runs", "sees", "the", "tree", "two"];
+        let header = Header {
+            decoder: DecoderConfig::SoftAttention(SoftAttentionConfig {
+                embedding_size: 16,
+                feature_size: 16,
+                hidden_size: 16,
+                attention_size: 8,
+                ..Default::default()
+            }),
+            vocabulary: Vocabulary::new(words.map(str::to_owned)).unwrap(),
+            features: vec![features],
+            provenance: serde_json::json!({ "seed": seed }),
+        };
+        let _alone = alone();
+        tch::manual_seed(seed);
+        let store = VarStore::new(Device::Cpu);
+        let _decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
+        // In the order of their names: a hash map would give every run other weights.
+        for (_, mut variable) in BTreeMap::from_iter(store.variables()) {
+            let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu)) * 2.0;
+            tch::no_grad(|| variable.copy_(&random));
+        }
+        checkpoint::save(&path, &header, &store).unwrap();
+        path
+    }
+
     /// A path below the temporary folder.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)
@@ -77,11 +124,19 @@ impl Workspace {
     }
 
     /// Runs a stage with overrides like those of `--set`.
+    ///
+    /// # Errors
+    ///
+    /// What the stage says.
     pub fn run<S: Stage>(&self, overrides: &[&str]) -> anyhow::Result<Vec<Outcome>> {
         self.run_with::<S>(overrides, false)
     }
 
     /// Runs a stage, with `--force` or without.
+    ///
+    /// # Errors
+    ///
+    /// What the stage says.
     pub fn run_with<S: Stage>(&self, overrides: &[&str], force: bool) -> anyhow::Result<Vec<Outcome>> {
         let args = StageArgs {
             config: self.path("config.toml"),

@@ -1,15 +1,23 @@
 //! A model and some bytes in, a caption out.
 //!
-//! ```no_run,standalone_crate
+//! ```
 //! use caption::{Captioner, Options};
 //!
-//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let captioner = Captioner::open("model.safetensors".as_ref(), &Options::default())?;
-//! let photo = captioner.photo(&std::fs::read("photo.jpg")?)?;
+//! # let made = pipeline_tests::Workspace::new("").with_weights("resnet18");
+//! # let model = made.random_model("model.safetensors", 1);
+//! # let photo = made.path("photo.png");
+//! # caption::RgbImage::from_fn(300, 260, |x, y| image::Rgb([x as u8, y as u8, 90])).save(&photo)?;
+//! // A file of `export`, or a checkpoint of `train` and the folder of its backbones' weights.
+//! let options = Options { weights: made.path("weights"), ..Options::default() };
+//! let captioner = Captioner::open(&model, &options)?;
+//! let photo = captioner.photo(&std::fs::read(photo)?)?;
 //! let captioned = captioner.caption(&[photo], captioner.search_settings())?;
-//! println!("{}", captioned[0].best().caption);
-//! # Ok(())
-//! # }
+//! let best = captioned[0].best();
+//! println!("{}", best.caption);
+//! // Where the model looked for each word: shares of the grid's cells, row by row.
+//! let [rows, columns] = captioner.grid();
+//! assert_eq!(best.words[0].attention.as_ref().map(|look| look.len()), Some(rows * columns));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! The model is what `export` packed, or a checkpoint of `train`. A photo goes the way that it goes in training:

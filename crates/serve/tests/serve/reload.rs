@@ -8,12 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use pipeline_tests::Workspace;
 use serde_json::json;
 
-use crate::server::{Server, photo, write_model};
+use crate::server::{Server, photo};
 
 #[test]
 fn a_newer_version_takes_over_without_a_lost_request() {
     let folder = Workspace::new("").with_weights("resnet18");
-    write_model(&folder, "models/1/model.safetensors", 1);
+    folder.random_model("models/1/model.safetensors", 1);
     // A folder without a model is no version yet.
     std::fs::create_dir_all(folder.path("models/9")).unwrap();
     let server = Server::start_in(folder, "models", &[]);
@@ -32,7 +32,7 @@ fn a_newer_version_takes_over_without_a_lost_request() {
 
 /// Puts version 2 there while clients never pause; returns a photo's caption before and after.
 fn replaced(server: &Server) -> (String, String) {
-    let new = write_model(&server.folder, "new/model.safetensors", 2);
+    let new = server.folder.random_model("new/model.safetensors", 2);
     let before = server.caption(&photo(1));
     let stop = AtomicBool::new(false);
     let client = || {

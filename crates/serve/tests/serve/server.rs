@@ -1,25 +1,14 @@
 //! A running server with a small model of random weights, and photos that it captions differently.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Cursor};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use artifacts::features::FeatureSpec;
-use artifacts::vocabulary::Vocabulary;
 use image::{ImageFormat, Rgb, RgbImage};
-use model::backbone::BackboneSpec;
-use model::checkpoint::{self, Header};
-use model::decoder::{DecoderConfig, SoftAttentionConfig};
-use model::precision::Precision;
-use model::weights;
 use pipeline_tests::Workspace;
 use serde_json::Value;
-use tch::nn::VarStore;
-use tch::{Device, Kind, Tensor};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -57,7 +46,7 @@ impl Server {
     /// With a model file of one version.
     pub(crate) fn start(arguments: &[&str]) -> Server {
         let folder = Workspace::new("").with_weights("resnet18");
-        write_model(&folder, "model.safetensors", 1);
+        folder.random_model("model.safetensors", 1);
         Server::start_in(folder, "model.safetensors", arguments)
     }
 
@@ -158,44 +147,4 @@ pub(crate) fn photo(number: u8) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     RgbImage::from_fn(300, 260, pixel).write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
-}
-
-/// A decoder of random weights, large enough to make a difference.
-pub(crate) fn write_model(folder: &Workspace, path: &str, seed: i64) -> PathBuf {
-    let path = folder.path(path);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let backbone = BackboneSpec::named("resnet18").unwrap();
-    let weights_sha256 = weights::sha256_file(&folder.path("weights/resnet18.safetensors")).unwrap();
-    let features = FeatureSpec {
-        backbone: backbone.name.to_owned(),
-        view: Default::default(),
-        weights_sha256,
-        transform: serde_json::to_value(&backbone.transform).unwrap(),
-        grid: [7, 7],
-        channels: backbone.channels as usize,
-    };
-    let words = ["a", "bird", "cat", "dog", "fish", "house", "red", "runs", "sees", "the", "tree", "two"];
-    let header = Header {
-        decoder: DecoderConfig::SoftAttention(SoftAttentionConfig {
-            embedding_size: 16,
-            feature_size: 16,
-            hidden_size: 16,
-            attention_size: 8,
-            ..Default::default()
-        }),
-        vocabulary: Vocabulary::new(words.map(str::to_owned)).unwrap(),
-        features: vec![features],
-        provenance: serde_json::json!({ "seed": seed }),
-    };
-    let _alone = pipeline_tests::alone();
-    tch::manual_seed(seed);
-    let store = VarStore::new(Device::Cpu);
-    let _decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
-    // In the order of their names: a hash map would give every run other weights.
-    for (_, mut variable) in BTreeMap::from_iter(store.variables()) {
-        let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu)) * 2.0;
-        tch::no_grad(|| variable.copy_(&random));
-    }
-    checkpoint::save(&path, &header, &store).unwrap();
-    path
 }
