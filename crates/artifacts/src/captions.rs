@@ -1,4 +1,4 @@
-//! `dataset/captions.parquet`: one row a reference caption, as people wrote it.
+//! `dataset/captions.parquet`: one row per reference caption, as people wrote it.
 
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};

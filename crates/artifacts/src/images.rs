@@ -1,4 +1,4 @@
-//! `dataset/images.parquet`: one row an image.
+//! `dataset/images.parquet`: one row per image.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! Parquet tables of plain rows: one struct a schema, typed columns, provenance in the footer.
+//! Parquet tables of plain rows: one struct per schema, typed columns, provenance in the footer.
 //!
 //! Feature grids are too large for rows of Rust values and have a writer of their own in [`crate::features`].
 

@@ -1,4 +1,4 @@
-//! One copy a thread of what threads may not share.
+//! One copy per thread of what threads may not share.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

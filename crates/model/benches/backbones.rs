@@ -1,4 +1,4 @@
-//! Images a second of the networks alone, on one thread, with weights that need no file.
+//! Images per second of the networks alone, on one thread, with weights that need no file.
 //!
 //! `OMP_NUM_THREADS=1 cargo bench -p model --bench backbones -- resnet50 efficientnet_lite0`
 

@@ -1,5 +1,11 @@
 //! The messages of TensorFlow Serving, generated from `proto/`.
-#![allow(missing_docs, clippy::doc_markdown, clippy::large_enum_variant, reason = "generated")]
+#![allow(
+    missing_docs,
+    clippy::doc_markdown,
+    clippy::large_enum_variant,
+    clippy::missing_errors_doc,
+    reason = "generated"
+)]
 
 pub mod google {
     pub mod protobuf {

@@ -1,4 +1,4 @@
-//! One TOML file a run, one section a stage, every key checked.
+//! One TOML file per run, one section per stage, every key checked.
 
 use std::path::{Path, PathBuf};
 

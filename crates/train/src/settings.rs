@@ -19,7 +19,7 @@ pub struct Settings {
     pub decoders: Vec<DecoderKind>,
     /// Passes over the train images at most.
     pub epochs: usize,
-    /// Images a batch, each with all its captions.
+    /// Images per batch, each with all its captions.
     pub batch_images: usize,
     /// Highest learning rate of Adam.
     pub learning_rate: f64,
@@ -63,7 +63,7 @@ pub struct SelfCriticalSettings {
     pub epochs: usize,
     /// Highest learning rate of Adam.
     pub learning_rate: f64,
-    /// Images a batch.
+    /// Images per batch.
     pub batch_images: usize,
     /// Captions sampled for each image; what the others score is the baseline of each.
     pub samples: usize,

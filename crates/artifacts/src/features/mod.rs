@@ -1,4 +1,4 @@
-//! `features/<set>/part-*.parquet`: one row an image, its grid of CNN features in half precision.
+//! `features/<set>/part-*.parquet`: one row per image, its grid of CNN features in half precision.
 //!
 //! The grid column is `FixedSizeList<FixedSizeList<Float16, channels>, regions>`, the layout that carries its shape
 //! and opens typed in pyarrow, pandas, Polars, DuckDB and Hugging Face datasets. Each row is a page of its own, so
@@ -43,7 +43,7 @@ pub struct FeatureSpec {
     pub transform: serde_json::Value,
     /// Rows and columns of the grid.
     pub grid: [usize; 2],
-    /// Numbers a region.
+    /// Numbers per region.
     pub channels: usize,
 }
 

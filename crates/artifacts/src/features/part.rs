@@ -118,7 +118,7 @@ impl FeaturePart {
                 append(&buf, count, out)
                     .ok_or_else(|| bad("the page is too short, or has missing values".to_owned()))
             }
-            _ => Err(bad("not one plain page a row, as it was written".to_owned())),
+            _ => Err(bad("not one plain page per row, as it was written".to_owned())),
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     pub(crate) top_k: u16,
     #[command(flatten)]
     pub(crate) search: Search,
-    /// Draws where the model looked for each word: a PNG a photo in this folder.
+    /// Draws where the model looked for each word: a PNG per photo in this folder.
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) attention: Option<PathBuf>,
     /// Also writes each caption beside its photo, as photo.jpg.txt, in place of an older one; the subtitles of clip.mp4 as
@@ -54,13 +54,13 @@ pub(crate) struct Args {
 /// How captions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// A line a photo: its path, a tab, the caption; the caption alone for a single photo.
+    /// A line per photo: its path, a tab, the caption; the caption alone for a single photo.
     Txt,
     /// A list with words, log-probabilities and the shots of videos.
     Json,
-    /// The same, an object a line as soon as it is there.
+    /// The same, an object per line as soon as it is there.
     Jsonl,
-    /// path, start, end, rank, caption, log_probability: a row a caption.
+    /// path, start, end, rank, caption, log_probability: a row per caption.
     Csv,
     /// The same columns; needs --output.
     Parquet,

@@ -124,7 +124,7 @@ impl Output {
 const COLUMNS: [&str; 6] = ["path", "start", "end", "rank", "caption", "log_probability"];
 
 impl Record {
-    /// A row a caption.
+    /// A row per caption.
     fn rows(&self, top_k: usize) -> Vec<CaptionedRow> {
         let row = |start, end, rank: usize, caption: &str, log_probability| CaptionedRow {
             path: self.name.clone(),
@@ -154,7 +154,7 @@ impl Record {
         }
     }
 
-    /// A line a caption; `name` stands before it, a video's times between the two.
+    /// A line per caption; `name` stands before it, a video's times between the two.
     pub(crate) fn txt(&self, name: Option<&str>, top_k: usize) -> String {
         let mut text = String::new();
         for row in self.rows(top_k) {

@@ -13,7 +13,7 @@ use super::VideoError;
 /// Longest complaint that is kept, in bytes.
 const COMPLAINT: usize = 2000;
 
-/// All frames at `rate` a second, squeezed to `width` × `height`; also what ffmpeg complained of on the way.
+/// All frames at `rate` per second, squeezed to `width` × `height`; also what ffmpeg complained of on the way.
 pub(super) fn thumbnails(
     path: &Path,
     rate: u32,

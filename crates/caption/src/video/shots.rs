@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::{VideoError, ffmpeg};
 
-/// Frames a second that are compared, and their size.
+/// Frames per second that are compared, and their size.
 const RATE: u32 = 8;
 const SIZE: (u32, u32) = (64, 36);
 /// Least mean difference of two frames, in levels of 0 to 255, that can be a cut.
@@ -94,7 +94,7 @@ mod tests {
         RgbImage::from_pixel(8, 6, Rgb([value; 3]))
     }
 
-    /// Vertical bars that move by `step` pixels a frame: much change, no cut.
+    /// Vertical bars that move by `step` pixels per frame: much change, no cut.
     fn panning(count: u32, step: u32) -> Vec<RgbImage> {
         let bars = |shift: u32| {
             move |x: u32, _| Rgb([if ((x + shift) / 4).is_multiple_of(2) { 20 } else { 220 }; 3])

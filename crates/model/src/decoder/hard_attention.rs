@@ -1,4 +1,4 @@
-//! Hard attention: an LSTM that looks at one region a word, drawn at random in training and the likeliest afterwards.
+//! Hard attention: an LSTM that looks at one region per word, drawn at random in training and the likeliest afterwards.
 //!
 //! Xu et al. 2015 (<https://arxiv.org/abs/1502.03044>), section 4.1, on the network of soft attention. A draw has no
 //! gradient, so where to look is learnt by REINFORCE with a baseline and an entropy bonus (see

@@ -104,7 +104,7 @@ impl AdditiveAttention {
     }
 
     /// Scores of the regions before softmax, `[images, rows of each image, regions]`, for the states
-    /// `hidden [images, rows of each image, hidden]`. Keys are read once an image, not once a
+    /// `hidden [images, rows of each image, hidden]`. Keys are read once per image, not once per
     /// row: at these sizes, memory traffic is what a look costs.
     ///
     /// As tanh z = 2σ(2z) − 1, they are 2wᵀ σ(2 key + 2 query) but for a number that is the same for all regions, which no

@@ -62,6 +62,7 @@ pub struct Dimensions {
 ///
 /// Every method fails with what libtorch says: out of memory, or tensors of other shapes, such as a grid with the
 /// channels of another backbone.
+#[allow(clippy::missing_errors_doc, reason = "said once for all methods")]
 pub trait Decoder: Send {
     /// Everything about the images that later steps need, computed once: from `grid [images, regions, channels]`,
     /// one row per image. `train` turns dropout on.

@@ -118,7 +118,7 @@ impl ShowAttendTell {
         Ok(Forced { logits: ragged.spread(&logits)?, attention, choices: None })
     }
 
-    /// One word a row; `weigh` as in [`ShowAttendTell::forward`].
+    /// One word per row; `weigh` as in [`ShowAttendTell::forward`].
     pub(super) fn step(
         &self,
         memory: &Rows,

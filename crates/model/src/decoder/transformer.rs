@@ -194,7 +194,7 @@ impl Layer {
     }
 
     /// All captions of an image look at its regions together: `x [images × captions, positions, size]`, `regions` a
-    /// row an image. The attention is the mean of the heads, `[images × captions, positions, regions]`.
+    /// row per image. The attention is the mean of the heads, `[images × captions, positions, regions]`.
     fn look_at_regions(
         &self,
         x: Tensor,

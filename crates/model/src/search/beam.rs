@@ -21,11 +21,11 @@ pub struct Hypothesis {
     pub ids: Vec<u32>,
     /// Sum of the log-probabilities of its words and its `<eos>`.
     pub log_probability: f64,
-    /// The addends of that sum: one a word, and one for the `<eos>` of a finished caption.
+    /// The addends of that sum: one per word, and one for the `<eos>` of a finished caption.
     pub log_probabilities: Vec<f64>,
     /// Whether it ended with `<eos>`.
     pub finished: bool,
-    /// Share of attention on each region, one entry a word, for decoders that attend.
+    /// Share of attention on each region, one entry per word, for decoders that attend.
     pub attention: Vec<Arc<[f32]>>,
 }
 

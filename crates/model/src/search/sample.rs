@@ -101,7 +101,7 @@ fn draw(
     Ok(samples)
 }
 
-/// One word a row of `log_probabilities [rows, vocabulary]`, by inverting the cumulative distribution at
+/// One word per row of `log_probabilities [rows, vocabulary]`, by inverting the cumulative distribution at
 /// `uniforms [rows]` in [0, 1): words only, and `<eos>` where it `may_end`.
 fn choose(
     log_probabilities: &Tensor,
