@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use caption::video::subtitles;
 
-use super::output::{Content, Record};
+use super::record::{Content, Record};
 
 pub(crate) const HEAD: &str = r#"<!doctype html>
 <html lang="en">

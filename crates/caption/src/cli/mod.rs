@@ -6,6 +6,7 @@ mod html;
 mod inputs;
 mod json;
 mod output;
+mod record;
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
@@ -24,7 +25,8 @@ use stage::progress::{Progress, note};
 
 use args::{Args, Format};
 use inputs::{Input, Inputs};
-use output::{Content, Output, Record};
+use output::Output;
+use record::{Content, Record};
 
 /// Photos that are decoded, and then captioned, together.
 const PHOTOS_AT_ONCE: usize = 64;
