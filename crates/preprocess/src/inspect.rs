@@ -21,7 +21,7 @@ use crate::contact_sheet;
 /// What `preprocess inspect` is asked for.
 #[derive(clap::Args)]
 pub struct Request {
-    /// A folder of features: data/runs/<run>/features/<set>.
+    /// A folder of features: data/runs/NAME/features/SET.
     pub folder: PathBuf,
     /// Looks for the images most like this one.
     #[arg(long, value_name = "IMAGE_ID")]
