@@ -18,11 +18,12 @@ struct Wall {
 const TENSORS: &[&str] = &["tch", "torch-sys"];
 const PROGRAMS: &[&str] = &["anyhow", "clap", "indicatif", "toml"];
 
-const WALLS: [Wall; 11] = [
+const WALLS: [Wall; 12] = [
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "stage", knows: &["artifacts"], never: &["tch", "image", "parquet", "arrow-array"] },
+    Wall { name: "scoring", knows: &["artifacts", "metrics", "stage"], never: TENSORS },
     Wall { name: "model", knows: &["artifacts", "imaging"], never: PROGRAMS },
     Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
@@ -30,7 +31,7 @@ const WALLS: [Wall; 11] = [
     Wall { name: "train", knows: &["artifacts", "metrics", "model", "stage"], never: &["image", "parquet"] },
     Wall {
         name: "evaluate",
-        knows: &["artifacts", "imaging", "metrics", "model", "stage"],
+        knows: &["artifacts", "imaging", "metrics", "model", "scoring", "stage"],
         never: &["parquet", "arrow-array"],
     },
     Wall { name: "caption", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet", "axum"] },
@@ -89,7 +90,7 @@ fn every_crate_knows_what_its_wall_says_and_nothing_else() {
 #[test]
 fn what_needs_no_network_builds_without_libtorch() {
     let dependencies = dependencies();
-    for name in ["artifacts", "imaging", "metrics", "stage", "dataset", "text"] {
+    for name in ["artifacts", "imaging", "metrics", "scoring", "stage", "dataset", "text"] {
         let (mut all, mut open) = (BTreeSet::new(), vec![name.to_owned()]);
         while let Some(next) = open.pop() {
             if all.insert(next.clone()) {

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use artifacts::per_image::{self, PerImageRow};
+use artifacts::per_image::{self, PerImage};
 use artifacts::results::{self, CaptionResult};
-use artifacts::{Split, images::Images, table};
+use artifacts::{Split, images::Images};
 use caption::{CaptionError, Captioned, Captioner, Options, Photo, SearchSettings};
 use dataset::Dataset;
 use evaluate::Evaluate;
@@ -106,7 +106,7 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], decoder: &str, 
     let written: Vec<CaptionResult> =
         serde_json::from_slice(&fs::read(evaluation.join(results::FILE)).unwrap()).unwrap();
     let written: HashMap<_, _> = written.into_iter().map(|row| (row.image_id, row.caption)).collect();
-    let (scored, _) = table::read::<PerImageRow>(&evaluation.join(per_image::FILE)).unwrap();
+    let scored = PerImage::read(&evaluation.join(per_image::FILE)).unwrap().rows;
     let scored: HashMap<_, _> = scored.into_iter().map(|row| (row.image_id, row.log_probability)).collect();
     // One at a time, or all at once: neighbours do not matter.
     let alone = photos

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use artifacts::Split;
 use artifacts::results::CaptionResult;
+use artifacts::{Manifest, ModelId, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
 use pipeline_tests::Workspace;
@@ -85,7 +85,7 @@ fn scenes_become_scored_captions_and_a_change_reruns_what_it_touches() {
         let scores = json(&evaluation.join("scores.json"));
         assert_eq!(scores["protocol"]["images"], 6);
         assert_eq!(scores["protocol"]["references_per_image"], serde_json::json!([5, 5]));
-        assert!(scores["scores"]["bleu"][0].as_f64().unwrap() > 0.0);
+        assert!(scores["scores"]["bleu_1"].as_f64().unwrap() > 0.0);
         let pictures = fs::read_dir(evaluation.join("attention")).map_or(0, Iterator::count);
         assert_eq!(pictures, if decoder == "lstm" { 0 } else { 2 });
     }
@@ -108,6 +108,24 @@ fn another_backbone_reruns_extraction_and_lies_beside_the_first() {
     let lite = ["preprocess.backbone=efficientnet_lite0"];
     assert_eq!(stages_that_worked(&workspace, &lite), ["preprocess", "train", "evaluate"]);
     assert!(stages_that_worked(&workspace, &[]).is_empty(), "the first backbone's artifacts are still there");
+}
+
+#[test]
+fn sets_whose_names_begin_alike_lie_side_by_side() {
+    let workspace = workspace();
+    let views = ["preprocess.views=[\"squash\"]", "preprocess.views=[\"squash-flip\"]"];
+    for view in views {
+        pipeline(&workspace, &[view], false);
+    }
+    let model = |set: &str| ModelId::new(&[set.to_owned()], "soft_attention");
+    for set in ["resnet18.squash", "resnet18.squash-flip"] {
+        let evaluation = workspace.run_folder().evaluate(model(set), Split::Val);
+        assert_eq!(Manifest::read(&evaluation).unwrap().model, Some(model(set)));
+        assert_eq!(json(&evaluation.join("scores.json"))["id"]["sets"], serde_json::json!([set]));
+    }
+    for view in views {
+        assert!(stages_that_worked(&workspace, &[view]).is_empty(), "{view}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 EXAMPLE = Path(__file__).parents[2] / "target/release/examples/score"
+KEYS = ["bleu_1", "bleu_2", "bleu_3", "bleu_4", "rouge_l", "cider_d"]
 PARTS = [
     ["A", "The", "One", "Some", "This"],
     ["small", "black", "brown and white", "wet", "young", "old", "smiling", "running", "long-haired"],
@@ -79,14 +80,9 @@ def reference_scores(annotations, results):
         bleu, bleu_images = Bleu(4).compute_score(references, hypotheses, verbose=0)
         rouge, rouge_images = Rouge().compute_score(references, hypotheses)
         cider, cider_images = Cider().compute_score(references, hypotheses)
-    per_image = [
-        [*(b[i] for b in bleu_images), rouge_images[i], cider_images[i]] for i in range(len(results))
-    ]
-    return [*bleu, rouge, cider], per_image, seconds
-
-
-def flat(scores):
-    return [*scores["bleu"], scores["rouge_l"], scores["cider_d"]]
+    corpus = dict(zip(KEYS, [*bleu, rouge, cider]))
+    per_image = [dict(zip(KEYS, scores)) for scores in zip(*bleu_images, rouge_images, cider_images)]
+    return corpus, per_image, seconds
 
 
 def main():
@@ -102,9 +98,8 @@ def main():
         command = [EXAMPLE, folder / "references.json", folder / "hypotheses.json"]
         ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     corpus, per_image, seconds = reference_scores(annotations, results)
-    differences = [abs(a - b) for a, b in zip(flat(ours["corpus"]), corpus)]
-    for image, theirs in zip(ours["images"], per_image):
-        differences += [abs(a - b) for a, b in zip(flat(image), theirs)]
+    pairs = [(ours["corpus"], corpus), *zip(ours["images"], per_image)]
+    differences = [abs(mine[key] - theirs[key]) for mine, theirs in pairs for key in KEYS]
     print(f"{arguments.images} images x 5 references, one core; largest difference of any score {max(differences):.1e}")
     print(f"{'seconds':<12} {'metrics':>8} {'pycocoevalcap':>14} {'ratio':>6}")
     for step in ("tokenize", "score"):

@@ -84,10 +84,23 @@ pub fn write<R: Row>(
     let fields: Vec<_> = R::fields().into_iter().map(Arc::new).collect();
     let malformed = |reason: String| malformed(path, R::KIND, reason);
     let batch = serde_arrow::to_record_batch(&fields, &rows).map_err(|error| malformed(error.to_string()))?;
-    let metadata = metadata(R::KIND, R::VERSION, recipe, extra);
+    write_batch(path, R::KIND, R::VERSION, batch, recipe, extra)
+}
+
+/// Writes one batch as a file of its own, atomically, with provenance and `extra` in the footer.
+pub(crate) fn write_batch(
+    path: &Path,
+    kind: &str,
+    version: u32,
+    batch: RecordBatch,
+    recipe: &Recipe,
+    extra: &[(&str, String)],
+) -> Result<(), TableError> {
+    let metadata = metadata(kind, version, recipe, extra);
+    let fields = batch.schema_ref().fields().clone();
     let schema = Arc::new(Schema::new_with_metadata(fields, metadata.iter().cloned().collect()));
     let batch = RecordBatch::try_new(schema.clone(), batch.columns().to_vec())
-        .map_err(|error| malformed(error.to_string()))?;
+        .map_err(|error| malformed(path, kind, error.to_string()))?;
     let properties = properties(&metadata).build();
     atomic::write(path, |file| {
         let mut writer = ArrowWriter::try_new(file, schema, Some(properties))?;
@@ -188,6 +201,11 @@ pub(crate) fn not_written(path: &Path, error: ParquetError) -> TableError {
         ParquetError::External(source) => source.to_string(),
         other => other.to_string(),
     };
+    TableError::Write { path: path.to_owned(), reason }
+}
+
+/// What cannot be written because it is no table.
+pub(crate) fn refused(path: &Path, reason: String) -> TableError {
     TableError::Write { path: path.to_owned(), reason }
 }
 

@@ -1,11 +1,11 @@
-//! Where the model looked: one PNG an image, a tile a word.
+//! Where the model looked: one PNG per image, a tile per word.
 
 use anyhow::Context;
 use image::codecs::png::PngEncoder;
 use imaging::{Transform, attention};
 use stage::guard::Work;
 
-use crate::decode::Captioned;
+use crate::captioned::Captioned;
 use crate::references::References;
 use crate::view::open;
 

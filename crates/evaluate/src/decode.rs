@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use imaging::Transform;
@@ -14,42 +13,10 @@ use stage::Context;
 use stage::progress::Progress;
 
 use crate::Settings;
+use crate::captioned::{Beam, Captioned};
 use crate::references::References;
 
 const IMAGES_AT_ONCE: usize = 25;
-
-/// A caption that the search found.
-#[derive(Clone)]
-pub(crate) struct Beam {
-    pub(crate) caption: String,
-    /// Sum of the log-probabilities of its tokens.
-    pub(crate) log_probability: f64,
-    /// Whether it ended with `<eos>`.
-    pub(crate) finished: bool,
-}
-
-/// A captioned image.
-pub(crate) struct Captioned {
-    pub(crate) image_id: String,
-    pub(crate) best: Beam,
-    /// The captions that came second and later, best first.
-    pub(crate) others: Vec<Beam>,
-    /// Share of attention on each region of the photo, one entry a word of the best caption, for decoders that attend.
-    pub(crate) attention: Vec<Arc<[f32]>>,
-}
-
-impl Captioned {
-    /// A caption that no search made.
-    pub(crate) fn given(image_id: &str, caption: &str) -> Captioned {
-        let best = Beam { caption: caption.to_owned(), log_probability: 0.0, finished: true };
-        Captioned { image_id: image_id.to_owned(), best, others: vec![], attention: vec![] }
-    }
-
-    fn missing(image_id: &str) -> Captioned {
-        let best = Beam { caption: String::new(), log_probability: 0.0, finished: false };
-        Captioned { image_id: image_id.to_owned(), best, others: vec![], attention: vec![] }
-    }
-}
 
 /// How the photos were shown to the network.
 pub(crate) struct Seen {

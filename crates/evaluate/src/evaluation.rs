@@ -2,26 +2,29 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use artifacts::recipe::digest_file;
-use artifacts::{Manifest, Recipe, Split, captions, images, objects, per_image};
-use metrics::Tokens;
+use artifacts::{Manifest, ModelId, Recipe, Split, captions, images, objects, per_image, tokens};
 use metrics::bootstrap::Bootstrap;
+use metrics::{MeteorSource, Tokens};
 use model::checkpoint::{self, Model};
 use model::search::SearchSettings;
+use scoring::comparison::{self, ComparisonFile};
+use scoring::{BLIND, HUMAN, Measure, ScoreFile};
 use serde_json::{Map, json};
 use stage::guard::Work;
 use stage::{Context, Outcome, Stage};
 
 use crate::grounding::{self, Objects};
 use crate::references::References;
-use crate::score::{self, Captions, ScoreFile};
-use crate::sheet::Measure;
-use crate::{Evaluate, Settings, attention, blind, compare, decode, html, human, model_name};
+use crate::results::{self, Captions};
+use crate::{Evaluate, Settings, attention, blind, decode, html, human};
 
-const SCHEMA_VERSION: u32 = 3;
+const SCHEMA_VERSION: u32 = 4;
+/// Name of the comparison among the evaluations, after that of the features.
+const COMPARISON: &str = "comparison";
 /// The decoder that shows what attention adds.
 const BASELINE: &str = "lstm";
 
@@ -44,7 +47,7 @@ impl<'a> Evaluation<'a> {
         if let Some(references) = cell.get() {
             return Ok(references);
         }
-        let references = References::read(&self.context.folder.dataset(), split)?;
+        let references = References::read(&self.context.folder, split)?;
         Ok(cell.get_or_init(|| references))
     }
 
@@ -60,8 +63,8 @@ impl<'a> Evaluation<'a> {
         let train = self.train()?;
         Ok(Measure {
             bootstrap: self.bootstrap(),
-            meteor_jar: self.settings.meteor_jar.as_deref(),
-            train: Some(self.known.get_or_init(|| score::known_captions(train))),
+            meteor: self.settings.meteor_jar.as_deref().map_or(MeteorSource::None, MeteorSource::Program),
+            train: Some(self.known.get_or_init(|| results::known_captions(train))),
         })
     }
 
@@ -80,6 +83,9 @@ impl<'a> Evaluation<'a> {
         for file in [images::FILE, captions::FILE] {
             recipe = recipe.input(format!("dataset/{file}"), manifest.hash_of(&dataset, file)?);
         }
+        let text = self.context.folder.text();
+        let words = Manifest::read(&text)?.hash_of(&text, tokens::FILE)?;
+        recipe = recipe.input(format!("text/{}", tokens::FILE), words);
         if let Some(jar) = &self.settings.meteor_jar {
             let hash = digest_file(jar)
                 .with_context(|| format!("evaluate.meteor_jar: {} cannot be read", jar.display()))?;
@@ -91,19 +97,20 @@ impl<'a> Evaluation<'a> {
     /// The floor: one caption for every image, the best that the train captions offer.
     pub(crate) fn blind(&self) -> anyhow::Result<Outcome> {
         let seed = self.context.run.seed;
-        let recipe = self.recipe(json!({ "model": blind::NAME, "seed": seed }))?;
-        self.guard(blind::NAME, recipe, |mut work| {
+        let recipe = self.recipe(json!({ "model": BLIND, "seed": seed }))?;
+        self.guard(BLIND, recipe, |mut work| {
             let references = self.references()?;
             let caption = blind::best_caption(self.train()?, seed)?;
             let given = Captions {
-                model: blind::NAME,
+                model: BLIND,
+                id: None,
                 split: self.settings.split,
                 references,
-                captions: &references.constant(&caption),
+                captions: &blind::constant(references, &caption),
                 grounding: None,
                 details: json!({ "caption": caption }),
             };
-            let (file, _) = score::write(&mut work, given, &self.measure()?)?;
+            let (file, _) = results::write(&mut work, given, &self.measure()?)?;
             finish(work, &file, vec![])
         })
     }
@@ -111,8 +118,8 @@ impl<'a> Evaluation<'a> {
     /// What people score against each other.
     pub(crate) fn human(&self) -> anyhow::Result<Outcome> {
         let seed = self.context.run.seed;
-        let recipe = self.recipe(json!({ "model": human::NAME, "seed": seed }))?;
-        self.guard(human::NAME, recipe, |mut work| {
+        let recipe = self.recipe(json!({ "model": HUMAN, "seed": seed }))?;
+        self.guard(HUMAN, recipe, |mut work| {
             let all = self.references()?;
             let (references, captions) = human::captions(all, seed);
             let alone = all.0.len() - references.0.len();
@@ -123,7 +130,8 @@ impl<'a> Evaluation<'a> {
                 return Ok(work.finish(&[] as &[&str], Map::new())?);
             }
             let given = Captions {
-                model: human::NAME,
+                model: HUMAN,
+                id: None,
                 split: self.settings.split,
                 references: &references,
                 captions: &captions,
@@ -131,26 +139,27 @@ impl<'a> Evaluation<'a> {
                 details: json!({ "caption": "one reference, drawn by the seed, against the others" }),
             };
             // A reference of this split is no caption that was learnt: whether it occurs in train is the floor of novelty.
-            let (file, _) = score::write(&mut work, given, &self.measure()?)?;
+            let (file, _) = results::write(&mut work, given, &self.measure()?)?;
             finish(work, &file, vec![])
         })
     }
 
     /// What a trained decoder writes, or several together.
-    pub(crate) fn model(&self, name: &str, members: &[String], sets: &[String]) -> anyhow::Result<Outcome> {
+    pub(crate) fn model(&self, model: &ModelId) -> anyhow::Result<Outcome> {
         let Settings { split, search, attention_images, report_images, .. } = self.settings;
         let folder = &self.context.folder;
-        let features: Vec<_> = sets.iter().map(|set| (folder.features(set), set.clone())).collect();
+        let name = model.to_string();
+        let features: Vec<_> = model.sets.iter().map(|set| (folder.features(set), set.clone())).collect();
         let mut recipe = self.recipe(json!({
-            "model": name, "search": search, "attention_images": attention_images,
+            "model": model, "search": search, "attention_images": attention_images,
             "report_images": report_images,
         }))?;
         let mut checkpoints = BTreeMap::new();
-        for member in members {
-            let train = folder.train(member);
+        for member in model.members() {
+            let train = folder.train(&member);
             let hash = Manifest::read(&train)?.hash_of(&train, checkpoint::FILE)?;
             recipe = recipe.input(format!("train/{member}/{}", checkpoint::FILE), &hash);
-            checkpoints.insert(member, hash);
+            checkpoints.insert(member.to_string(), hash);
         }
         for (folder, set) in &features {
             recipe = recipe.input(format!("features/{set}"), Manifest::read(folder)?.hash_of_all());
@@ -159,20 +168,21 @@ impl<'a> Evaluation<'a> {
             recipe = recipe.input(format!("dataset/{}", objects::FILE), hash);
         }
         // The report shows them beside the model.
-        let beside = [human::NAME, blind::NAME].map(|other| folder.evaluate(other, *split));
+        let beside = [HUMAN, BLIND].map(|other| folder.evaluate(other, *split));
         for folder in &beside {
             recipe =
                 recipe.input(format!("evaluate/{}", named(folder)), Manifest::read(folder)?.hash_of_all());
         }
-        self.guard(name, recipe, |mut work| {
+        self.guard(&name, recipe, |mut work| {
+            work.of_model(model.clone());
             let device = model::device::parse(&self.context.device)?;
             let paths: Vec<_> =
-                members.iter().map(|name| folder.train(name).join(checkpoint::FILE)).collect();
-            let model = checkpoint::load_ensemble(&paths, device)?;
+                model.members().map(|member| folder.train(member).join(checkpoint::FILE)).collect();
+            let network = checkpoint::load_ensemble(&paths, device)?;
             let references = self.references()?;
-            let captions = decode::captions(&model, &features, self.settings, references, self.context)
+            let captions = decode::captions(&network, &features, self.settings, references, self.context)
                 .with_context(|| format!("{name} on {split}"))?;
-            let seen = decode::seen(&model)?;
+            let seen = decode::seen(&network)?;
             let grounding = match Objects::hash(&folder.dataset())? {
                 Some(_) => {
                     let objects = Objects::read(&folder.dataset())?;
@@ -181,19 +191,20 @@ impl<'a> Evaluation<'a> {
                 None => None,
             };
             let given = Captions {
-                model: name,
+                model: &name,
+                id: Some(model),
                 split: *split,
                 references,
                 captions: &captions,
                 grounding,
-                details: details(&model, search, &checkpoints),
+                details: details(&network, search, &checkpoints),
             };
-            let (file, scores) = score::write(&mut work, given, &self.measure()?)?;
+            let (file, scores) = results::write(&mut work, given, &self.measure()?)?;
             let mut files =
                 attention::draw(&work, &seen.transform, seen.grid, &captions, references, *attention_images)?;
             let mut systems = vec![];
             for folder in &beside {
-                if has_scores(&Manifest::read(folder)?) {
+                if ScoreFile::is_in(&Manifest::read(folder)?) {
                     systems.push(ScoreFile::read(folder)?);
                 }
             }
@@ -204,25 +215,26 @@ impl<'a> Evaluation<'a> {
     }
 
     /// Every decoder against the one without attention; `None` when that one was not trained, or alone.
-    pub(crate) fn comparison(&self, names: &[String], features: &str) -> anyhow::Result<Option<Outcome>> {
-        let baseline = model_name(features, BASELINE);
-        let folder = |name: &str| self.context.folder.evaluate(name, self.settings.split);
-        let others: Vec<(String, PathBuf)> =
-            names.iter().filter(|name| **name != baseline).map(|name| (name.clone(), folder(name))).collect();
-        if others.len() == names.len() || others.is_empty() {
-            return Ok(None);
-        }
+    pub(crate) fn comparison(&self, models: &[ModelId]) -> anyhow::Result<Option<Outcome>> {
+        let (baselines, others): (Vec<&ModelId>, Vec<&ModelId>) =
+            models.iter().partition(|model| model.decoders == [BASELINE]);
+        let (Some(baseline), false) = (baselines.first(), others.is_empty()) else { return Ok(None) };
+        let folder = |model: &ModelId| self.context.folder.evaluate(model, self.settings.split);
+        let named = |model: &ModelId| (model.to_string(), folder(model));
+        let ((baseline, without), others) =
+            (named(baseline), others.into_iter().map(named).collect::<Vec<_>>());
         let settings = json!({ "baseline": baseline, "bootstrap": self.bootstrap() });
         let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?;
-        for name in names {
-            let hash = Manifest::read(&folder(name))?.hash_of(&folder(name), per_image::FILE)?;
+        for (name, folder) in models.iter().map(named) {
+            let hash = Manifest::read(&folder)?.hash_of(&folder, per_image::FILE)?;
             recipe = recipe.input(format!("evaluate/{name}"), hash);
         }
-        let made = self.guard(&model_name(features, compare::NAME), recipe, |work| {
-            let file = compare::compare((&baseline, &folder(&baseline)), &others, self.bootstrap())?;
-            artifacts::atomic::write_json(&work.path(compare::FILE), &file)
+        let name = format!("{}-{COMPARISON}", models[0].sets.join("+"));
+        let made = self.guard(&name, recipe, |work| {
+            let file = ComparisonFile::new((&baseline, &without), &others, self.bootstrap())?;
+            artifacts::atomic::write_json(&work.path(comparison::FILE), &file)
                 .context("cannot write the comparison")?;
-            Ok(work.finish(&[compare::FILE], Map::new())?)
+            Ok(work.finish(&[comparison::FILE], Map::new())?)
         })?;
         Ok(Some(made))
     }
@@ -246,7 +258,7 @@ impl<'a> Evaluation<'a> {
 fn details(
     model: &Model,
     search: &SearchSettings,
-    checkpoints: &BTreeMap<&String, String>,
+    checkpoints: &BTreeMap<String, String>,
 ) -> serde_json::Value {
     let decoder = match checkpoints.len() {
         1 => json!(model.header.decoder),
@@ -262,17 +274,12 @@ fn details(
 }
 
 fn finish(work: Work, file: &ScoreFile, more: Vec<String>) -> anyhow::Result<Manifest> {
-    let files: Vec<String> = score::FILES.map(str::to_owned).into_iter().chain(more).collect();
+    let files: Vec<String> = results::FILES.map(str::to_owned).into_iter().chain(more).collect();
     let summary = Map::from_iter([("scores".to_owned(), json!(file.sheet.scores))]);
     Ok(work.finish(&files, summary)?)
 }
 
-/// Whether there were captions to score: people who wrote one reference each cannot be compared.
-pub(crate) fn has_scores(manifest: &Manifest) -> bool {
-    manifest.outputs.iter().any(|output| output.file == score::FILE)
-}
-
-/// The name of the system whose evaluation lies in `folder`, `…/<name>/<split>`.
+/// The system whose evaluation lies in `folder`, `…/<name>/<split>`.
 fn named(folder: &Path) -> String {
     let name = folder.parent().and_then(Path::file_name).unwrap_or_default();
     name.to_string_lossy().into_owned()

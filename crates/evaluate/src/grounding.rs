@@ -12,9 +12,9 @@ use artifacts::objects::{self, ObjectRow};
 use artifacts::{Manifest, table};
 use imaging::Transform;
 use imaging::attention::seen_share;
-use serde::{Deserialize, Serialize};
+use scoring::{Beside, Found, Grounding};
 
-use crate::decode::Captioned;
+use crate::captioned::Captioned;
 
 /// Pixels of the network's input around a box that still count, as in the pointing game's paper.
 const TOLERANCE: f64 = 15.0;
@@ -22,52 +22,6 @@ const TOLERANCE: f64 = 15.0;
 const CENTRE_SIGMA: f64 = 0.25;
 /// Points a side of a region at which its overlap with boxes is taken.
 const SAMPLES: usize = 16;
-
-/// What [`measure`] found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Grounding {
-    /// How it was measured.
-    pub(crate) protocol: String,
-    /// All words that name an object.
-    pub(crate) all: Found,
-    /// The same for each noun.
-    pub(crate) nouns: BTreeMap<String, Found>,
-    /// Words that name an object outside the network's crop; not counted above.
-    pub(crate) out_of_sight: usize,
-}
-
-/// Means over words.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Found {
-    pub(crate) words: usize,
-    /// Share of attention inside the box.
-    pub(crate) mass: Beside,
-    /// Share of words where the model pointed at the box.
-    pub(crate) pointing: Beside,
-}
-
-/// The model's value and those of maps that see nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Beside {
-    pub(crate) model: f64,
-    /// Every region alike.
-    pub(crate) uniform: f64,
-    /// A Gaussian around the middle.
-    pub(crate) centre: f64,
-}
-
-impl Found {
-    fn add(&mut self, mass: Beside, pointing: Beside) {
-        let before = self.words as f64;
-        self.words += 1;
-        let mean = |mean: &mut f64, value: f64| *mean = (*mean * before + value) / (before + 1.0);
-        for (means, values) in [(&mut self.mass, mass), (&mut self.pointing, pointing)] {
-            mean(&mut means.model, values.model);
-            mean(&mut means.uniform, values.uniform);
-            mean(&mut means.centre, values.centre);
-        }
-    }
-}
 
 /// The objects of every scene with the size of its image.
 pub(crate) struct Objects(HashMap<String, (Vec<ObjectRow>, [u32; 2])>);

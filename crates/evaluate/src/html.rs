@@ -12,16 +12,17 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
 use imaging::attention::View;
-use metrics::{NAMES, Scores};
+use metrics::Scores;
 use rayon::prelude::*;
+use scoring::text::{self, is_headline, shown};
+use scoring::{ScoreFile, Sheet};
 use serde::Serialize;
 use serde_json::Value;
 use stage::guard::Work;
 
-use crate::decode::{Beam, Captioned, Seen};
+use crate::captioned::{Beam, Captioned};
+use crate::decode::Seen;
 use crate::references::{Reference, References};
-use crate::score::ScoreFile;
-use crate::table;
 use crate::view;
 
 /// File name in the evaluation folder.
@@ -56,7 +57,8 @@ struct Data<'a> {
     model: &'a str,
     protocol: Vec<String>,
     facts: Vec<String>,
-    names: [&'static str; 6],
+    /// The columns of the table.
+    metrics: Vec<Column>,
     systems: Vec<System<'a>>,
     grid: [usize; 2],
     /// Images of the split, of which the gallery may show fewer.
@@ -65,11 +67,18 @@ struct Data<'a> {
 }
 
 #[derive(Serialize)]
+struct Column {
+    key: &'static str,
+    name: &'static str,
+    /// Whether cards show it and can be sorted by it.
+    headline: bool,
+}
+
+#[derive(Serialize)]
 struct System<'a> {
     name: &'a str,
-    scores: [f64; 6],
-    intervals: [[f64; 2]; 6],
-    meteor: String,
+    scores: &'a Scores,
+    intervals: &'a Scores<[f64; 2]>,
 }
 
 #[derive(Serialize)]
@@ -78,15 +87,15 @@ struct Card<'a> {
     words: Vec<&'a str>,
     log_probability: f64,
     finished: bool,
-    /// BLEU-4, ROUGE-L, CIDEr-D.
-    scores: [f64; 3],
+    /// Of the headline metrics.
+    scores: Scores,
     references: &'a [String],
     beams: Vec<(&'a str, f64, bool)>,
     /// Width and height of the photo in the report; `None` when it could not be read.
     size: Option<[u32; 2]>,
     /// What of the photo the network saw, as shares of its sides: left, top, right, bottom.
     seen: [f64; 4],
-    /// For each word a byte a region, 255 where it looks most; base64.
+    /// For each word a byte per region, 255 where it looks most; base64.
     attention: String,
 }
 
@@ -105,13 +114,23 @@ pub(crate) fn write(
             work.warn(&captioned.image_id, format!("has no photo in the report: {error:#}"));
         }
     }
+    let systems: Vec<&ScoreFile> = [file].into_iter().chain(beside).collect();
+    let columns = shown(systems.iter().map(|system| &system.sheet.scores)).into_iter();
+    let mut protocol = text::protocol(&file.protocol);
+    protocol.extend(text::not_computed(systems.iter().map(|system| &system.sheet)));
     let cards = images.iter().zip(&photos).zip(gallery.scores);
     let data = Data {
         model: &file.model,
-        protocol: table::protocol(&file.protocol),
-        facts: table::facts(file),
-        names: NAMES,
-        systems: [file].into_iter().chain(beside).map(system).collect(),
+        protocol,
+        facts: text::facts(file),
+        metrics: columns
+            .map(|metric| Column {
+                key: metric.key(),
+                name: metric.name(),
+                headline: is_headline(metric) && file.sheet.scores.get(metric).is_some(),
+            })
+            .collect(),
+        systems: systems.into_iter().map(system).collect(),
         grid: gallery.seen.grid,
         images: gallery.references.0.len(),
         cards: cards.map(|((image, photo), scores)| card(image, photo.as_ref().ok(), scores)).collect(),
@@ -149,9 +168,8 @@ impl Photo {
 }
 
 fn system(file: &ScoreFile) -> System<'_> {
-    let (name, sheet) = (file.model.as_str(), &file.sheet);
-    let (scores, intervals) = (sheet.scores.values(), sheet.intervals.values());
-    System { name, scores, intervals, meteor: sheet.meteor.to_string() }
+    let Sheet { scores, intervals, .. } = &file.sheet;
+    System { name: &file.model, scores, intervals }
 }
 
 fn card<'a>(image: &(&'a Captioned, &'a Reference), photo: Option<&Photo>, scores: &Scores) -> Card<'a> {
@@ -166,7 +184,7 @@ fn card<'a>(image: &(&'a Captioned, &'a Reference), photo: Option<&Photo>, score
         words: captioned.best.caption.split(' ').filter(|word| !word.is_empty()).collect(),
         log_probability: captioned.best.log_probability,
         finished: captioned.best.finished,
-        scores: [scores.bleu[3], scores.rouge_l, scores.cider_d],
+        scores: scores.iter().filter(|(metric, _)| is_headline(*metric)).collect(),
         references: &reference.captions,
         beams: [&captioned.best].into_iter().chain(&captioned.others).map(beam).collect(),
         size: photo.map(|photo| photo.size),

@@ -3,11 +3,8 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::decode::Captioned;
+use crate::captioned::Captioned;
 use crate::references::References;
-
-/// Name of the human line among the evaluations.
-pub(crate) const NAME: &str = "human";
 
 /// One reference of each image, drawn by `seed`, as its caption, and the others as what it is compared with.
 ///

@@ -2,39 +2,34 @@
 //!
 //! Every finished decoder of the configured features is evaluated, beside the best caption that a blind model could
 //! give and what people score against each other, so that the table shows what sight is worth, and what attention is.
-//! The `evaluate` program also scores captions of any other system ([`command`]).
+//! The `evaluate` program also scores captions of any other system ([`scoring::command`]).
 
-mod ablation;
 mod attention;
 mod blind;
-mod coco;
-pub mod command;
-mod compare;
+mod captioned;
 mod decode;
 mod evaluation;
 mod grounding;
 mod html;
 mod human;
 mod references;
-mod score;
-mod sheet;
-mod table;
+mod results;
+mod trained;
 mod view;
 
 use std::collections::HashSet;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-use artifacts::Split;
 use artifacts::preview::Preview;
+use artifacts::{ModelId, Split};
 use model::search::SearchSettings;
+use scoring::comparison::ComparisonFile;
+use scoring::{ScoreFile, text};
 use serde::{Deserialize, Serialize};
 use stage::{Context, Outcome, Sources, Stage};
 
-use compare::ComparisonFile;
-use evaluation::{Evaluation, has_scores};
-use score::ScoreFile;
+use evaluation::Evaluation;
 
 /// Settings of the `evaluate` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -108,24 +103,22 @@ impl Stage for Evaluate {
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let sets = Sources::of(&context.config)?.sets();
-        let features = sets.join("+");
-        let mut names = trained_models(&context.folder.path().join("train"), &features)?;
+        let mut models = trained::models(&context.folder, &sets)?;
         anyhow::ensure!(
-            !names.is_empty(),
-            "no decoder is trained on {features} features: run the train stage"
+            !models.is_empty(),
+            "no decoder is trained on {} features: run the train stage",
+            sets.join("+")
         );
-        let together = ensemble(&settings.ensemble, &names, &features)
-            .map_err(|reason| context.config.bad_value("evaluate.ensemble", reason))?;
+        models.extend(
+            ensemble(&settings.ensemble, &models, &sets)
+                .map_err(|reason| context.refuse::<Self>("ensemble", reason))?,
+        );
         let evaluation = Evaluation::new(settings, context);
         let mut outcomes = vec![evaluation.blind()?, evaluation.human()?];
-        for name in &names {
-            outcomes.push(evaluation.model(name, std::slice::from_ref(name), &sets)?);
+        for model in &models {
+            outcomes.push(evaluation.model(model)?);
         }
-        if let Some((name, members)) = together {
-            outcomes.push(evaluation.model(&name, &members, &sets)?);
-            names.push(name);
-        }
-        let comparison = evaluation.comparison(&names, &features)?;
+        let comparison = evaluation.comparison(&models)?;
         if !context.quiet {
             print(&outcomes, comparison.as_ref())?;
         }
@@ -134,56 +127,24 @@ impl Stage for Evaluate {
     }
 }
 
-/// Name and members of the ensemble of the decoders named `kinds`, or why it cannot be; `None` when none is wanted.
-fn ensemble(
-    kinds: &[String],
-    trained: &[String],
-    features: &str,
-) -> Result<Option<(String, Vec<String>)>, String> {
+/// The ensemble of the decoders named `kinds`, or why it cannot be; `None` when none is wanted.
+fn ensemble(kinds: &[String], trained: &[ModelId], sets: &[String]) -> Result<Option<ModelId>, String> {
     if kinds.is_empty() {
         return Ok(None);
     }
-    let members: Vec<String> = kinds.iter().map(|kind| model_name(features, kind)).collect();
-    if let Some(missing) = members.iter().find(|member| !trained.contains(member)) {
-        return Err(format!("{missing} is not trained; there are {}", trained.join(", ")));
+    let together = ModelId { sets: sets.to_vec(), decoders: kinds.to_vec() };
+    if let Some(missing) = together.members().find(|member| !trained.contains(member)) {
+        let names: Vec<String> = trained.iter().map(ToString::to_string).collect();
+        return Err(format!("{missing} is not trained; there are {}", names.join(", ")));
     }
-    Ok(Some((model_name(features, &kinds.join("+")), members)))
+    Ok(Some(together))
 }
 
 /// Prints the scores of all evaluated systems on stdout, protocol first.
 fn print(outcomes: &[Outcome], comparison: Option<&Outcome>) -> anyhow::Result<()> {
-    let scored = outcomes.iter().filter(|outcome| has_scores(&outcome.manifest));
+    let scored = outcomes.iter().filter(|outcome| ScoreFile::is_in(&outcome.manifest));
     let files = scored.map(|outcome| ScoreFile::read(&outcome.folder)).collect::<Result<Vec<_>, _>>()?;
-    let comparison = comparison.map(|outcome| -> anyhow::Result<ComparisonFile> {
-        let path = outcome.folder.join(compare::FILE);
-        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
-        serde_json::from_slice(&text).with_context(|| path.display().to_string())
-    });
-    let text = table::evaluation(&files, comparison.transpose()?.as_ref());
-    std::io::stdout().write_all(text.as_bytes())?;
+    let comparison = comparison.map(|outcome| ComparisonFile::read(&outcome.folder)).transpose()?;
+    std::io::stdout().write_all(text::evaluation(&files, comparison.as_ref()).as_bytes())?;
     Ok(())
-}
-
-/// Names of the finished decoders trained on some features, in alphabetical order.
-fn trained_models(folder: &Path, features: &str) -> anyhow::Result<Vec<String>> {
-    let mut names = Vec::new();
-    let entries = match std::fs::read_dir(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
-        entries => entries?,
-    };
-    for entry in entries {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let ours = name.starts_with(&model_name(features, ""));
-        if ours && entry.path().join(artifacts::manifest::FILE).is_file() {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// The name of a trained decoder: the features it reads, then how it writes.
-fn model_name(features: &str, decoder: &str) -> String {
-    format!("{features}-{decoder}")
 }

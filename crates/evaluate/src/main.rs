@@ -1,7 +1,7 @@
 //! The `evaluate` stage on the command line, and its commands.
 
 use evaluate::Evaluate;
-use evaluate::command::Command;
+use scoring::command::Command;
 use stage::cli::{self, NoFlags};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.

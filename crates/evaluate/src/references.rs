@@ -1,14 +1,14 @@
-//! The images of a split with the captions people wrote, tokenised once.
+//! The images of a split with the captions people wrote, as text and as words.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use anyhow::Context as _;
 use artifacts::captions::{self, CaptionRow};
 use artifacts::images::Images;
-use artifacts::{Split, table};
+use artifacts::tokens::{self, TokenRow};
+use artifacts::{RunFolder, Split, table};
 use metrics::Tokens;
-
-use crate::decode::Captioned;
 
 /// One image and what people said of it.
 #[derive(Clone)]
@@ -25,25 +25,28 @@ pub(crate) struct References(pub(crate) Vec<Reference>);
 
 impl References {
     /// Reads the images of `split` that have at least one caption.
-    pub(crate) fn read(dataset: &Path, split: Split) -> anyhow::Result<References> {
-        let images = Images::read(dataset)?;
-        let (rows, _) = table::read::<CaptionRow>(&dataset.join(captions::FILE))?;
-        let mut by_image: HashMap<String, Vec<String>> = HashMap::new();
+    pub(crate) fn read(run: &RunFolder, split: Split) -> anyhow::Result<References> {
+        let images = Images::read(&run.dataset())?;
+        let (rows, _) = table::read::<CaptionRow>(&run.dataset().join(captions::FILE))?;
+        let path = run.text().join(tokens::FILE);
+        let (words, _) = table::read::<TokenRow>(&path)?;
+        let mut words: HashMap<u32, Tokens> =
+            words.into_iter().map(|row| (row.caption_id, row.words)).collect();
+        let mut by_image: HashMap<String, (Vec<String>, Vec<Tokens>)> = HashMap::new();
         for row in rows {
-            by_image.entry(row.image_id).or_default().push(row.caption);
+            let words = words.remove(&row.caption_id).with_context(|| {
+                format!("{} has no words of caption {}: run the text stage", path.display(), row.caption_id)
+            })?;
+            let (captions, tokens) = by_image.entry(row.image_id).or_default();
+            captions.push(row.caption);
+            tokens.push(words);
         }
         let of_split = images.rows.into_iter().filter(|row| row.split == split);
         let references: Vec<Reference> = of_split
             .filter_map(|row| {
-                let captions = by_image.remove(&row.image_id)?;
-                let tokens =
-                    captions.iter().map(|caption| metrics::tokenize::caption_tokens(caption)).collect();
-                Some(Reference {
-                    path: images.root.join(&row.path),
-                    image_id: row.image_id,
-                    captions,
-                    tokens,
-                })
+                let (captions, tokens) = by_image.remove(&row.image_id)?;
+                let path = images.root.join(&row.path);
+                Some(Reference { image_id: row.image_id, path, captions, tokens })
             })
             .collect();
         anyhow::ensure!(
@@ -51,11 +54,6 @@ impl References {
             "the dataset has no captioned image in split {split}: set evaluate.split to one that it has"
         );
         Ok(References(references))
-    }
-
-    /// The same caption for every image.
-    pub(crate) fn constant(&self, caption: &str) -> Vec<Captioned> {
-        self.0.iter().map(|reference| Captioned::given(&reference.image_id, caption)).collect()
     }
 
     /// The words of every caption, `[image][caption]`.

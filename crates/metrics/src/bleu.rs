@@ -4,10 +4,13 @@
 //! two that are equally close). A score is never exactly 0/0: counts are smoothed by constants that vanish beside a
 //! real count.
 
-use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 use crate::corpus::{Corpus, Image};
 use crate::ngrams::{Caption, MAX_ORDER, order_index};
+use crate::tally::{Tallied, Tally};
+
+pub(crate) const PROTOCOL: &str = "corpus level, closest reference length, brevity penalty";
 
 /// Added to a numerator, so that the geometric mean of no matches stays defined.
 const TINY: f64 = 1e-15;
@@ -16,16 +19,16 @@ const SMALL: f64 = 1e-9;
 
 /// What BLEU counts in one caption. The sum over images is all that a corpus score needs, so the score of any sample
 /// of images costs a few additions each.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BleuCounts {
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct BleuCounts {
     /// Words of the hypothesis.
-    pub hypothesis_length: usize,
+    hypothesis_length: usize,
     /// Words of the reference whose length is closest.
-    pub reference_length: usize,
+    reference_length: usize,
     /// Clipped matches of each order.
-    pub correct: [usize; MAX_ORDER],
+    correct: [usize; MAX_ORDER],
     /// N-grams of each order in the hypothesis.
-    pub guessed: [usize; MAX_ORDER],
+    guessed: [usize; MAX_ORDER],
 }
 
 impl BleuCounts {
@@ -46,8 +49,7 @@ impl BleuCounts {
     }
 
     /// BLEU-1..4 of these counts.
-    #[must_use]
-    pub fn bleu(&self) -> [f64; MAX_ORDER] {
+    fn bleu(&self) -> [f64; MAX_ORDER] {
         let ratio = (self.hypothesis_length as f64 + TINY) / (self.reference_length as f64 + SMALL);
         let brevity_penalty = if ratio < 1.0 { (1.0 - 1.0 / ratio).exp() } else { 1.0 };
         let mut product = 1.0;
@@ -82,8 +84,26 @@ fn closest_length(references: &[Caption], length: usize) -> usize {
 }
 
 /// The counts of each image.
-pub(crate) fn counts(corpus: &Corpus) -> Vec<BleuCounts> {
+pub(crate) fn counts(corpus: &Corpus) -> Arc<[BleuCounts]> {
     corpus.images.iter().map(BleuCounts::of).collect()
+}
+
+/// BLEU over runs of up to `order` words.
+#[derive(Debug)]
+struct Bleu {
+    counts: Arc<[BleuCounts]>,
+    order: usize,
+}
+
+impl Tally for Bleu {
+    fn score(&self, sample: &[usize]) -> f64 {
+        sample.iter().map(|&image| self.counts[image]).sum::<BleuCounts>().bleu()[self.order - 1]
+    }
+}
+
+/// BLEU over runs of up to `order` words (1 to 4), from the counts of each image.
+pub(crate) fn tally(counts: Arc<[BleuCounts]>, order: usize) -> Tallied {
+    Tallied::new(Bleu { counts, order })
 }
 
 #[cfg(test)]

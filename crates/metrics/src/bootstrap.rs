@@ -11,8 +11,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::corpus::ScoreError;
-use crate::evaluation::{Evaluation, Scores};
+use crate::error::ScoreError;
+use crate::evaluation::Evaluation;
+use crate::metric::Metric;
+use crate::scores::Scores;
 
 /// How images are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +31,7 @@ impl Default for Bootstrap {
     }
 }
 
-/// What a system gains over another.
+/// What a system gains over another, by every metric that both have.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
     /// Its score less the other's.
@@ -47,14 +49,14 @@ impl Bootstrap {
         (0..self.resamples).map(move |_| (0..images).map(|_| random.random_range(0..images)).collect())
     }
 
-    /// The 95 % interval of each score of a system, given as its runs.
+    /// The 95 % interval of each score of a system, given as its runs; of metrics that all runs have.
     ///
     /// # Errors
     /// When there is no run or no image, or the runs differ in their number of images.
     pub fn intervals(&self, runs: &[Evaluation]) -> Result<Scores<[f64; 2]>, ScoreError> {
         let images = common_images(runs)?;
         let scores: Vec<Scores> = self.samples(images).map(|sample| mean_over_runs(runs, &sample)).collect();
-        Ok(Scores::from_fn(|metric| interval(scores.iter().map(|scores| scores.values()[metric]))))
+        Ok(each_of(&scores, interval))
     }
 
     /// What system `a` gains over system `b`, each given as its runs on the same images in the same order.
@@ -66,23 +68,30 @@ impl Bootstrap {
         if common_images(b)? != images {
             return Err(ScoreError::DifferentImages { one: images, other: common_images(b)? });
         }
-        let difference = |sample: &[usize]| {
-            let (a, b) = (mean_over_runs(a, sample).values(), mean_over_runs(b, sample).values());
-            Scores::from_fn(|metric| a[metric] - b[metric])
+        let difference = |sample: &[usize]| -> Scores {
+            let (a, b) = (mean_over_runs(a, sample), mean_over_runs(b, sample));
+            a.iter().filter_map(|(metric, of_a)| Some((metric, of_a - b.get(metric)?))).collect()
         };
         let drawn: Vec<Scores> = self.samples(images).map(|sample| difference(&sample)).collect();
-        let of = |metric: usize| drawn.iter().map(move |scores| scores.values()[metric]);
         Ok(Comparison {
             difference: difference(&Vec::from_iter(0..images)),
-            interval: Scores::from_fn(|metric| interval(of(metric))),
-            p_value: Scores::from_fn(|metric| p_value(of(metric))),
+            interval: each_of(&drawn, interval),
+            p_value: each_of(&drawn, p_value),
         })
     }
 }
 
+/// For every metric what `of` makes of its resampled values.
+fn each_of<T>(drawn: &[Scores], of: fn(&[f64]) -> T) -> Scores<T> {
+    let values = |metric| drawn.iter().map(|scores| scores[metric]).collect::<Vec<f64>>();
+    let metrics = drawn.first().into_iter().flat_map(Scores::metrics);
+    metrics.map(|metric| (metric, of(&values(metric)))).collect()
+}
+
 /// The middle 95 % of resampled values.
-pub fn interval(values: impl Iterator<Item = f64>) -> [f64; 2] {
-    let mut sorted: Vec<f64> = values.collect();
+#[must_use]
+pub fn interval(values: &[f64]) -> [f64; 2] {
+    let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let cut = sorted.len() / 40;
     let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
@@ -92,9 +101,10 @@ pub fn interval(values: impl Iterator<Item = f64>) -> [f64; 2] {
 /// Two-sided p-value from resampled differences: twice the share of draws on the rarer side of 0, draws without a
 /// difference on both; one is added to each count, so that a finite number of draws never claims certainty
 /// (Davison and Hinkley 1997).
-pub fn p_value(differences: impl Iterator<Item = f64>) -> f64 {
+#[must_use]
+pub fn p_value(differences: &[f64]) -> f64 {
     let (mut below, mut above, mut all) = (1, 1, 1);
-    for difference in differences {
+    for &difference in differences {
         below += i32::from(difference <= 0.0);
         above += i32::from(difference >= 0.0);
         all += 1;
@@ -113,7 +123,12 @@ fn common_images(runs: &[Evaluation]) -> Result<usize, ScoreError> {
     }
 }
 
+/// The mean of every metric that all runs have.
 fn mean_over_runs(runs: &[Evaluation], sample: &[usize]) -> Scores {
-    let scores: Vec<[f64; 6]> = runs.iter().map(|run| run.of_sample(sample).values()).collect();
-    Scores::from_fn(|metric| scores.iter().map(|run| run[metric]).sum::<f64>() / runs.len() as f64)
+    let scores: Vec<Scores> = runs.iter().map(|run| run.of_sample(sample)).collect();
+    let mean = |&metric: &Metric| {
+        let values: Option<Vec<f64>> = scores.iter().map(|run| run.get(metric)).collect();
+        Some((metric, values?.iter().sum::<f64>() / runs.len() as f64))
+    };
+    Metric::ALL.iter().filter_map(mean).collect()
 }

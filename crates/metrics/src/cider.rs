@@ -1,14 +1,18 @@
 //! CIDEr-D (Vedantam et al. 2015) as pycocoevalcap computes it.
 //!
-//! Captions are tf-idf vectors over n-grams, one vector an order; the score is a clipped cosine similarity, averaged
+//! Captions are tf-idf vectors over n-grams, one vector per order; the score is a clipped cosine similarity, averaged
 //! over orders and references, dampened by a Gaussian of the length difference, times 10. Document frequency counts
 //! images, not captions.
 
 use std::collections::HashMap;
 
 use crate::Tokens;
-use crate::corpus::{Corpus, Image, ScoreError, check_references};
+use crate::corpus::{Corpus, Image, check_references};
+use crate::error::ScoreError;
 use crate::ngrams::{Caption, MAX_ORDER, Ngram, WordIds, next_id, order_index};
+use crate::tally::{Means, Tallied};
+
+pub(crate) const PROTOCOL: &str = "document frequency from these references, mean over images";
 
 /// Width of the length penalty, in words.
 const SIGMA: f64 = 6.0;
@@ -80,7 +84,11 @@ pub fn cider_d(
 }
 
 /// CIDEr-D of each image; the word ids of `corpus` must be those of `frequency`.
-pub(crate) fn score_images(corpus: &Corpus, frequency: &DocumentFrequency) -> Vec<f64> {
+pub(crate) fn tally(corpus: &Corpus, frequency: &DocumentFrequency) -> Tallied {
+    Tallied::new(Means(score_images(corpus, frequency)))
+}
+
+fn score_images(corpus: &Corpus, frequency: &DocumentFrequency) -> Vec<f64> {
     corpus.images.iter().map(|image| score_image(image, frequency)).collect()
 }
 

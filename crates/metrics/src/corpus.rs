@@ -3,39 +3,8 @@
 //! Invariant: a [`Corpus`] has at least one image, and every image has at least one reference.
 
 use crate::Tokens;
+use crate::error::ScoreError;
 use crate::ngrams::{Caption, Interner, WordIds};
-
-/// Why captions cannot be scored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ScoreError {
-    /// There is nothing to average over.
-    #[error("no images to score: give at least one image with a hypothesis and its references")]
-    NoImages,
-    /// The two lists do not pair up.
-    #[error(
-        "{references} images have references but {hypotheses} have a hypothesis: give exactly one hypothesis an image"
-    )]
-    CountMismatch {
-        /// Images in the list of references.
-        references: usize,
-        /// Images in the list of hypotheses.
-        hypotheses: usize,
-    },
-    /// Two systems were scored on different images.
-    #[error("one system has scores of {one} images, another of {other}: compare systems on the same images")]
-    DifferentImages {
-        /// Images of one system.
-        one: usize,
-        /// Images of the other.
-        other: usize,
-    },
-    /// An image has nothing to be compared with.
-    #[error("image {image} (counted from 0) has no reference captions: add some or leave the image out")]
-    NoReferences {
-        /// Position of the image in the lists.
-        image: usize,
-    },
-}
 
 /// A hypothesis and what it is compared with.
 pub(crate) struct Image {

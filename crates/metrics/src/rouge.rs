@@ -4,6 +4,9 @@
 //! best recall, which may come from different references, meet in one F-measure.
 
 use crate::corpus::{Corpus, Image};
+use crate::tally::{Means, Tallied};
+
+pub(crate) const PROTOCOL: &str = "beta 1.2, mean over images";
 
 /// Weight of recall against precision.
 const BETA: f64 = 1.2;
@@ -11,8 +14,8 @@ const BETA: f64 = 1.2;
 /// ROUGE-L of each image.
 ///
 /// An empty hypothesis scores 0 even where a reference is empty too; pycocoevalcap calls that pair a perfect match.
-pub(crate) fn rouge_l(corpus: &Corpus) -> Vec<f64> {
-    corpus.images.iter().map(image_rouge_l).collect()
+pub(crate) fn tally(corpus: &Corpus) -> Tallied {
+    Tallied::new(Means(corpus.images.iter().map(image_rouge_l).collect()))
 }
 
 fn image_rouge_l(image: &Image) -> f64 {

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use metrics::tokenize::{caption_tokens, ptb_tokens};
-use metrics::{DocumentFrequency, Evaluation, ScoreError, Scores, Tokens, cider_d, score};
+use metrics::{DocumentFrequency, Evaluation, Metric, ScoreError, Scores, Tokens, cider_d, score};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
@@ -26,6 +26,16 @@ struct Expected {
     images: Vec<Scores>,
 }
 
+/// Our metrics by pycocoevalcap's names.
+const THEIR_NAMES: [(Metric, &str); 6] = [
+    (Metric::Bleu1, "Bleu_1"),
+    (Metric::Bleu2, "Bleu_2"),
+    (Metric::Bleu3, "Bleu_3"),
+    (Metric::Bleu4, "Bleu_4"),
+    (Metric::RougeL, "ROUGE_L"),
+    (Metric::CiderD, "CIDEr"),
+];
+
 fn fixture(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     std::fs::read_to_string(path).unwrap()
@@ -37,9 +47,8 @@ fn words(captions: &[&str]) -> Vec<Tokens> {
 }
 
 fn assert_close(ours: &Scores, theirs: &Scores, what: &str) {
-    let flat = |scores: &Scores| [&scores.bleu[..], &[scores.rouge_l, scores.cider_d]].concat();
-    for (our, their) in flat(ours).into_iter().zip(flat(theirs)) {
-        assert!((our - their).abs() <= TOLERANCE, "{what}: {ours:?} is not {theirs:?}");
+    for (metric, their) in theirs.iter() {
+        assert!((ours[metric] - their).abs() <= TOLERANCE, "{what}: {ours:?} is not {theirs:?}");
     }
 }
 
@@ -69,7 +78,7 @@ fn captions_score_as_pycocoevalcap_scores_them() {
     let frequency = DocumentFrequency::new(&references).unwrap();
     let rewards = cider_d(&references[3..5], &hypotheses[3..5], &frequency).unwrap();
     for (reward, image) in rewards.iter().zip(&expected.images[3..5]) {
-        assert!((reward - image.cider_d).abs() <= TOLERANCE);
+        assert!((reward - image[Metric::CiderD]).abs() <= TOLERANCE);
     }
 }
 
@@ -121,20 +130,13 @@ fn shared_small_cases_score_as_pycocoevalcap_scores_them() {
             images.map(|image| words(&texts(image).iter().map(String::as_str).collect::<Vec<_>>())).collect()
         };
         let evaluation = score(&captions("refs"), &captions("hyps").concat()).unwrap();
-        let number = |value: &Value| value.as_f64().unwrap();
-        let bleu = |suffix: &str| [1, 2, 3, 4].map(|n| &case["scores"][format!("Bleu_{n}{suffix}")]);
-        let corpus = Scores {
-            bleu: bleu("").map(number),
-            rouge_l: number(&case["scores"]["ROUGE_L"]),
-            cider_d: number(&case["scores"]["CIDEr"]),
+        let expected = |value: &dyn Fn(&str) -> f64| -> Scores {
+            THEIR_NAMES.iter().map(|(metric, name)| (*metric, value(name))).collect()
         };
-        assert_close(&evaluation.corpus, &corpus, name);
+        let scores = &case["scores"];
+        assert_close(&evaluation.corpus, &expected(&|name| scores[name].as_f64().unwrap()), name);
         for (index, image) in evaluation.images.iter().enumerate() {
-            let expected = Scores {
-                bleu: bleu("_per").map(|values| number(&values[index])),
-                rouge_l: number(&case["scores"]["ROUGE_L_per"][index]),
-                cider_d: number(&case["scores"]["CIDEr_per"][index]),
-            };
+            let expected = expected(&|name| scores[format!("{name}_per")][index].as_f64().unwrap());
             assert_close(image, &expected, &format!("{name}, image {index}"));
         }
     }
@@ -154,10 +156,10 @@ fn line_breaks_are_blanks_and_punctuation_goes() {
 fn an_empty_hypothesis_scores_nothing() {
     let references = vec![words(&["a dog runs on the grass", ""]), words(&["a cat sits on a red mat"])];
     let evaluation = score(&references, &words(&["", "a cat sits on a red mat"])).unwrap();
-    assert_eq!(evaluation.images[0], Scores { bleu: [0.0; 4], rouge_l: 0.0, cider_d: 0.0 });
-    assert!(evaluation.images[1].cider_d > 1.0);
+    assert!(evaluation.images[0].iter().all(|(_, score)| score == 0.0));
+    assert!(evaluation.images[1][Metric::CiderD] > 1.0);
     let nothing = score(&[words(&[""])], &words(&[""])).unwrap();
-    assert_eq!(nothing.corpus, Scores { bleu: [0.0; 4], rouge_l: 0.0, cider_d: 0.0 });
+    assert!(nothing.corpus.iter().all(|(_, score)| score == 0.0));
 }
 
 #[test]
@@ -168,33 +170,34 @@ fn a_caption_of_ten_thousand_words_scores_as_any_other() {
     let others = words(&["a cat sits on a mat", "a bird flies"]);
     let references = vec![vec![tokens.clone()], others.clone()];
     let same = score(&references, &[tokens, others[0].clone()]).unwrap();
-    assert!((same.images[0].bleu[3] - 1.0).abs() < 1e-8 && (same.images[0].rouge_l - 1.0).abs() < TOLERANCE);
+    assert!(
+        (same.images[0][Metric::Bleu4] - 1.0).abs() < 1e-8
+            && (same.images[0][Metric::RougeL] - 1.0).abs() < TOLERANCE
+    );
     let beside_short = score(&[others], &[caption_tokens(&long)]).unwrap();
-    assert!(beside_short.corpus.bleu[0] < 0.01 && beside_short.corpus.cider_d == 0.0);
+    assert!(beside_short.corpus[Metric::Bleu1] < 0.01 && beside_short.corpus[Metric::CiderD] == 0.0);
 }
 
 #[test]
 fn an_empty_reference_matches_nothing_and_harms_nothing() {
     let hypothesis = words(&["a dog runs on the grass"]);
     let with = |references: &[&str]| score(&[words(references)], &hypothesis).unwrap().corpus;
-    assert!(with(&[""]).bleu[0] < 1e-12);
-    assert_eq!(with(&[""]).rouge_l, 0.0);
+    assert!(with(&[""])[Metric::Bleu1] < 1e-12);
+    assert_eq!(with(&[""])[Metric::RougeL], 0.0);
     let both = with(&["a dog runs on the grass", ""]);
-    assert!((both.bleu[3] - 1.0).abs() < 1e-8 && (both.rouge_l - 1.0).abs() < TOLERANCE);
+    assert!((both[Metric::Bleu4] - 1.0).abs() < 1e-8 && (both[Metric::RougeL] - 1.0).abs() < TOLERANCE);
 }
 
 #[test]
 fn lists_that_do_not_fit_are_refused() {
     let one = words(&["a dog"]);
-    assert_eq!(score(&[], &[]), Err(ScoreError::NoImages));
-    assert_eq!(
-        score(&[one.clone(), vec![]], &words(&["a", "b"])),
-        Err(ScoreError::NoReferences { image: 1 })
-    );
-    assert_eq!(
-        score(std::slice::from_ref(&one), &words(&["a", "b"])),
-        Err(ScoreError::CountMismatch { references: 1, hypotheses: 2 })
-    );
+    let refused =
+        |references: &[Vec<Tokens>], hypotheses: &[Tokens]| score(references, hypotheses).unwrap_err();
+    assert!(matches!(refused(&[], &[]), ScoreError::NoImages));
+    let no_references = refused(&[one.clone(), vec![]], &words(&["a", "b"]));
+    assert!(matches!(no_references, ScoreError::NoReferences { image: 1 }));
+    let mismatch = refused(std::slice::from_ref(&one), &words(&["a", "b"]));
+    assert!(matches!(mismatch, ScoreError::CountMismatch { references: 1, hypotheses: 2 }));
     assert!(matches!(DocumentFrequency::new(&[]), Err(ScoreError::NoImages)));
 }
 
@@ -221,8 +224,10 @@ proptest! {
     ) {
         let references = [vec![same.clone()], others].concat();
         let scores = score(&[references], &[same]).unwrap().corpus;
-        prop_assert!(scores.bleu.iter().all(|bleu| (bleu - 1.0).abs() < 1e-8));
-        prop_assert!((scores.rouge_l - 1.0).abs() < TOLERANCE);
+        for metric in [Metric::Bleu1, Metric::Bleu2, Metric::Bleu3, Metric::Bleu4] {
+            prop_assert!((scores[metric] - 1.0).abs() < 1e-8);
+        }
+        prop_assert!((scores[Metric::RougeL] - 1.0).abs() < TOLERANCE);
     }
 
     #[test]
@@ -244,8 +249,10 @@ proptest! {
     fn scores_stay_in_range(run in run()) {
         let evaluation = score_run(run);
         for scores in evaluation.images.iter().chain([&evaluation.corpus]) {
-            prop_assert!(scores.bleu.iter().chain([&scores.rouge_l]).all(|value| (0.0..=1.0 + TOLERANCE).contains(value)));
-            prop_assert!((0.0..=10.0 + TOLERANCE).contains(&scores.cider_d));
+            for (metric, value) in scores.iter() {
+                let most = if metric == Metric::CiderD { 10.0 } else { 1.0 };
+                prop_assert!((0.0..=most + TOLERANCE).contains(&value), "{metric} {value}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod adam;
 mod average;
 mod data;
 mod log;
+mod monitor;
 mod objective;
 mod progress;
 mod reuse;
@@ -39,7 +40,8 @@ use progress::Progress;
 use trainer::Trainer;
 use validation::Validation;
 
-pub use settings::{Monitor, Schedule, SelfCriticalSettings, Settings};
+pub use monitor::Monitor;
+pub use settings::{Schedule, SelfCriticalSettings, Settings};
 
 const SCHEMA_VERSION: u32 = 1;
 

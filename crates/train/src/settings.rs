@@ -8,6 +8,8 @@ use model::problem::{Problem, above_0, at_least, first, not_negative, share, unl
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::monitor::Monitor;
+
 /// More memory than there is, in MB.
 const MOST_MB: u64 = 1_000_000_000;
 
@@ -93,7 +95,7 @@ impl Default for Settings {
             precision: Precision::F32,
             gradient_clip: 5.0,
             patience: 3,
-            monitor: Monitor::CiderD,
+            monitor: Monitor::default(),
             validation_images: 1000,
             feature_memory_mb: 4000,
             self_critical: SelfCriticalSettings::default(),
@@ -126,17 +128,6 @@ impl Schedule {
             }
         }
     }
-}
-
-/// A score of generated captions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Monitor {
-    /// Corpus BLEU-4.
-    #[serde(rename = "bleu_4")]
-    Bleu4,
-    /// Corpus CIDEr-D, the smoother of the two.
-    CiderD,
 }
 
 impl Settings {

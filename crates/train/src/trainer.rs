@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-use metrics::Scores;
+use metrics::{Metric, Scores};
 use model::checkpoint::{self, Header};
 use model::decoder::Decoder;
 use stage::progress::Progress as Bar;
@@ -18,7 +18,7 @@ use crate::log::Log;
 use crate::objective::{CrossEntropy, Objective, SelfCritical};
 use crate::progress::{Best, Phase, Progress};
 use crate::reuse;
-use crate::settings::{Monitor, Settings};
+use crate::settings::Settings;
 use crate::state::{self, Learning};
 use crate::validation::Validation;
 
@@ -207,8 +207,8 @@ impl Trainer<'_> {
         state::save(self.folder, progress, &self.store, learning)?;
         let measure = progress.phase.measure();
         let values = [
-            ("validation/bleu_4", scores.bleu[3]),
-            ("validation/cider_d", scores.cider_d),
+            ("validation/bleu_4", scores[Metric::Bleu4]),
+            ("validation/cider_d", scores[Metric::CiderD]),
             (&format!("train/epoch_{measure}"), epoch.value),
             ("train/epoch_seconds", epoch.seconds),
         ];
@@ -217,8 +217,8 @@ impl Trainer<'_> {
             "  epoch {:>2}: {measure} {:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({:.0} s)",
             progress.done.epochs,
             epoch.value,
-            scores.bleu[3],
-            scores.cider_d,
+            scores[Metric::Bleu4],
+            scores[Metric::CiderD],
             if better { " *" } else { "" },
             epoch.seconds,
         ));
@@ -236,10 +236,7 @@ impl Trainer<'_> {
 
     /// The score that chooses the checkpoint.
     fn monitored(&self, scores: &Scores) -> f64 {
-        match self.settings.monitor {
-            Monitor::Bleu4 => scores.bleu[3],
-            Monitor::CiderD => scores.cider_d,
-        }
+        scores[self.settings.monitor.metric()]
     }
 
     fn learning(&self) -> Learning {

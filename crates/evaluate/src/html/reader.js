@@ -31,7 +31,7 @@
   word.dispatchEvent(new MouseEvent("mouseenter"));
   found.pointed = [[0.27, 0.1], [0.27, 0.9]].map(([x, y]) => alpha(first, x, y));
   const sort = document.getElementById("sort");
-  sort.value = "cider-best";
+  sort.value = "cider_d-best";
   sort.dispatchEvent(new Event("change"));
   await until(() => cards()[0].dataset.filled);
   found.best = cards()[0].querySelector(".caption").textContent.trim();

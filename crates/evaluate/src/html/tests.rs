@@ -3,15 +3,15 @@ use std::sync::Arc;
 
 use artifacts::Recipe;
 use image::{Rgb, RgbImage};
+use metrics::MeteorSource;
 use metrics::bootstrap::Bootstrap;
 use metrics::tokenize::caption_tokens;
 use pipeline_tests::browser::Browser;
+use scoring::{Measure, Protocol};
 use serde_json::json;
 use stage::guard::{Begin, begin};
 
 use super::*;
-use crate::score::Protocol;
-use crate::sheet::Measure;
 
 const IMAGES: usize = 1000;
 /// Text that would become markup, or end the data, if anything were not escaped.
@@ -66,12 +66,13 @@ fn report(folder: &Path) -> std::path::PathBuf {
     let tokens = references.tokens();
     let hypotheses: Vec<_> = captions.iter().map(|image| caption_tokens(&image.best.caption)).collect();
     let bootstrap = Bootstrap { resamples: 20, seed: 1 };
-    let measure = Measure { bootstrap, meteor_jar: None, train: None };
+    let measure = Measure { bootstrap, meteor: MeteorSource::None, train: None };
     let (sheet, evaluation) = measure.sheet(&tokens, &hypotheses).unwrap();
     let file = ScoreFile {
         model: format!("model {HOSTILE}"),
+        id: None,
+        protocol: Protocol::new(None, &tokens, sheet.scores.metrics()),
         sheet,
-        protocol: Protocol::new(None, &tokens),
         unfinished: 0,
         grounding: None,
         details: json!({}),

@@ -1,14 +1,18 @@
 //! Scores as text: a line of scores and a line of intervals for every system, the protocol above, the rest below.
 
-use metrics::bootstrap::Comparison;
-use metrics::{NAMES, Scores};
+use std::collections::BTreeSet;
 
-use crate::compare::ComparisonFile;
-use crate::score::{Protocol, ScoreFile};
-use crate::sheet::{MeteorLine, Sheet};
+use metrics::bootstrap::Comparison;
+use metrics::{Metric, Scores};
+
+use crate::comparison::ComparisonFile;
+use crate::grounding::Found;
+use crate::protocol::Protocol;
+use crate::score_file::{BLIND, HUMAN, ScoreFile};
+use crate::sheet::Sheet;
 
 /// The table that closes an evaluation: every system with its scores, and what attention adds.
-pub(crate) fn evaluation(files: &[ScoreFile], comparison: Option<&ComparisonFile>) -> String {
+pub fn evaluation(files: &[ScoreFile], comparison: Option<&ComparisonFile>) -> String {
     let Some(last) = files.last() else { return String::new() };
     let search = last.details.get("search").map(ToString::to_string).unwrap_or_default();
     let mut lines = protocol(&last.protocol);
@@ -17,14 +21,14 @@ pub(crate) fn evaluation(files: &[ScoreFile], comparison: Option<&ComparisonFile
     let systems: Vec<(String, &Sheet)> = files.iter().map(|file| (file.model.clone(), &file.sheet)).collect();
     lines.extend(scores(&systems));
     lines.push(String::new());
-    if let Some(human) = files.iter().find(|file| file.model == crate::human::NAME) {
+    if let Some(human) = files.iter().find(|file| file.model == HUMAN) {
         let references = human.protocol.references();
         let images = human.protocol.images;
         lines.push(format!(
             "human: one reference, drawn by the seed, against the other {references} ({images} images); one reference fewer lowers it"
         ));
     }
-    if files.iter().any(|file| file.model == crate::blind::NAME) {
+    if files.iter().any(|file| file.model == BLIND) {
         lines.push("blind: the best constant caption, chosen on train images".to_owned());
     }
     for file in files.iter().filter(|file| file.unfinished > 0) {
@@ -38,7 +42,7 @@ pub(crate) fn evaluation(files: &[ScoreFile], comparison: Option<&ComparisonFile
 }
 
 /// What there is to say of one model beside its scores.
-pub(crate) fn facts(file: &ScoreFile) -> Vec<String> {
+pub fn facts(file: &ScoreFile) -> Vec<String> {
     let mut lines = vec![character(&file.sheet), format!("{} captions were cut", file.unfinished)];
     lines.extend(grounding(file));
     if let Some(details) = file.details.as_object() {
@@ -49,41 +53,65 @@ pub(crate) fn facts(file: &ScoreFile) -> Vec<String> {
 }
 
 /// What the scores of any table mean.
-pub(crate) fn protocol(protocol: &Protocol) -> Vec<String> {
+pub fn protocol(protocol: &Protocol) -> Vec<String> {
     let split = protocol.split.map(|split| format!(" of {split}")).unwrap_or_default();
-    vec![
+    let mut lines = vec![
         format!("{} images{split}, {} references each", protocol.images, protocol.references()),
-        format!("tokens: {}; BLEU: {}", protocol.tokenizer, protocol.bleu),
-        format!("CIDEr-D: {}; intervals: {}", protocol.cider_d, protocol.intervals),
-    ]
+        format!("tokens: {}; intervals: {}", protocol.tokenizer, protocol.intervals),
+    ];
+    let rule = |(metrics, rule): (Vec<Metric>, &str)| format!("{}: {rule}", names(metrics));
+    lines.extend(protocol.rules().into_iter().map(rule));
+    lines
 }
 
 /// Scores and intervals, then what the captions of each system are like.
-pub(crate) fn scores(systems: &[(String, &Sheet)]) -> Vec<String> {
+pub fn scores(systems: &[(String, &Sheet)]) -> Vec<String> {
     let width = systems.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let line = |name: &str, cells: [String; 6]| {
-        let cells: Vec<String> = cells.iter().map(|cell| format!("{cell:>13}")).collect();
+    let metrics = shown(systems.iter().map(|(_, sheet)| &sheet.scores));
+    let line = |name: &str, cell: &dyn Fn(Metric) -> String| {
+        let cells: Vec<String> = metrics.iter().map(|&metric| format!("{:>13}", cell(metric))).collect();
         format!("{name:width$} {}", cells.join(""))
     };
-    let mut lines = vec![line("", NAMES.map(str::to_owned))];
+    let mut lines = vec![line("", &|metric| metric.to_string())];
     for (name, sheet) in systems {
-        lines.push(line(name, sheet.scores.values().map(|value| format!("{value:.4}"))));
-        let interval = |[low, high]: [f64; 2]| format!("{low:.3}–{high:.3}");
-        lines.push(line("", sheet.intervals.values().map(interval)));
+        let score = |metric| sheet.scores.get(metric).map_or(String::new(), |value| format!("{value:.4}"));
+        let interval = |metric| {
+            sheet.intervals.get(metric).map_or(String::new(), |[low, high]| format!("{low:.3}–{high:.3}"))
+        };
+        lines.push(line(name, &score));
+        lines.push(line("", &interval));
     }
     lines.push(String::new());
     for (name, sheet) in systems {
         lines.push(format!("{name:width$} {}", character(sheet)));
     }
-    let reasons = systems.iter().map(|(_, sheet)| &sheet.meteor);
-    if let Some(reason @ MeteorLine::NotComputed { .. }) =
-        reasons.clone().find(|line| matches!(line, MeteorLine::NotComputed { .. }))
-    {
-        lines.push(format!("METEOR {reason}"));
-    } else {
-        lines.extend(systems.iter().map(|(name, sheet)| format!("METEOR of {name}: {}", sheet.meteor)));
-    }
+    lines.extend(not_computed(systems.iter().map(|(_, sheet)| *sheet)));
     lines
+}
+
+/// Why metrics that none of the systems has are missing.
+pub fn not_computed<'a>(mut sheets: impl Iterator<Item = &'a Sheet> + Clone) -> Vec<String> {
+    let shown = shown(sheets.clone().map(|sheet| &sheet.scores));
+    let missing = sheets.next().into_iter().flat_map(|sheet| &sheet.not_computed);
+    missing
+        .filter(|(metric, _)| !shown.contains(metric))
+        .map(|(metric, reason)| format!("{metric} not computed: {reason}"))
+        .collect()
+}
+
+/// The metrics that at least one of the systems has, in the order of tables.
+pub fn shown<'a>(systems: impl Iterator<Item = &'a Scores>) -> Vec<Metric> {
+    let found: BTreeSet<Metric> = systems.flat_map(Scores::metrics).collect();
+    found.into_iter().collect()
+}
+
+/// Whether a metric stands where there is room for a few only: BLEU of the longest runs speaks for the others.
+pub fn is_headline(metric: Metric) -> bool {
+    ![Metric::Bleu1, Metric::Bleu2, Metric::Bleu3].contains(&metric)
+}
+
+fn names(metrics: Vec<Metric>) -> String {
+    metrics.into_iter().map(Metric::name).collect::<Vec<_>>().join(", ")
 }
 
 fn character(sheet: &Sheet) -> String {
@@ -107,7 +135,7 @@ fn character(sheet: &Sheet) -> String {
 
 fn grounding(file: &ScoreFile) -> Vec<String> {
     let Some(grounding) = &file.grounding else { return vec![] };
-    let row = |name: &str, found: &crate::grounding::Found| {
+    let row = |name: &str, found: &Found| {
         let (mass, pointing) = (found.mass, found.pointing);
         format!(
             "  {name:<12} {:>5}   {:>6.3} {:>7.3} {:>7.3}   {:>6.3} {:>7.3} {:>7.3}",
@@ -144,26 +172,18 @@ fn attention_lines(comparison: &ComparisonFile) -> Vec<String> {
     lines
 }
 
-/// `+0.0400 BLEU-4 (+0.020 to +0.060, p = 0.002), …` for BLEU-4, ROUGE-L and CIDEr-D.
-pub(crate) fn gains(gain: &Comparison) -> String {
-    let Comparison { difference, interval, p_value } = gain;
-    let (difference, interval, p_value): ([f64; 6], [[f64; 2]; 6], [f64; 6]) =
-        (difference.values(), interval.values(), p_value.values());
-    let one = |metric: usize| {
-        let [low, high] = interval[metric];
-        let p = p_text(p_value[metric]);
-        format!("{:+.4} {} ({low:+.3} to {high:+.3}, p {p})", difference[metric], NAMES[metric])
+/// `+0.0400 BLEU-4 (+0.020 to +0.060, p = 0.002), …` for the headline metrics.
+pub fn gains(gain: &Comparison) -> String {
+    let one = |(metric, difference): (Metric, f64)| {
+        let [low, high] = gain.interval[metric];
+        let p = p_text(gain.p_value[metric]);
+        format!("{difference:+.4} {metric} ({low:+.3} to {high:+.3}, p {p})")
     };
-    [3, 4, 5].map(one).join(", ")
+    let headlines = gain.difference.iter().filter(|(metric, _)| is_headline(*metric));
+    headlines.map(one).collect::<Vec<_>>().join(", ")
 }
 
 /// `= 0.012`; `< 0.01` rather than more digits than the draws allow.
-pub(crate) fn p_text(p: f64) -> String {
+pub fn p_text(p: f64) -> String {
     if p < 0.01 { "< 0.01".to_owned() } else { format!("= {p:.2}") }
-}
-
-/// Markdown cells of a score with its interval.
-pub(crate) fn cell(scores: &Scores, intervals: &Scores<[f64; 2]>, metric: usize) -> String {
-    let [low, high] = intervals.values()[metric];
-    format!("{:.4} ({low:.3}–{high:.3})", scores.values()[metric])
 }

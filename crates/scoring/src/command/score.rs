@@ -1,31 +1,21 @@
-//! Commands beside the stage: scores of any system's captions, and decoders side by side.
+//! `score`, and `evaluate score`: captions of any system.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use artifacts::Split;
-use clap::Subcommand;
-use metrics::Evaluation;
-use metrics::bootstrap::{Bootstrap, Comparison};
+use metrics::bootstrap::Comparison;
+use metrics::{Evaluation, MeteorSource};
 use serde::Serialize;
 use stage::progress::note;
 
-use crate::ablation::Ablation;
+use super::draws::Draws;
+use super::output::print;
 use crate::coco::{HypothesisFile, ReferenceFile};
-use crate::score::Protocol;
+use crate::comparison;
+use crate::protocol::Protocol;
 use crate::sheet::{Measure, Sheet};
-use crate::table;
+use crate::text;
 
-/// Commands of the `evaluate` program.
-#[derive(Subcommand)]
-pub enum Command {
-    /// Scores captions of any system in COCO's formats; no model needed.
-    Score(Score),
-    /// Compares the decoders of one or more evaluated runs; runs of the same decoder count as seeds.
-    Compare(Compare),
-}
-
-/// Arguments of `evaluate score`.
+/// What is scored, and how.
 #[derive(clap::Args)]
 pub struct Score {
     /// References: {"annotations": [{"image_id": …, "caption": "…"}, …]}.
@@ -47,37 +37,7 @@ pub struct Score {
     json: bool,
 }
 
-/// Arguments of `evaluate compare`.
-#[derive(clap::Args)]
-pub struct Compare {
-    /// Run folders, such as data/runs/demo.
-    #[arg(required = true)]
-    runs: Vec<PathBuf>,
-    /// The split that was evaluated.
-    #[arg(long, default_value = "val", value_parser = split)]
-    split: Split,
-    /// The decoder that the others are compared with.
-    #[arg(long, default_value = "lstm")]
-    baseline: String,
-    #[command(flatten)]
-    draws: Draws,
-    /// Prints JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-/// How intervals and p-values are drawn.
-#[derive(clap::Args)]
-pub struct Draws {
-    /// Draws of the bootstrap.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    resamples: u32,
-    /// Seed of the bootstrap.
-    #[arg(long, default_value_t = Bootstrap::default().seed)]
-    seed: u64,
-}
-
-/// What `evaluate score` prints as JSON.
+/// What is printed as JSON.
 #[derive(Serialize)]
 struct Report {
     hypotheses: String,
@@ -97,31 +57,17 @@ struct Against {
     gain: Comparison,
 }
 
-impl Command {
-    /// Runs the command.
+impl Score {
+    /// Scores, and prints scores or JSON on standard output, warnings on standard error.
     ///
     /// # Errors
     /// When a file cannot be read, or images do not fit each other.
     pub fn run(self) -> anyhow::Result<()> {
-        match self {
-            Command::Score(command) => command.run(),
-            Command::Compare(command) => command.run(),
-        }
-    }
-}
-
-impl Draws {
-    fn bootstrap(&self) -> Bootstrap {
-        Bootstrap { resamples: self.resamples as usize, seed: self.seed }
-    }
-}
-
-impl Score {
-    fn run(self) -> anyhow::Result<()> {
         let references = ReferenceFile::read(&self.references)?;
         let mut warnings = references.warnings();
         let bootstrap = self.draws.bootstrap();
-        let measure = Measure { bootstrap, meteor_jar: self.meteor_jar.as_deref(), train: None };
+        let meteor = self.meteor_jar.as_deref().map_or(MeteorSource::None, MeteorSource::Program);
+        let measure = Measure { bootstrap, meteor, train: None };
         let tokens = references.tokens();
         let mut measured = |path: &Path| -> anyhow::Result<(Sheet, Evaluation)> {
             let file = HypothesisFile::read(path, &references)?;
@@ -137,8 +83,8 @@ impl Score {
         });
         let report = Report {
             hypotheses: self.hypotheses.display().to_string(),
+            protocol: Protocol::new(None, &tokens, sheet.scores.metrics()),
             sheet,
-            protocol: Protocol::new(None, &tokens),
             against: against.transpose()?,
             warnings,
         };
@@ -151,38 +97,20 @@ impl Score {
 
 impl Report {
     fn text(&self) -> String {
-        let mut lines = table::protocol(&self.protocol);
+        let mut lines = text::protocol(&self.protocol);
         lines.push(String::new());
         let name = |path: &str| {
             Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy().into_owned())
         };
         let mut systems = vec![(name(&self.hypotheses), &self.sheet)];
         systems.extend(self.against.iter().map(|other| (name(&other.hypotheses), &other.sheet)));
-        lines.extend(table::scores(&systems));
+        lines.extend(text::scores(&systems));
         if let Some(against) = &self.against {
             lines.push(String::new());
             lines.push(format!("{} against {}:", self.hypotheses, against.hypotheses));
-            lines.push(table::gains(&against.gain));
-            lines.push(format!("p: {}, {} draws", crate::compare::TEST, self.sheet.bootstrap.resamples));
+            lines.push(text::gains(&against.gain));
+            lines.push(format!("p: {}, {} draws", comparison::TEST, self.sheet.bootstrap.resamples));
         }
         lines.join("\n") + "\n"
     }
-}
-
-impl Compare {
-    fn run(self) -> anyhow::Result<()> {
-        let ablation = Ablation::read(&self.runs, self.split, &self.baseline, self.draws.bootstrap())?;
-        print(&if self.json { serde_json::to_string_pretty(&ablation)? + "\n" } else { ablation.markdown() })
-    }
-}
-
-fn print(text: &str) -> anyhow::Result<()> {
-    Ok(std::io::stdout().write_all(text.as_bytes())?)
-}
-
-fn split(name: &str) -> Result<Split, String> {
-    [Split::Train, Split::Val, Split::Test]
-        .into_iter()
-        .find(|split| split.as_str() == name)
-        .ok_or_else(|| "train, val or test".to_owned())
 }

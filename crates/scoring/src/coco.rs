@@ -43,11 +43,14 @@ impl std::fmt::Display for ImageId {
 }
 
 /// The references of all images, in the order of their ids.
-pub(crate) struct ReferenceFile(BTreeMap<String, Vec<String>>);
+pub struct ReferenceFile(BTreeMap<String, Vec<String>>);
 
 impl ReferenceFile {
     /// Reads a reference file.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<ReferenceFile> {
+    ///
+    /// # Errors
+    /// When the file is not there, has another shape, or no caption.
+    pub fn read(path: &Path) -> anyhow::Result<ReferenceFile> {
         let file: References = read(path, r#"{"annotations": [{"image_id": …, "caption": "…"}, …]}"#)?;
         let mut images: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for annotation in file.annotations {
@@ -58,13 +61,13 @@ impl ReferenceFile {
     }
 
     /// The words of every caption, `[image][caption]`.
-    pub(crate) fn tokens(&self) -> Vec<Vec<Tokens>> {
+    pub fn tokens(&self) -> Vec<Vec<Tokens>> {
         let tokens = |captions: &Vec<String>| captions.iter().map(|text| caption_tokens(text)).collect();
         self.0.values().map(tokens).collect()
     }
 
     /// What of the references moves scores, in words.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let single = self.0.values().filter(|captions| captions.len() == 1).count();
         let empty = self.0.values().flatten().filter(|text| caption_tokens(text).is_empty()).count();
         let mut warnings = Vec::new();
@@ -83,11 +86,14 @@ impl ReferenceFile {
 
 /// The captions of one system: one for every image that has references, in their order.
 #[derive(Debug)]
-pub(crate) struct HypothesisFile(Vec<String>);
+pub struct HypothesisFile(Vec<String>);
 
 impl HypothesisFile {
-    /// Reads a result file; refuses images that are missing, unknown or named twice.
-    pub(crate) fn read(path: &Path, references: &ReferenceFile) -> anyhow::Result<HypothesisFile> {
+    /// Reads a result file.
+    ///
+    /// # Errors
+    /// When the file is not there or has another shape; when images are missing, unknown or named twice.
+    pub fn read(path: &Path, references: &ReferenceFile) -> anyhow::Result<HypothesisFile> {
         let list: Vec<Caption> = read(path, r#"[{"image_id": …, "caption": "…"}, …]"#)?;
         let mut captions: BTreeMap<String, String> = BTreeMap::new();
         let mut twice = BTreeSet::new();
@@ -110,12 +116,12 @@ impl HypothesisFile {
     }
 
     /// The words of every caption.
-    pub(crate) fn tokens(&self) -> Vec<Tokens> {
+    pub fn tokens(&self) -> Vec<Tokens> {
         self.0.iter().map(|caption| caption_tokens(caption)).collect()
     }
 
     /// What of the captions moves scores, in words.
-    pub(crate) fn warnings(&self) -> Vec<String> {
+    pub fn warnings(&self) -> Vec<String> {
         let count = |holds: &dyn Fn(&str) -> bool| self.0.iter().filter(|caption| holds(caption)).count();
         let special = |caption: &str| SPECIAL.iter().any(|token| caption.to_lowercase().contains(token));
         let unknown = |caption: &str| {

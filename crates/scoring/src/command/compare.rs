@@ -1,0 +1,43 @@
+//! `evaluate compare`: decoders of runs side by side.
+
+use std::path::PathBuf;
+
+use artifacts::Split;
+
+use super::draws::Draws;
+use super::output::print;
+use crate::ablation::Ablation;
+
+/// Arguments of `evaluate compare`.
+#[derive(clap::Args)]
+pub struct Compare {
+    /// Run folders, such as data/runs/demo.
+    #[arg(required = true)]
+    runs: Vec<PathBuf>,
+    /// The split that was evaluated.
+    #[arg(long, default_value = "val", value_parser = split)]
+    split: Split,
+    /// The decoder that the others are compared with.
+    #[arg(long, default_value = "lstm")]
+    baseline: String,
+    #[command(flatten)]
+    draws: Draws,
+    /// Prints JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Compare {
+    /// Compares, and prints the table.
+    ///
+    /// # Errors
+    /// When an evaluation is missing, or the runs are not of the same images.
+    pub fn run(self) -> anyhow::Result<()> {
+        let ablation = Ablation::read(&self.runs, self.split, &self.baseline, self.draws.bootstrap())?;
+        print(&if self.json { serde_json::to_string_pretty(&ablation)? + "\n" } else { ablation.markdown() })
+    }
+}
+
+fn split(name: &str) -> Result<Split, String> {
+    Split::named(name).ok_or_else(|| "train, val or test".to_owned())
+}
