@@ -51,6 +51,11 @@ ablation *args: build
 caption *args: build
     @{{bin}}/caption "$@"
 
+# An evaluated model, the ensemble or the best, as one file that captions anywhere: just export data/runs/demo
+[group('use it')]
+export *args: build
+    @{{bin}}/export "$@"
+
 # Captions over HTTP and gRPC, and a page to try it: just serve --model models/caption (docs/serve.md)
 [group('use it')]
 serve *args: build
@@ -61,7 +66,7 @@ serve *args: build
 status *args: build
     @scripts/with-config.sh {{bin}}/artifacts status -- "$@"
 
-# What a Parquet file or an artifact folder knows of itself
+# What a file or a folder knows of itself: Parquet, safetensors, artifacts
 [group('look')]
 show path: build
     @{{bin}}/artifacts show "$1"
