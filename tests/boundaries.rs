@@ -18,7 +18,7 @@ struct Wall {
 const TENSORS: &[&str] = &["tch", "torch-sys"];
 const PROGRAMS: &[&str] = &["anyhow", "clap", "indicatif", "toml"];
 
-const WALLS: [Wall; 12] = [
+const WALLS: [Wall; 13] = [
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
@@ -33,6 +33,11 @@ const WALLS: [Wall; 12] = [
         name: "evaluate",
         knows: &["artifacts", "imaging", "metrics", "model", "scoring", "stage"],
         never: &["parquet", "arrow-array"],
+    },
+    Wall {
+        name: "export",
+        knows: &["artifacts", "metrics", "model", "scoring", "stage"],
+        never: &["tch", "image", "parquet", "arrow-array"],
     },
     Wall { name: "caption", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet", "axum"] },
 ];

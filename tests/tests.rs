@@ -6,6 +6,7 @@ mod boundaries; // which crate may know which
 mod caption_program; // the program `caption`, as people and scripts use it
 mod captions; // a captioner sees what extraction saw, and writes what evaluation wrote
 mod evaluation; // what an evaluation writes, and captions of any system
+mod export; // an exported ensemble captions anywhere what evaluate captioned
 mod features; // what of the feature cache is made again, and what is kept
 mod inspect; // what is said of a set of features
 mod interop; // the feature cache in other tools, as the documentation shows it

@@ -1,0 +1,84 @@
+//! `export`: an evaluated model as one file that captions anywhere.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use artifacts::{Manifest, RunFolder, Split};
+use clap::Parser;
+use export::{Evaluated, hub, pack};
+use stage::cli::fail;
+use stage::progress::note;
+
+/// Packs an evaluated model into one file that captions anywhere: decoders, backbones, vocabulary, image transforms, the
+/// search settings that the recipe chose, where everything comes from, and how it scored.
+///
+/// Prints the path of what it wrote. `caption` and `serve` open it by --model.
+#[derive(Parser)]
+#[command(name = "export", version)]
+struct Args {
+    /// The run: data/runs/NAME.
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// Name of an evaluated model, a folder below RUN/evaluate; if none is named, the ensemble, or the model with the best
+    /// CIDEr-D where there is no ensemble.
+    #[arg(short, long, value_name = "NAME")]
+    model: Option<String>,
+    /// The split whose scores count.
+    #[arg(long, value_name = "SPLIT", default_value = "val", value_parser = split)]
+    split: Split,
+    /// The file; RUN/export/NAME.safetensors if none is named.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Folder with the weights of the backbones.
+    #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
+    weights: PathBuf,
+    /// Also writes the folder that a model hub expects: the file, config.json, and a card.
+    #[arg(long, value_name = "FOLDER")]
+    hub: Option<PathBuf>,
+}
+
+fn split(name: &str) -> Result<Split, String> {
+    Split::named(name).ok_or_else(|| "write train, val or test".to_owned())
+}
+
+fn main() -> ExitCode {
+    match run(&Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    let run = RunFolder::new(&args.run);
+    let model = Evaluated::choose(&run, args.split, args.model.as_deref())?;
+    note(&format!("{model} on {}", args.split));
+    let captioner = pack::pack(&run, &model, &args.weights)?;
+    let output = match &args.output {
+        Some(output) => output.clone(),
+        None => run.exports().join(format!("{}.safetensors", model.name())),
+    };
+    pack::write(&captioner, &output)?;
+    let mut written = vec![output];
+    if let Some(folder) = &args.hub {
+        hub::write(folder, &captioner, &model, &dataset(&run)?)?;
+        written.push(folder.clone());
+    }
+    for path in written {
+        writeln!(std::io::stdout(), "{}", path.display())?;
+    }
+    Ok(())
+}
+
+/// What people call the dataset of a run: the name of its folder or file, not where that lies.
+fn dataset(run: &RunFolder) -> anyhow::Result<String> {
+    let settings = Manifest::read(&run.dataset())?.recipe.settings;
+    let text = |key: &str| settings[key].as_str().unwrap_or_default().to_owned();
+    if text("layout") == "scenes" {
+        return Ok("drawn scenes".to_owned());
+    }
+    let root = PathBuf::from(text("root"));
+    let name = root.file_stem().context("the dataset's manifest names no root")?;
+    Ok(name.to_string_lossy().into_owned())
+}
