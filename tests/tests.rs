@@ -5,6 +5,7 @@ mod bad_input; // damaged files and wrong configs end in a clear message or a co
 mod boundaries; // which crate may know which
 mod caption_program; // the program `caption`, as people and scripts use it
 mod captions; // a captioner sees what extraction saw, and writes what evaluation wrote
+mod checks; // what no stage could use is refused before anything is read
 mod evaluation; // what an evaluation writes, and captions of any system
 mod export; // an exported ensemble captions anywhere what evaluate captioned
 mod features; // what of the feature cache is made again, and what is kept

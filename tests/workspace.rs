@@ -138,10 +138,18 @@ impl Workspace {
     ///
     /// What the stage says.
     pub fn run_with<S: Stage>(&self, overrides: &[&str], force: bool) -> anyhow::Result<Vec<Outcome>> {
+        let context = Context { force, ..self.context(overrides)? };
+        let settings = context.checked::<S>()?;
+        let _alone = alone();
+        S::run(&settings, &context)
+    }
+
+    /// What a stage is given by the command line.
+    pub fn context(&self, overrides: &[&str]) -> anyhow::Result<Context> {
         let args = StageArgs {
             config: self.path("config.toml"),
             set: overrides.iter().map(|&text| text.to_owned()).collect(),
-            force,
+            force: false,
             check: false,
             preview: None,
             device: "cpu".to_owned(),
@@ -149,10 +157,7 @@ impl Workspace {
             verbose: false,
             json: false,
         };
-        let context = Context::load(&args)?;
-        let settings = context.checked::<S>()?;
-        let _alone = alone();
-        S::run(&settings, &context)
+        Ok(Context::load(&args)?)
     }
 }
 
