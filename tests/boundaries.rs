@@ -180,7 +180,7 @@ fn taken(module: &[String], path: &Path, modules: &BTreeMap<Vec<String>, PathBuf
 
 #[test]
 fn no_two_files_take_from_each_other() {
-    let mut checked = 0;
+    let (mut checked, mut circles) = (0, BTreeSet::new());
     for entry in std::fs::read_dir(root().join("crates")).unwrap() {
         let modules = modules(&entry.unwrap().path().join("src"));
         // A module and its parts are one idea: what the parent declares, its children use.
@@ -196,12 +196,15 @@ fn no_two_files_take_from_each_other() {
         for start in arrows.keys() {
             let (mut seen, mut open) = (BTreeSet::new(), arrows[start].iter().collect::<Vec<_>>());
             while let Some(next) = open.pop() {
-                assert_ne!(&next, start, "{} stands in a circle of files", modules[*start].display());
+                if &next == start {
+                    circles.insert(modules[*start].clone());
+                }
                 if seen.insert(next) {
                     open.extend(&arrows[next]);
                 }
             }
         }
     }
+    assert!(circles.is_empty(), "these files stand in circles: {circles:#?}");
     assert!(checked > 100, "only {checked} arrows were found");
 }

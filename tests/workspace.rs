@@ -145,6 +145,9 @@ impl Workspace {
     }
 
     /// What a stage is given by the command line.
+    ///
+    /// # Errors
+    /// A config that cannot be read, or a wrong `[run]` section.
     pub fn context(&self, overrides: &[&str]) -> anyhow::Result<Context> {
         let args = StageArgs {
             config: self.path("config.toml"),
