@@ -16,7 +16,7 @@ pub struct CaptionedRow {
     pub end: Option<f64>,
     /// 1 for the best caption, 2 for the next.
     pub rank: u32,
-    /// The sentence.
+    /// As the model wrote it.
     pub caption: String,
     /// Sum of the natural log-probabilities of its tokens.
     pub log_probability: f64,

@@ -11,7 +11,7 @@ pub const FILE: &str = "captions.parquet";
 /// One caption of one image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaptionRow {
-    /// The image it describes.
+    /// Id of the described image, as in `images.parquet`.
     pub image_id: String,
     /// Number of the caption in the dataset, from 0.
     pub caption_id: u32,

@@ -41,7 +41,7 @@ pub struct Output {
     /// Rows, for Parquet files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<u64>,
-    /// Content hash.
+    /// BLAKE3 of the content, as [`crate::recipe::digest_file`] writes it.
     pub hash: String,
 }
 
@@ -63,7 +63,7 @@ pub enum ManifestError {
     /// The file exists but is not a manifest.
     #[error("{} cannot be read ({reason}): delete it and run the stage again", path.display())]
     Unreadable {
-        /// The manifest.
+        /// Path of `manifest.json`.
         path: PathBuf,
         /// What the parser or the system said.
         reason: String,
@@ -71,7 +71,7 @@ pub enum ManifestError {
     /// An output is not there, or the manifest cannot be written.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of what cannot be read.
         path: PathBuf,
         /// The system's word.
         source: std::io::Error,
@@ -82,7 +82,7 @@ pub enum ManifestError {
     /// The artifact does not hold the file asked for.
     #[error("{} does not list {file}: run the stage again with --force", folder.display())]
     NoOutput {
-        /// The artifact folder.
+        /// Folder whose manifest was read.
         folder: PathBuf,
         /// The file that was asked for.
         file: String,

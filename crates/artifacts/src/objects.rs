@@ -8,10 +8,10 @@ use crate::table::Row;
 /// File name in the dataset folder.
 pub const FILE: &str = "objects.parquet";
 
-/// One drawn object.
+/// One drawn object: what grounding is measured against.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRow {
-    /// The scene.
+    /// Id of the scene, as in `images.parquet`.
     pub image_id: String,
     /// What it is, as the captions name it.
     pub noun: String,

@@ -29,7 +29,7 @@ const STATISTICS: &str = "_statistics";
 /// One image of the evaluated split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PerImageRow {
-    /// The image.
+    /// As in `images.parquet`.
     pub image_id: String,
     /// The generated sentence.
     pub caption: String,

@@ -13,11 +13,11 @@ use crate::table::{self, Row, TableError};
 /// One caption to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreviewRow {
-    /// The image that it describes.
+    /// Id of the described image.
     pub image_id: String,
     /// The split that the image will have.
     pub split: Split,
-    /// The sentence.
+    /// As people wrote it.
     pub caption: String,
 }
 

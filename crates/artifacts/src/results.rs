@@ -8,7 +8,7 @@ pub const FILE: &str = "captions.json";
 /// One generated caption; the file is a JSON list of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaptionResult {
-    /// The image.
+    /// As in `images.parquet`.
     pub image_id: String,
     /// The generated sentence.
     pub caption: String,

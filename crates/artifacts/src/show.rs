@@ -33,17 +33,17 @@ pub enum ShowError {
     /// The format is known, and what follows it is damaged.
     #[error("{} is damaged {format}: {reason}", path.display())]
     Damaged {
-        /// The file.
+        /// Path of what cannot be read.
         path: PathBuf,
         /// What it begins as.
         format: &'static str,
-        /// What is wrong.
+        /// The first fault found, in words.
         reason: String,
     },
     /// A file of another kind.
     #[error("{} is {kind}, neither Parquet, safetensors, JSON nor an artifact folder", path.display())]
     Other {
-        /// The file.
+        /// Path of what cannot be read.
         path: PathBuf,
         /// What it is, as far as its first bytes tell.
         kind: &'static str,

@@ -20,7 +20,7 @@ impl Split {
     /// All of them, in this order.
     pub const ALL: [Split; 3] = [Split::Train, Split::Val, Split::Test];
 
-    /// The split of that name.
+    /// The inverse of [`as_str`](Self::as_str); `None` for any other word.
     pub fn named(name: &str) -> Option<Split> {
         Split::ALL.into_iter().find(|split| split.as_str() == name)
     }

@@ -35,7 +35,7 @@ pub enum TableError {
     /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The table.
+        /// Path of the Parquet file.
         path: PathBuf,
         /// The system's word.
         source: std::io::Error,
@@ -43,7 +43,7 @@ pub enum TableError {
     /// The disk is full, say; what was there before is untouched.
     #[error("cannot write {}: {reason}; put that right and run the stage again", path.display())]
     Write {
-        /// The table.
+        /// Path of the Parquet file.
         path: PathBuf,
         /// What went wrong.
         reason: String,
@@ -51,11 +51,11 @@ pub enum TableError {
     /// Not Parquet, cut short, or with other columns than expected.
     #[error("{} cannot be read as {kind}: {reason}; run the stage that writes it again", path.display())]
     Malformed {
-        /// The table.
+        /// Path of the Parquet file.
         path: PathBuf,
         /// The schema that was expected.
         kind: String,
-        /// What is wrong.
+        /// The first fault found, in words.
         reason: String,
     },
 }

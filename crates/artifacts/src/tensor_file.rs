@@ -20,10 +20,10 @@ const LENGTH: u64 = 8;
 /// No header of safetensors is longer.
 const LONGEST: u64 = 100_000_000;
 
-/// What a header says.
+/// What a safetensors file says of itself before its numbers begin.
 #[derive(Debug)]
 pub struct TensorHeader {
-    /// Text entries.
+    /// The entries of `__metadata__`.
     pub entries: BTreeMap<String, String>,
     /// Tensors in the order of their names.
     pub tensors: BTreeMap<String, TensorInfo>,
@@ -39,7 +39,7 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// Elements of the tensor.
+    /// The product of its sizes.
     pub fn elements(&self) -> usize {
         self.shape.iter().product()
     }
@@ -51,7 +51,7 @@ pub enum TensorFileError {
     /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {
-        /// The file.
+        /// Path of what cannot be read.
         path: PathBuf,
         /// The system's word.
         source: std::io::Error,
@@ -59,9 +59,9 @@ pub enum TensorFileError {
     /// Not safetensors, or cut short.
     #[error("{} is damaged safetensors: {reason}", path.display())]
     Malformed {
-        /// The file.
+        /// Path of what cannot be read.
         path: PathBuf,
-        /// What is wrong.
+        /// The first fault found, in words.
         reason: String,
     },
 }

@@ -12,7 +12,7 @@ pub const FILE: &str = "tokens.parquet";
 /// One caption; ids are not padded: padding is the trainer's business.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TokenRow {
-    /// The image it describes.
+    /// Id of the described image, as in `images.parquet`.
     pub image_id: String,
     /// Number of the caption in the dataset.
     pub caption_id: u32,
@@ -22,7 +22,7 @@ pub struct TokenRow {
     pub words: Vec<String>,
     /// `<bos>`, the words up to the longest allowed length, `<eos>`; nothing for a caption without words.
     pub ids: Vec<u32>,
-    /// Length of `ids`.
+    /// Number of `ids`, so that batches can be planned without them.
     pub length: u32,
 }
 

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use crate::photo::Seen;
 
-/// The captions of one photo.
+/// What is said of one photo, and what of it was seen.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Captioned {
     /// At least one and at most `beam_size` captions, best first.
@@ -28,14 +28,14 @@ pub struct Caption {
     pub log_probability: f64,
     /// Whether it came to an end before the longest allowed length.
     pub finished: bool,
-    /// The words.
+    /// In their order; punctuation is no word.
     pub words: Vec<Word>,
 }
 
 /// A word of a caption.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Word {
-    /// The word.
+    /// As the vocabulary spells it, in lower case.
     pub text: String,
     /// Natural log-probability of the word after those before it.
     pub log_probability: f64,
@@ -49,7 +49,7 @@ fn shares<S: Serializer>(attention: &Option<Arc<[f32]>>, serializer: S) -> Resul
 }
 
 impl Captioned {
-    /// The best caption.
+    /// The first of `captions`, the most probable by the search.
     pub fn best(&self) -> &Caption {
         &self.captions[0]
     }

@@ -20,7 +20,7 @@ use crate::captioned::Captioned;
 const TOLERANCE: f64 = 15.0;
 /// Width of the centre-bias map, in sides of the crop.
 const CENTRE_SIGMA: f64 = 0.25;
-/// Points a side of a region at which its overlap with boxes is taken.
+/// Points per side of a region at which its overlap with boxes is taken.
 const SAMPLES: usize = 16;
 
 /// The objects of every scene with the size of its image.

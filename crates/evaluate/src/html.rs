@@ -31,7 +31,7 @@ pub(crate) const FILE: &str = "report.html";
 const TEMPLATE: &str = include_str!("report.html");
 /// Where the data and the photos go in the template.
 const PLACES: [&str; 2] = ["<!--DATA-->", "<!--PHOTOS-->"];
-/// Longer side of a photo in pixels, and its JPEG quality: about 12 KB a photo.
+/// Longer side of a photo in pixels, and its JPEG quality: about 12 KB per photo.
 const PHOTO: u32 = 280;
 const QUALITY: u8 = 75;
 

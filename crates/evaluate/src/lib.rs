@@ -65,7 +65,7 @@ impl Default for Settings {
     }
 }
 
-/// The stage.
+/// The stage `evaluate`: decoders and features to captions, scores and a report.
 pub struct Evaluate;
 
 impl Stage for Evaluate {

@@ -12,11 +12,11 @@ use crate::card::Card;
 use crate::evaluated::Evaluated;
 use crate::pack;
 
-/// The captioner.
+/// The captioner that `caption` and `serve` open.
 pub const MODEL: &str = "model.safetensors";
 /// What programs want to know of it.
 pub const CONFIG: &str = "config.json";
-/// The card.
+/// The model card, where hubs look for it.
 pub const CARD: &str = "README.md";
 
 /// Writes the folder, in the place of an older export at most; `dataset` is what the model was trained on.

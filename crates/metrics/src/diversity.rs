@@ -15,7 +15,7 @@ pub struct Diversity {
     pub distinct_2: f64,
     /// Different words used.
     pub vocabulary: usize,
-    /// Different captions.
+    /// Number of different captions.
     pub captions: usize,
     /// Share of captions that no train image has; unknown without train captions.
     pub not_in_train: Option<f64>,
@@ -26,13 +26,13 @@ pub struct Diversity {
 /// Lengths of captions in words.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Lengths {
-    /// Mean.
+    /// Mean words per caption.
     pub mean: f64,
-    /// Standard deviation.
+    /// Standard deviation of the words per caption, over all captions.
     pub deviation: f64,
-    /// The shortest.
+    /// Words of the shortest caption.
     pub shortest: usize,
-    /// The longest.
+    /// Words of the longest caption.
     pub longest: usize,
 }
 

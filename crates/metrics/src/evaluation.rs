@@ -14,7 +14,7 @@ use crate::tally::{Tallied, Tally};
 /// What [`score`] found.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// The scores of the corpus.
+    /// Of all captions together: not the mean of the images, for most metrics.
     pub corpus: Scores,
     /// The scores of each hypothesis, in the order given.
     pub images: Vec<Scores>,

@@ -83,7 +83,7 @@ metrics! {
 }
 
 impl Metric {
-    /// The metric with this key.
+    /// The inverse of [`key`](Metric::key); `None` for any other text.
     #[must_use]
     pub fn from_key(key: &str) -> Option<Metric> {
         Metric::ALL.iter().copied().find(|metric| metric.key() == key)

@@ -44,11 +44,11 @@ pub struct CaptionerHeader {
 /// A decoder of a captioner.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DecoderHeader {
-    /// Name of its training.
+    /// As in the run: `<sets>-<decoder>`.
     pub name: String,
     /// Content hash of its checkpoint.
     pub checkpoint: String,
-    /// Its architecture.
+    /// Which network it is, with its sizes.
     pub decoder: DecoderConfig,
     /// Stage, settings and inputs of its training.
     pub provenance: serde_json::Value,
@@ -57,9 +57,9 @@ pub struct DecoderHeader {
 /// A checkpoint that becomes part of a captioner.
 #[derive(Clone, Debug)]
 pub struct Trained {
-    /// Name of the training.
+    /// As in the run: `<sets>-<decoder>`.
     pub name: String,
-    /// The checkpoint.
+    /// Its `model.safetensors`.
     pub path: PathBuf,
     /// Content hash of that file.
     pub hash: String,
@@ -78,9 +78,9 @@ pub enum CaptionerError {
     /// A safetensors file, but no captioner, or one of another version.
     #[error("{} is no captioner of this program: {reason}; export it again", path.display())]
     Header {
-        /// The file.
+        /// Path of what cannot be used.
         path: PathBuf,
-        /// What is wrong.
+        /// The first fault found, in words.
         reason: String,
     },
     /// A decoder cannot be used.

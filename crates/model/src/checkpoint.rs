@@ -60,9 +60,9 @@ pub enum CheckpointError {
     /// A safetensors file, but not one of ours, or of another version.
     #[error("{} is no checkpoint of this program: {reason}", path.display())]
     Header {
-        /// The file.
+        /// Path of what cannot be used.
         path: PathBuf,
-        /// What is wrong.
+        /// The first fault found, in words.
         reason: String,
     },
     /// Checkpoints that write other words or read other features cannot be averaged.
@@ -76,7 +76,7 @@ pub enum CheckpointError {
         first: PathBuf,
         /// The one that does not fit.
         other: PathBuf,
-        /// What differs.
+        /// `vocabularies` or `features`, for the message.
         what: &'static str,
     },
     /// No checkpoint was named.
@@ -127,7 +127,7 @@ pub struct Model {
     /// What it knows beside its weights; of an ensemble, the first member's header: vocabulary and features are those
     /// of all members, architecture and provenance only its own.
     pub header: Header,
-    /// The network.
+    /// The network, its weights on the device.
     pub decoder: Box<dyn Decoder>,
     device: Device,
     /// One, or those of an ensemble.

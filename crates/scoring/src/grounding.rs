@@ -31,7 +31,7 @@ pub struct Found {
 /// The model's value and those of maps that see nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
-    /// What the model attends to.
+    /// For the attention of the model.
     pub model: f64,
     /// Every region alike.
     pub uniform: f64,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// Scores with their intervals, and what the captions are like.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sheet {
-    /// Of the corpus.
+    /// Scores of the corpus, by metric.
     pub scores: Scores,
     /// 95 % intervals of the scores.
     pub intervals: Scores<[f64; 2]>,

@@ -28,7 +28,7 @@ pub enum ConfigError {
     UnknownKey {
         /// The config file.
         path: PathBuf,
-        /// The key, with its section.
+        /// As in `train.batch_images`.
         key: String,
         /// A key of that section with a similar name.
         nearest: Option<String>,
@@ -38,7 +38,7 @@ pub enum ConfigError {
     BadValue {
         /// The config file.
         path: PathBuf,
-        /// The key, with its section.
+        /// As in `train.batch_images`.
         key: String,
         /// What would be right.
         reason: String,
@@ -78,7 +78,7 @@ impl Default for RunSettings {
 }
 
 impl RunSettings {
-    /// The folder of this run.
+    /// `<run.folder>/<run.name>`, where the artifacts lie.
     pub fn run_folder(&self) -> RunFolder {
         RunFolder::new(self.folder.join(&self.name))
     }

@@ -72,9 +72,9 @@ pub struct Context {
 /// What became of one artifact.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The artifact folder.
+    /// Where the artifact lies.
     pub folder: PathBuf,
-    /// Its manifest.
+    /// What the stage wrote there, or found finished.
     pub manifest: Manifest,
     /// True when there was nothing to do.
     pub up_to_date: bool,

@@ -39,7 +39,7 @@ impl Default for Settings {
     }
 }
 
-/// The stage.
+/// The stage `text`: captions to `vocabulary.json` and `tokens.parquet`.
 pub struct Text;
 
 impl Stage for Text {

@@ -45,7 +45,7 @@ pub use settings::{Schedule, SelfCriticalSettings, Settings};
 
 const SCHEMA_VERSION: u32 = 1;
 
-/// The stage.
+/// The stage `train`: features and tokens to one model per decoder.
 pub struct Train;
 
 impl Stage for Train {

@@ -21,7 +21,7 @@ pub(crate) trait Objective {
 
 /// What to minimise, and what to tell of it.
 pub(crate) struct Loss {
-    /// A scalar.
+    /// What gradients are taken of: a scalar.
     pub(crate) loss: Tensor,
     /// What stands for it in logs: the plain loss of words, or the mean reward.
     pub(crate) value: f64,

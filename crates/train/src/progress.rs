@@ -36,7 +36,7 @@ pub(crate) struct Count {
 /// The best checkpoint so far.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Best {
-    /// Its validation score.
+    /// By the metric that training watches, on val.
     pub(crate) score: f64,
     /// The epoch after which it was reached, from 1; 0 for one that this training found.
     pub(crate) epoch: usize,

@@ -37,7 +37,7 @@ pub struct FeatureSpec {
     pub backbone: String,
     /// What it was shown of each image.
     pub view: View,
-    /// SHA-256 of the weights file.
+    /// SHA-256 of the file of converted weights: other weights make other features.
     pub weights_sha256: String,
     /// The image transform (`imaging::Transform`), opaque here.
     pub transform: serde_json::Value,
@@ -78,9 +78,9 @@ pub enum Dtype {
 /// Identity of one image in a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureKey {
-    /// The image.
+    /// As in `images.parquet`.
     pub image_id: String,
-    /// Its split.
+    /// As in `images.parquet`, when the features were made.
     pub split: Split,
     /// Hash of the file's bytes.
     pub content_hash: String,
@@ -89,7 +89,7 @@ pub struct FeatureKey {
 /// One image's features.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureRow {
-    /// Which image.
+    /// The image, and the content that was seen.
     pub key: FeatureKey,
     /// Mean over the regions, taken before they were rounded: `[channels]`.
     pub pooled: Vec<f16>,
@@ -122,7 +122,7 @@ pub enum FeatureError {
     /// The folder holds features of something else.
     #[error("{}: made with {found}, but {wanted} is wanted: run preprocess for it, or name the other backbone", path.display())]
     OtherBackbone {
-        /// The part.
+        /// File of the part.
         path: PathBuf,
         /// What made the features.
         found: String,
@@ -135,9 +135,9 @@ pub enum FeatureError {
     /// The folder holds no image of the split.
     #[error("{} holds no features of split {split}", folder.display())]
     Empty {
-        /// The feature folder.
+        /// Folder of the set.
         folder: PathBuf,
-        /// The split asked for.
+        /// The split that no row belongs to.
         split: Split,
     },
 }

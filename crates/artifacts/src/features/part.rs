@@ -22,9 +22,9 @@ use crate::recipe::Recipe;
 use crate::split::Split;
 use crate::table::{self, TableError, malformed};
 
-/// An open part.
+/// An open part: its footer and identities are in memory, its numbers on disk.
 pub struct FeaturePart {
-    /// Where it is.
+    /// The file, which must stay where it is.
     pub path: PathBuf,
     /// What made its features.
     pub spec: FeatureSpec,

@@ -1,6 +1,6 @@
 //! The kind of a file, told by how it begins.
 
-/// A kind of file.
+/// What a file is by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Parquet,
@@ -60,7 +60,7 @@ impl Kind {
         }
     }
 
-    /// In words.
+    /// For messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Kind::Parquet => "a Parquet table",

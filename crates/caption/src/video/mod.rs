@@ -43,7 +43,7 @@ pub struct ShotCaption {
 }
 
 impl CaptionedShot {
-    /// The best caption.
+    /// The first of `captions`, the most probable by the search.
     pub fn best(&self) -> &ShotCaption {
         &self.captions[0]
     }

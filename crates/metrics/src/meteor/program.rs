@@ -16,13 +16,13 @@ pub enum MeteorError {
     /// The jar is not there.
     #[error("METEOR jar {} is not there: name the meteor-1.5.jar of pycocoevalcap or of METEOR's own release", .0.display())]
     NoJar(PathBuf),
-    /// No Java.
+    /// `java` cannot be started.
     #[error("cannot start java ({0}): METEOR needs a Java runtime on the PATH")]
     NoJava(std::io::Error),
     /// The program ended, or answered something else than numbers.
     #[error("{} does not answer as METEOR 1.5 does: {reason}", jar.display())]
     NoAnswer {
-        /// The jar.
+        /// Path of the jar that was started.
         jar: PathBuf,
         /// What it said instead.
         reason: String,

