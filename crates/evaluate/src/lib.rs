@@ -17,12 +17,12 @@ mod results;
 mod trained;
 mod view;
 
-use std::collections::HashSet;
 use std::io::Write;
 use std::path::PathBuf;
 
 use artifacts::preview::Preview;
 use artifacts::{ModelId, Split};
+use model::decoder::DecoderKind;
 use model::search::SearchSettings;
 use scoring::comparison::ComparisonFile;
 use scoring::{ScoreFile, text};
@@ -40,7 +40,7 @@ pub struct Settings {
     /// How captions are searched.
     pub search: SearchSettings,
     /// Trained decoders that also write together, by the mean of their probabilities: one more line in the table.
-    pub ensemble: Vec<String>,
+    pub ensemble: Vec<DecoderKind>,
     /// Images whose attention is drawn.
     pub attention_images: usize,
     /// Images in the gallery of the report, about 15 KB each.
@@ -77,8 +77,9 @@ impl Stage for Evaluate {
         let search = settings.search.problem().map(|problem| problem.within("search"));
         context
             .refuse_any::<Self, _>(search.as_ref().map(|problem| (problem.key.as_str(), &problem.reason)))?;
-        let different: HashSet<_> = settings.ensemble.iter().collect();
-        let members = different.len() == settings.ensemble.len() && settings.ensemble.len() != 1;
+        let kinds = &settings.ensemble;
+        let twice = (1..kinds.len()).any(|at| kinds[..at].contains(&kinds[at]));
+        let members = !twice && kinds.len() != 1;
         let problems = [
             (settings.resamples == 0, "resamples", "must be at least 1"),
             (!members, "ensemble", "must name at least two different decoders, or none"),
@@ -127,12 +128,13 @@ impl Stage for Evaluate {
     }
 }
 
-/// The ensemble of the decoders named `kinds`, or why it cannot be; `None` when none is wanted.
-fn ensemble(kinds: &[String], trained: &[ModelId], sets: &[String]) -> Result<Option<ModelId>, String> {
+/// The ensemble of the decoders `kinds`, or why it cannot be; `None` when none is wanted.
+fn ensemble(kinds: &[DecoderKind], trained: &[ModelId], sets: &[String]) -> Result<Option<ModelId>, String> {
     if kinds.is_empty() {
         return Ok(None);
     }
-    let together = ModelId { sets: sets.to_vec(), decoders: kinds.to_vec() };
+    let decoders = kinds.iter().map(|kind| kind.as_str().to_owned()).collect();
+    let together = ModelId { sets: sets.to_vec(), decoders };
     if let Some(missing) = together.members().find(|member| !trained.contains(member)) {
         let names: Vec<String> = trained.iter().map(ToString::to_string).collect();
         return Err(format!("{missing} is not trained; there are {}", names.join(", ")));
