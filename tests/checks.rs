@@ -74,6 +74,7 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
         ("evaluate.resamples=0", "evaluate.resamples", "at least 1"),
         ("evaluate.ensemble=[\"lstm\"]", "evaluate.ensemble", "at least two different decoders"),
         ("evaluate.ensemble=[\"lstm\", \"lsmt\"]", "evaluate.ensemble", "unknown variant `lsmt`"),
+        ("evaluate.ensemble=[\"lstm\", \"up_down\"]", "evaluate.ensemble", "nor among train.decoders"),
         ("evaluate.meteor_jar=no-such.jar", "evaluate.meteor_jar", "no-such.jar"),
     ];
     for (value, key, allowed) in wrong {

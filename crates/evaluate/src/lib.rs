@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use artifacts::preview::Preview;
 use artifacts::{ModelId, Split};
-use model::decoder::DecoderKind;
+use model::decoder::{ChosenDecoders, DecoderKind};
 use model::search::SearchSettings;
 use scoring::comparison::ComparisonFile;
 use scoring::{ScoreFile, text};
@@ -98,6 +98,16 @@ impl Stage for Evaluate {
         if preview.captions(settings.split).next().is_none() {
             let reason = format!("the dataset will have no captioned image in split {}", settings.split);
             return Err(context.refuse::<Self>("split", reason).into());
+        }
+        let sets = Sources::of(&context.config)?.sets();
+        let trained = trained::models(&context.folder, &sets)?;
+        let to_come = context.config.part::<ChosenDecoders>("train")?.decoders;
+        let known = |kind: &DecoderKind| {
+            to_come.contains(kind) || trained.contains(&ModelId::new(&sets, kind.as_str()))
+        };
+        if let Some(missing) = settings.ensemble.iter().find(|kind| !known(kind)) {
+            let reason = format!("{} is neither trained nor among train.decoders", missing.as_str());
+            return Err(context.refuse::<Self>("ensemble", reason).into());
         }
         Ok(())
     }

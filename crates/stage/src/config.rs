@@ -132,8 +132,11 @@ impl Config {
         self.part(name)
     }
 
-    /// The keys of a section that `T` has, whatever else stands there.
-    pub(crate) fn part<T: Section>(&self, name: &str) -> Result<T, ConfigError> {
+    /// The keys of a section that `T` has, whatever else stands there: for what a later stage must know of it.
+    ///
+    /// # Errors
+    /// A value of another type.
+    pub fn part<T: Section>(&self, name: &str) -> Result<T, ConfigError> {
         let table = self.table_of(name);
         table.clone().try_into().map_err(|error: toml::de::Error| {
             let (key, error) = culprit::<T>(&table).unwrap_or((String::new(), error));

@@ -1,4 +1,4 @@
-//! Which features a run is about: the one thing that stages after `preprocess` read of its section.
+//! Which features a run is about: what stages after `preprocess` read of its section.
 
 use artifacts::View;
 use artifacts::features::set_name;

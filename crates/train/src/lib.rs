@@ -82,7 +82,7 @@ impl Stage for Train {
         let sets = sources.sets();
         let inputs = inputs(context, &sources)?;
         let mut outcomes = Vec::new();
-        for &kind in &settings.decoders {
+        for &kind in &settings.chosen.decoders {
             let decoder = settings.sizes.get(kind);
             let mut recipe =
                 Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed)?)?;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::decoder::{DecoderConfig, DecoderConfigs, DecoderKind};
+use model::decoder::{ChosenDecoders, DecoderConfig, DecoderConfigs, DecoderKind};
 use model::precision::Precision;
 use model::problem::{Problem, above_0, at_least, first, not_negative, share, unless, within};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,9 @@ const MOST_MB: u64 = 1_000_000_000;
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// The decoders to train, each into a folder of its own.
-    pub decoders: Vec<DecoderKind>,
+    /// Which decoders.
+    #[serde(flatten)]
+    pub chosen: ChosenDecoders,
     /// Passes over the train images at most.
     pub epochs: usize,
     /// Images per batch, each with all its captions.
@@ -82,7 +83,7 @@ impl Default for SelfCriticalSettings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            decoders: vec![DecoderKind::Lstm, DecoderKind::SoftAttention],
+            chosen: ChosenDecoders::default(),
             epochs: 10,
             batch_images: 16,
             learning_rate: 1e-3,
@@ -148,9 +149,9 @@ impl Settings {
     pub fn problem(&self) -> Option<Problem> {
         let mut named = HashSet::new();
         let own = first([
-            unless(!self.decoders.is_empty(), "decoders", "must name at least one decoder"),
+            unless(!self.chosen.decoders.is_empty(), "decoders", "must name at least one decoder"),
             unless(
-                self.decoders.iter().all(|kind| named.insert(kind)),
+                self.chosen.decoders.iter().all(|kind| named.insert(kind)),
                 "decoders",
                 "must name each decoder once",
             ),
@@ -202,8 +203,8 @@ mod tests {
         assert_eq!(Settings::default().problem(), None);
         type Change = fn(&mut Settings);
         let wrong: [(&str, Change); 24] = [
-            ("decoders", |settings| settings.decoders.clear()),
-            ("decoders", |settings| settings.decoders = vec![DecoderKind::Lstm; 2]),
+            ("decoders", |settings| settings.chosen.decoders.clear()),
+            ("decoders", |settings| settings.chosen.decoders = vec![DecoderKind::Lstm; 2]),
             ("epochs", |settings| settings.epochs = 0),
             ("batch_images", |settings| settings.batch_images = 0),
             ("learning_rate", |settings| settings.learning_rate = f64::NAN),

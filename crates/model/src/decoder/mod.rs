@@ -6,6 +6,7 @@
 //! A decoder is its own file, which tells the table about itself by `Architecture`, and a row of the table below;
 //! search and training know only the trait [`Decoder`].
 
+mod chosen;
 mod ensemble;
 mod layers;
 mod ragged;
@@ -23,6 +24,7 @@ use crate::problem::Problem;
 use reinforce::Choices;
 use table::Architecture;
 
+pub use chosen::ChosenDecoders;
 pub use ensemble::Ensemble;
 pub use rows::Rows;
 
