@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use model::backbone::{Backbone, BackboneSpec, Placement, SlowPrecision};
-use model::precision::Precision;
+use model::backbone::{Backbone, BackboneSpec, Placement};
+use model::precision::{Precision, SlowPrecision};
 use model::weights::{self, NamedTensors};
 use tch::{Device, Kind, Tensor};
 

@@ -19,8 +19,9 @@ use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
 use model::backbone::{Backbone, BackboneSpec, Placement};
+use model::device::DeviceError;
 use model::grids::Extractor;
-use model::precision::Precision;
+use model::precision::{Precision, SlowPrecision};
 use model::weights::{self, FetchError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -41,7 +42,8 @@ pub struct Settings {
     /// Backbones and views.
     #[serde(flatten)]
     pub sources: Sources,
-    /// The numbers inside the network.
+    /// The numbers inside the network; f32 where the processor would have to emulate bf16. As bf16 moves features, no value
+    /// leaves the choice to the machine.
     pub precision: Precision,
     /// How the features are stored.
     pub dtype: Dtype,
@@ -86,7 +88,7 @@ impl Stage for Preprocess {
         Ok(())
     }
 
-    fn prepare_process(_settings: &Settings) -> anyhow::Result<()> {
+    fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
         // Networks run side by side, each on one thread of libtorch.
         model::threads::single();
         Ok(())
@@ -95,6 +97,9 @@ impl Stage for Preprocess {
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let shard =
             Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Self>("shard", reason))?;
+        if let Some(lack) = lack(settings, context)? {
+            context.note(&format!("preprocess.precision: {}", lack.said()));
+        }
         let mut outcomes = Vec::new();
         for backbone in backbones(settings, context)? {
             let weights = weights::find(backbone, &context.run.weights)?;
@@ -132,10 +137,13 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     context.refuse_any::<Preprocess, _>(problem)?;
     Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Preprocess>("shard", reason))?;
     backbones(settings, context)?;
-    let device = model::device::parse(&context.device)?;
-    Placement::new(device, settings.precision)
-        .map_err(|error| context.refuse::<Preprocess>("precision", error))?;
+    model::device::parse(&context.device)?;
     Ok(())
+}
+
+/// What this machine lacks for the precision that the settings name.
+fn lack(settings: &Settings, context: &Context) -> Result<Option<SlowPrecision>, DeviceError> {
+    Ok(settings.precision.check(model::device::parse(&context.device)?).err())
 }
 
 /// The registry rows that the settings name.
@@ -149,6 +157,8 @@ fn backbones(settings: &Settings, context: &Context) -> Result<Vec<&'static Back
 struct Set<'a> {
     spec: FeatureSpec,
     backbone: &'static BackboneSpec,
+    /// Where the network computes, and with which numbers.
+    placement: Placement,
     /// What decides the features of an image, whatever the other images are.
     recipe: Recipe,
     settings: &'a Settings,
@@ -173,16 +183,19 @@ impl<'a> Set<'a> {
             grid: [side, side],
             channels: backbone.channels as usize,
         };
+        let device = model::device::parse(&context.device)?;
+        let precision = settings.precision.on(device);
+        let placement = Placement::new(device, precision)?;
         let decisive = json!({
             "backbone": spec.backbone,
             "view": view,
             "transform": transform,
-            "precision": settings.precision,
+            "precision": precision,
             "dtype": settings.dtype,
         });
         let recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?;
         let recipe = recipe.input(format!("weights/{}", backbone.name), format!("sha256:{weights_sha256}"));
-        Ok(Set { spec, backbone, recipe, settings, context })
+        Ok(Set { spec, backbone, placement, recipe, settings, context })
     }
 
     /// Makes what is missing; nothing comes of it when other shards are not done yet.
@@ -215,10 +228,7 @@ impl<'a> Set<'a> {
             if writer.kept() > 0 {
                 self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
             }
-            let device = model::device::parse(&self.context.device)?;
-            let placement = Placement::new(device, self.settings.precision)
-                .map_err(|error| self.context.config.bad_value("preprocess.precision", error.to_string()))?;
-            let backbone = Backbone::load(self.backbone, weights, placement)?;
+            let backbone = Backbone::load(self.backbone, weights, self.placement)?;
             let extractor = Extractor::new(&self.spec, backbone)?;
             let decoder = Decoder::new(extractor.squares(), images.root.clone());
             let progress = Progress::new(&self.spec.name(), "images", writer.wanted(), self.context.quiet);
@@ -248,6 +258,9 @@ impl<'a> Set<'a> {
             ("grid".to_owned(), json!(self.spec.grid)),
             ("channels".to_owned(), json!(self.spec.channels)),
         ]);
+        if let Some(lack) = lack(self.settings, self.context)? {
+            work.warn("preprocess.precision", lack.said());
+        }
         for warning in skipped {
             work.warn(warning.subject, warning.reason);
         }

@@ -163,7 +163,7 @@ fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {
     if args.check {
         return Ok(());
     }
-    S::prepare_process(&settings)?;
+    S::prepare_process(&settings, &context)?;
     let outcomes = S::run(&settings, &context)?;
     for outcome in &outcomes {
         report(S::NAME, outcome, &context);

@@ -39,7 +39,7 @@ pub trait Stage {
     ///
     /// # Errors
     /// When the process cannot be set so.
-    fn prepare_process(_settings: &Self::Settings) -> anyhow::Result<()> {
+    fn prepare_process(_settings: &Self::Settings, _context: &Context) -> anyhow::Result<()> {
         Ok(())
     }
 

@@ -73,24 +73,33 @@ impl Stage for Train {
         Ok(())
     }
 
-    fn prepare_process(settings: &Settings) -> anyhow::Result<()> {
-        Ok(model::matmul::set_fast(settings.precision == Precision::Bf16)?)
+    fn prepare_process(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        let precision = settings.precision.on(model::device::parse(&context.device)?);
+        Ok(model::matmul::set_fast(precision == Precision::Bf16)?)
     }
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let sources = Sources::of(&context.config)?;
         let sets = sources.sets();
         let inputs = inputs(context, &sources)?;
+        let device = model::device::parse(&context.device)?;
+        let lack = settings.precision.lack(device);
+        if let Some(lack) = lack {
+            context.note(&format!("train.precision: {}", lack.said()));
+        }
         let mut outcomes = Vec::new();
         for &kind in &settings.chosen.decoders {
             let decoder = settings.sizes.get(kind);
-            let mut recipe =
-                Recipe::new(Self::NAME, SCHEMA_VERSION, &settings.plan(&decoder, context.run.seed)?)?;
+            let plan = settings.plan(&decoder, settings.precision.on(device), context.run.seed)?;
+            let mut recipe = Recipe::new(Self::NAME, SCHEMA_VERSION, &plan)?;
             recipe.inputs.extend(inputs.clone());
             let model = ModelId::new(&sets, kind.as_str());
             let folder = context.folder.train(&model);
             outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |mut work| {
                 work.of_model(model);
+                if let Some(lack) = lack {
+                    work.warn("train.precision", lack.said());
+                }
                 if context.force {
                     state::remove(&folder)?;
                     reuse::remove(&folder)?;
@@ -135,7 +144,7 @@ fn train(
         features: specs,
         provenance: work.recipe().provenance(),
     };
-    let decoder = header.decoder.build(&store.root(), header.dimensions(), settings.precision)?;
+    let decoder = header.decoder.build(&store.root(), header.dimensions(), settings.precision.on(device))?;
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
     context.note(&format!(
         "  {} train images, {} validation images, {:.1} M parameters",

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use model::decoder::{ChosenDecoders, DecoderConfig, DecoderConfigs, DecoderKind};
-use model::precision::Precision;
+use model::precision::{Precision, PrecisionChoice};
 use model::problem::{Problem, above_0, at_least, first, not_negative, share, unless, within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -38,8 +38,9 @@ pub struct Settings {
     pub average_decay: f64,
     /// Share of the words read in training, at its end, that the decoder has written itself.
     pub scheduled_sampling: f64,
-    /// Numbers that matrices are multiplied in; weights, sums and gradients are f32 either way.
-    pub precision: Precision,
+    /// Numbers that matrices are multiplied in; weights, sums and gradients are f32 either way. `bf16` is f32 on a processor
+    /// that would have to emulate it.
+    pub precision: PrecisionChoice,
     /// Gradients are scaled down to this norm.
     pub gradient_clip: f64,
     /// Stops after this many epochs without a better validation score.
@@ -93,7 +94,7 @@ impl Default for Settings {
             weight_decay: 0.0,
             average_decay: 0.0,
             scheduled_sampling: 0.0,
-            precision: Precision::F32,
+            precision: PrecisionChoice::F32,
             gradient_clip: 5.0,
             patience: 3,
             monitor: Monitor::default(),
@@ -132,14 +133,21 @@ impl Schedule {
 }
 
 impl Settings {
-    /// The settings that decide one decoder's weights; other decoders' sizes are not among them.
-    pub(crate) fn plan(&self, decoder: &DecoderConfig, seed: u64) -> serde_json::Result<Value> {
+    /// The settings that decide one decoder's weights, and the precision that they came to on this machine; other decoders'
+    /// sizes are not among them.
+    pub(crate) fn plan(
+        &self,
+        decoder: &DecoderConfig,
+        precision: Precision,
+        seed: u64,
+    ) -> serde_json::Result<Value> {
         let mut plan = serde_json::to_value(self)?;
         if let Some(settings) = plan.as_object_mut() {
             settings.retain(|key, _| DecoderKind::ALL.iter().all(|kind| kind.as_str() != key));
             settings.remove("decoders");
             settings.remove("feature_memory_mb");
             settings.insert("decoder".to_owned(), serde_json::to_value(decoder)?);
+            settings.insert("precision".to_owned(), serde_json::to_value(precision)?);
             settings.insert("seed".to_owned(), json!(seed));
         }
         Ok(plan)
@@ -268,12 +276,13 @@ mod tests {
 
     #[test]
     fn a_recipe_holds_the_sizes_of_its_own_decoder_only() {
-        let settings = Settings::default();
-        let plan = settings.plan(&settings.sizes.get(DecoderKind::UpDown), 7).unwrap();
+        let settings = Settings { precision: PrecisionChoice::Auto, ..Settings::default() };
+        let plan = settings.plan(&settings.sizes.get(DecoderKind::UpDown), Precision::Bf16, 7).unwrap();
         let keys: Vec<&str> = plan.as_object().unwrap().keys().map(String::as_str).collect();
         let expected = "average_decay batch_images decoder epochs gradient_clip label_smoothing learning_rate monitor \
             patience precision schedule scheduled_sampling seed self_critical validation_images warmup_steps weight_decay";
         assert_eq!(keys.join(" "), expected);
         assert_eq!(plan["decoder"]["kind"], "up_down");
+        assert_eq!(plan["precision"], "bf16", "what it came to, not what was asked for");
     }
 }

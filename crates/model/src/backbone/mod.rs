@@ -17,7 +17,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::weights::{self, NamedTensors, WeightsError};
 
-pub use placement::{Placement, SlowPrecision};
+pub use placement::Placement;
 pub use registry::{BackboneSpec, Builder, UnknownBackbone};
 
 /// A network without its classifier.
