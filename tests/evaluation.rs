@@ -63,6 +63,8 @@ fn references(captions: &[(&str, &str)]) -> Value {
 fn an_evaluation_says_how_it_was_made_and_holds_every_image() {
     let workspace = trained(&[
         DECODERS,
+        "dataset.scenes=60",
+        "dataset.val_fraction=0.2",
         "evaluate.attention_images=2",
         "evaluate.resamples=20",
         "evaluate.ensemble=[\"soft_attention\", \"transformer\"]",
@@ -135,6 +137,20 @@ fn an_evaluation_says_how_it_was_made_and_holds_every_image() {
         scores["details"]["parameters"].as_u64().unwrap()
     };
     assert_eq!(parameters(ensemble), names.map(parameters).iter().sum::<u64>());
+
+    // However many threads there are, the files are the same to the last byte: here of two batches of images.
+    let bytes = |threads: &str| {
+        let output = Command::new(program("evaluate"))
+            .arg("--config")
+            .arg(workspace.path("config.toml"))
+            .args(["--force", "--quiet", "--set", "evaluate.split=train"])
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        names.map(|name| Manifest::read(&folder.evaluate(name, Split::Train)).unwrap().outputs)
+    };
+    assert_eq!(bytes("1"), bytes("3"));
 
     let wrong =
         |list: &str| message(workspace.run::<Evaluate>(&[DECODERS, &format!("evaluate.ensemble={list}")]));

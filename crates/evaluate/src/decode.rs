@@ -1,20 +1,24 @@
 //! Captions of a whole split from cached features.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 
 use anyhow::Context as _;
 use imaging::Transform;
 use imaging::attention::unmirrored;
 use model::checkpoint::Model;
 use model::grids::{self, GridStore};
-use model::search::beam_search;
+use model::search::{SearchSettings, beam_search};
 use stage::Context;
 use stage::progress::Progress;
 
 use crate::Settings;
 use crate::captioned::{Beam, Captioned};
-use crate::references::References;
+use crate::references::{Reference, References};
 
 const IMAGES_AT_ONCE: usize = 25;
 
@@ -32,6 +36,9 @@ pub(crate) fn seen(model: &Model) -> anyhow::Result<Seen> {
 }
 
 /// The best caption of every reference image, in the order of the references.
+///
+/// Batches of a fixed size are searched side by side, each on one thread of libtorch: however many cores there are, the
+/// captions and their probabilities are the same to the last bit.
 pub(crate) fn captions(
     model: &Model,
     features: &[(PathBuf, String)],
@@ -50,38 +57,73 @@ pub(crate) fn captions(
             found.weights_sha256
         );
     }
-    let index = store.index();
-    let seen_as = seen(model)?;
     let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
-    let device = model.device();
-    let mut by_id: HashMap<&str, Captioned> = HashMap::new();
-    for images in references.0.chunks(IMAGES_AT_ONCE) {
-        let (seen, unseen): (Vec<_>, Vec<_>) =
-            images.iter().map(|image| image.image_id.as_str()).partition(|id| index.contains_key(id));
-        // Without features there is no caption, and no caption scores 0: leaving the image out would flatter.
-        by_id.extend(unseen.into_iter().map(|id| (id, Captioned::missing(id))));
-        if seen.is_empty() {
-            continue;
+    let (index, view) = (store.index(), seen(model)?);
+    let batches: Vec<&[Reference]> = references.0.chunks(IMAGES_AT_ONCE).collect();
+    let next = AtomicUsize::new(0);
+    let work = |model: Model| {
+        // Sums that threads share round otherwise than those of one.
+        model::threads::single();
+        let mut done = vec![];
+        while let Some(number) = Some(next.fetch_add(1, Relaxed)).filter(|&number| number < batches.len()) {
+            let batch = batches[number];
+            let captioned = caption(&model, &settings.search, &store, &index, &view, batch)
+                .inspect_err(|_| next.store(batches.len(), Relaxed))?;
+            done.push((number, captioned));
+            progress.add(batch.len());
         }
-        let images: Vec<usize> = seen.iter().map(|id| index[id]).collect();
-        let grid = store.tensor(&images, device)?;
+        anyhow::Ok(done)
+    };
+    let workers = if model.device().is_cuda() { 1 } else { rayon::current_num_threads() };
+    let models = (0..workers).map(|_| model.share()).collect::<Result<Vec<_>, _>>()?;
+    let found = thread::scope(|scope| {
+        let work = &work;
+        let workers: Vec<_> = models.into_iter().map(|model| scope.spawn(move || work(model))).collect();
+        let ended =
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        ended.collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    let mut found: Vec<_> = found.into_iter().flatten().collect();
+    found.sort_by_key(|(number, _)| *number);
+    Ok(found.into_iter().flat_map(|(_, captioned)| captioned).collect())
+}
+
+/// The best captions of some images, in their order, by one search.
+fn caption(
+    model: &Model,
+    search: &SearchSettings,
+    store: &GridStore,
+    index: &HashMap<&str, usize>,
+    view: &Seen,
+    images: &[Reference],
+) -> anyhow::Result<Vec<Captioned>> {
+    let ids = || images.iter().map(|image| image.image_id.as_str());
+    let grids: Vec<usize> = ids().filter_map(|id| index.get(id).copied()).collect();
+    let mut found = if grids.is_empty() {
+        vec![]
+    } else {
+        let grid = store.tensor(&grids, model.device())?;
         let memory = tch::no_grad(|| model.decoder.encode(&grid, false))?;
-        let beams = beam_search(model.decoder.as_ref(), &memory, &settings.search)?;
-        for (id, beams) in seen.into_iter().zip(beams) {
-            let mut attention = beams.first().map(|best| best.attention.clone()).unwrap_or_default();
-            if seen_as.transform.mirror {
-                attention = attention.iter().map(|look| unmirrored(look, seen_as.grid[1])).collect();
-            }
-            let mut beams = beams.into_iter().map(|hypothesis| Beam {
-                caption: model.header.vocabulary.decode(&hypothesis.ids).join(" "),
-                log_probability: hypothesis.log_probability,
-                finished: hypothesis.finished,
-            });
-            let best = beams.next().ok_or_else(|| anyhow::anyhow!("no caption for image {id}"))?;
-            let image_id = id.to_owned();
-            by_id.insert(id, Captioned { image_id, best, others: beams.collect(), attention });
-        }
-        progress.add(images.len());
+        beam_search(model.decoder.as_ref(), &memory, search)?
     }
-    Ok(references.0.iter().filter_map(|image| by_id.remove(image.image_id.as_str())).collect())
+    .into_iter();
+    let captioned = ids().map(|id| {
+        if !index.contains_key(id) {
+            // Without features there is no caption, and no caption scores 0: leaving the image out would flatter.
+            return Ok(Captioned::missing(id));
+        }
+        let beams = found.next().unwrap_or_default();
+        let mut attention = beams.first().map(|best| best.attention.clone()).unwrap_or_default();
+        if view.transform.mirror {
+            attention = attention.iter().map(|look| unmirrored(look, view.grid[1])).collect();
+        }
+        let mut beams = beams.into_iter().map(|hypothesis| Beam {
+            caption: model.header.vocabulary.decode(&hypothesis.ids).join(" "),
+            log_probability: hypothesis.log_probability,
+            finished: hypothesis.finished,
+        });
+        let best = beams.next().with_context(|| format!("no caption for image {id}"))?;
+        Ok(Captioned { image_id: id.to_owned(), best, others: beams.collect(), attention })
+    });
+    captioned.collect()
 }

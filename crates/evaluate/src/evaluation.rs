@@ -22,7 +22,7 @@ use crate::references::References;
 use crate::results::{self, Captions};
 use crate::{Evaluate, Settings, attention, blind, decode, html, human};
 
-const SCHEMA_VERSION: u32 = 4;
+const SCHEMA_VERSION: u32 = 5;
 /// Name of the comparison among the evaluations, after that of the features.
 const COMPARISON: &str = "comparison";
 /// The decoder that shows what attention adds.

@@ -112,6 +112,12 @@ impl Stage for Evaluate {
         Ok(())
     }
 
+    fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
+        // Captions are searched side by side, each search on one thread of libtorch.
+        model::threads::single();
+        Ok(())
+    }
+
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let sets = Sources::of(&context.config)?.sets();
         let mut models = trained::models(&context.folder, &sets)?;
