@@ -195,7 +195,7 @@ fn an_image_that_only_extraction_finds_unusable_is_counted_there() {
     let reason = |name: &str| skipped.iter().find(|warning| warning.starts_with(name)).unwrap().clone();
     assert_eq!(skipped.len(), 3);
     assert!(reason("good1.jpg").contains("cannot be read"));
-    assert!(reason("good2.jpg").contains("cannot be read"));
+    assert!(reason("good2.jpg").contains("a folder, not a file"));
     assert!(reason("damaged.png").contains("damaged: "));
 }
 

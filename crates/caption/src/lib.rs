@@ -42,7 +42,7 @@ pub use captioned::{Caption, Captioned, Word};
 pub use captioner::{Captioner, Options};
 pub use error::CaptionError;
 pub use image::RgbImage;
-pub use imaging::{ImageError, decode};
+pub use imaging::{FileError, ImageError, decode, memory_needed, read_file};
 pub use model::device;
 pub use model::search::SearchSettings;
 pub use model::threads::single as single_threaded;

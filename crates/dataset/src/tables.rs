@@ -266,7 +266,7 @@ fn examine(raw: &RawDataset, splits: &[Split], context: &Context) -> Vec<anyhow:
     let images = raw.images.par_iter().zip(splits);
     let rows = images.map(|(image, &split)| {
         let row = (|| {
-            let bytes = std::fs::read(raw.root.join(&image.path)).context("cannot be read")?;
+            let bytes = imaging::read_file(&raw.root.join(&image.path))?;
             let (width, height) = imaging::probe(&bytes)?;
             let path = image.path.to_str().context("its name is not UTF-8")?.to_owned();
             let content_hash = digest(&bytes);

@@ -2,10 +2,12 @@
 
 use std::io::Cursor;
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, Rgb, RgbImage};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
-use crate::error::{ImageError, MAX_BYTES, MAX_PIXELS, MAX_SIDE};
-use crate::{content, jpeg, truncation};
+use crate::error::{ImageError, MAX_PIXELS, MAX_SIDE};
+use crate::png::PngDecoder;
+use crate::{content, jpeg, memory, rgb, truncation};
 
 /// Width and height of an image as shown (after EXIF orientation), read from its header only.
 ///
@@ -14,10 +16,21 @@ use crate::{content, jpeg, truncation};
 /// Bytes that are no image of a known format, a header cut short, or more pixels than [`MAX_PIXELS`] or [`MAX_SIDE`]
 /// allow.
 pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
-    let mut decoder = open(bytes)?;
-    let (width, height) = decoder.dimensions();
-    let sideways = decoder.orientation().is_ok_and(|orientation| orientation.to_exif() >= 5);
-    Ok(if sideways { (height, width) } else { (width, height) })
+    let mut image = open(bytes)?;
+    let (width, height) = image.decoder.dimensions();
+    Ok(if image.is_sideways() { (height, width) } else { (width, height) })
+}
+
+/// Most memory in bytes that [`decode`] takes, beside the file itself: what decoder and conversions hold at a time. The
+/// picture that it returns is a part of that. Read from the header only.
+///
+/// # Errors
+///
+/// Those of [`probe`].
+pub fn memory_needed(bytes: &[u8]) -> Result<u64, ImageError> {
+    let mut image = open(bytes)?;
+    let sideways = image.is_sideways();
+    Ok(memory::needed(image.format, bytes, image.decoder.as_ref(), sideways))
 }
 
 /// Decodes an image: the first frame, turned as EXIF says, alpha over white, gray and CMYK as RGB, colour profiles
@@ -31,44 +44,68 @@ pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
 /// Those of [`probe`], and an image that is cut short, damaged, of a variant that is not read, or that takes too much
 /// memory.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    let mut decoder = open(bytes)?;
+    let mut image = open(bytes)?;
     // A damaged EXIF block is no reason to lose the photo.
-    let orientation = decoder.orientation().ok();
-    let color = decoder.color_type();
+    let orientation = image.decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let color = image.decoder.color_type();
     if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
         return Err(ImageError::Unsupported("floating-point pixels have no agreed white".into()));
     }
-    let mut image = match jpeg::decode(bytes)? {
-        Some(pixels) => DynamicImage::ImageRgb8(pixels),
-        None => DynamicImage::from_decoder(decoder)?,
+    let pixels = match jpeg::decode(bytes)? {
+        Some(pixels) => pixels,
+        None => image.pixels(color)?,
     };
-    if let Some(orientation) = orientation {
-        image.apply_orientation(orientation);
+    if orientation == Orientation::NoTransforms {
+        return Ok(pixels);
     }
-    Ok(if color.has_alpha() { over_white(image) } else { image.into_rgb8() })
+    let mut turned = DynamicImage::ImageRgb8(pixels);
+    turned.apply_orientation(orientation);
+    Ok(turned.into_rgb8())
 }
 
-/// A decoder whose image is within the limits; nothing but the header has been read.
-fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, ImageError> {
-    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
-    if bytes.is_empty() {
-        return Err(ImageError::Empty);
+/// An image within the limits, of which nothing but the header has been read.
+struct Opened<'a> {
+    format: ImageFormat,
+    decoder: Box<dyn ImageDecoder + 'a>,
+}
+
+impl Opened<'_> {
+    /// Whether EXIF's orientation swaps width and height.
+    fn is_sideways(&mut self) -> bool {
+        self.decoder.orientation().is_ok_and(|orientation| orientation.to_exif() >= 5)
     }
-    match image::guess_format(bytes) {
-        Ok(format @ (Jpeg | Png | WebP | Gif | Tiff | Bmp)) => {
-            if truncation::is_cut_short(format, bytes) {
-                return Err(ImageError::Truncated);
-            }
+
+    fn pixels(mut self, color: ColorType) -> Result<RgbImage, ImageError> {
+        let (width, height) = self.decoder.dimensions();
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(memory::decoder_limit(self.decoder.as_ref()));
+        self.decoder.set_limits(limits)?;
+        let total = self.decoder.total_bytes() as usize;
+        let mut samples = Vec::new();
+        samples.try_reserve_exact(total).map_err(|_| ImageError::TooMuchMemory)?;
+        samples.resize(total, 0);
+        self.decoder.read_image_boxed(&mut samples)?;
+        let pixels = rgb::convert(color, width as usize, samples);
+        let wrong = || ImageError::Damaged("the pixels do not fill the picture".to_owned());
+        RgbImage::from_raw(width, height, pixels).ok_or_else(wrong)
+    }
+}
+
+fn open(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
+    let format = format(bytes)?;
+    if truncation::is_cut_short(format, bytes) {
+        return Err(ImageError::Truncated);
+    }
+    let decoder: Box<dyn ImageDecoder> = match format {
+        ImageFormat::Png => Box::new(PngDecoder::new(bytes)?),
+        _ => {
+            let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+            let mut limits = Limits::default();
+            limits.max_alloc = Some(memory::MOST);
+            reader.limits(limits);
+            Box::new(reader.into_decoder()?)
         }
-        Ok(other) => return Err(ImageError::Unsupported(format!("{other:?} images are not read"))),
-        Err(_) => return Err(ImageError::UnknownFormat(content::describe(bytes))),
-    }
-    let mut reader =
-        ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(image::ImageError::from)?;
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_BYTES);
-    reader.limits(limits);
-    let decoder = reader.into_decoder()?;
+    };
     let (width, height) = decoder.dimensions();
     if width.max(height) > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(ImageError::TooLarge { width, height });
@@ -76,21 +113,25 @@ fn open(bytes: &[u8]) -> Result<impl ImageDecoder + '_, ImageError> {
     if width == 0 || height == 0 {
         return Err(ImageError::Damaged(format!("an image of {width}×{height} pixels")));
     }
-    Ok(decoder)
+    Ok(Opened { format, decoder })
 }
 
-fn over_white(image: DynamicImage) -> RgbImage {
-    let rgba = image.into_rgba8();
-    RgbImage::from_fn(rgba.width(), rgba.height(), |x, y| {
-        let [red, green, blue, alpha] = rgba.get_pixel(x, y).0.map(u32::from);
-        let blend = |value: u32| ((value * alpha + 255 * (255 - alpha) + 127) / 255) as u8;
-        Rgb([blend(red), blend(green), blend(blue)])
-    })
+/// The format that the first bytes of a file tell, if it is one that is read.
+pub(crate) fn format(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    match image::guess_format(bytes) {
+        Ok(format @ (Jpeg | Png | WebP | Gif | Tiff | Bmp)) => Ok(format),
+        Ok(other) => Err(ImageError::Unsupported(format!("{other:?} images are not read"))),
+        Err(_) => Err(ImageError::UnknownFormat(content::describe(bytes))),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use image::Rgba;
+    use image::{Rgb, Rgba};
     use proptest::prelude::*;
 
     use super::*;

@@ -6,8 +6,8 @@ use std::io::ErrorKind;
 pub const MAX_PIXELS: u64 = 100_000_000;
 /// Longest side of an image in pixels.
 pub const MAX_SIDE: u32 = 30_000;
-/// Most memory that a decoder may take, in bytes: [`MAX_PIXELS`] of 16-bit RGBA and some room.
-pub(crate) const MAX_BYTES: u64 = 1 << 30;
+/// Most bytes of an image file: [`MAX_PIXELS`] of 16-bit RGBA, uncompressed, and some room.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Why an image cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,9 @@ pub enum ImageError {
         height: u32,
     },
     /// The decoder would need more memory than such an image deserves.
-    #[error("decoding takes more than {MAX_BYTES} bytes of memory: save it anew without its extra data")]
+    #[error(
+        "decoding takes more memory than a picture of its size needs: save it anew without its extra data"
+    )]
     TooMuchMemory,
     /// The file ends before the image does.
     #[error("the file is cut short: fetch it again")]

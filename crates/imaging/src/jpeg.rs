@@ -35,6 +35,31 @@ fn pixels(bytes: &[u8]) -> std::io::Result<Option<RgbImage>> {
     Ok(RgbImage::from_raw(width, height, pixels))
 }
 
+/// Whether the coefficients of the whole picture have to wait for one another: it is progressive, or its components come
+/// one by one (ITU T.81, annex B).
+pub(crate) fn has_several_scans(mut bytes: &[u8]) -> bool {
+    let mut components = 0;
+    while let [first, marker, rest @ ..] = bytes {
+        match (first, marker) {
+            (0xff, 0xc2 | 0xc6 | 0xca | 0xce) => return true,
+            // Length, precision, height, width, then how many components the frame has.
+            (0xff, 0xc0 | 0xc1 | 0xc3) => components = rest.get(7).copied().unwrap_or_default(),
+            (0xff, 0xda) => return rest.get(2).is_some_and(|scan| *scan < components),
+            _ => {}
+        }
+        bytes = match (first, marker, rest) {
+            (0xff, 0xff, _) => &bytes[1..],
+            (0xff, 0x01 | 0xd0..=0xd8, _) => rest,
+            (0xff, _, [high, low, ..]) => {
+                let length = usize::from(u16::from_be_bytes([*high, *low]));
+                rest.get(length..).unwrap_or_default()
+            }
+            _ => &bytes[1..],
+        };
+    }
+    false
+}
+
 fn reason(message: &(dyn Any + Send)) -> String {
     let text = message.downcast_ref::<String>().map_or("the decoder gave up", String::as_str);
     text.trim_start_matches("libjpeg fatal error: ").to_owned()

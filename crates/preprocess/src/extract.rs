@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
 use half::f16;
@@ -66,7 +65,7 @@ impl Decoder {
 
     /// An image file as the backbone wants it; returns the file's size.
     fn square(&self, image: &ImageRow, out: &mut [f32]) -> anyhow::Result<usize> {
-        let bytes = std::fs::read(self.root.join(&image.path)).context("cannot be read")?;
+        let bytes = imaging::read_file(&self.root.join(&image.path))?;
         anyhow::ensure!(
             artifacts::recipe::digest(&bytes) == image.content_hash,
             "changed since the dataset stage saw it: run the dataset stage again"

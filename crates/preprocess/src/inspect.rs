@@ -235,7 +235,7 @@ fn draw(folder: &Path, like: &Like, path: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("{image_id}: not in the dataset any more"))?;
         let file = images.root.join(file);
         let name = || file.display().to_string();
-        let photo = imaging::decode(&std::fs::read(&file).with_context(name)?).with_context(name)?;
+        let photo = imaging::decode(&imaging::read_file(&file).with_context(name)?).with_context(name)?;
         tiles.push(contact_sheet::Tile::new(&photo, title, image_id));
     }
     let sheet = contact_sheet::draw(&tiles);

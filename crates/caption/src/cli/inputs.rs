@@ -1,14 +1,11 @@
 //! What is to be captioned, in the order in which it was named.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use caption::video::is_video;
+use imaging::FileError;
 use walkdir::WalkDir;
 
-/// Most bytes of a photo: uncompressed, no photo within the limits of pixels needs more.
-const MAX_BYTES: u64 = 1 << 30;
 /// Names that photos have in folders; a file that is named itself may be called anything.
 const PHOTOS: [&str; 9] = ["jpg", "jpeg", "jpe", "png", "webp", "gif", "tif", "tiff", "bmp"];
 
@@ -29,17 +26,11 @@ impl Input {
     }
 
     /// The bytes of a photo.
-    pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
-        let source: Box<dyn Read> = match self {
-            Input::Stdin => Box::new(std::io::stdin()),
-            Input::Photo(path) | Input::Video(path) => {
-                Box::new(std::fs::File::open(path).context("cannot be read")?)
-            }
-        };
-        let mut bytes = Vec::new();
-        source.take(MAX_BYTES + 1).read_to_end(&mut bytes).context("cannot be read")?;
-        anyhow::ensure!(bytes.len() as u64 <= MAX_BYTES, "is larger than any photo that is read");
-        Ok(bytes)
+    pub(crate) fn read(&self) -> Result<Vec<u8>, FileError> {
+        match self {
+            Input::Stdin => imaging::read(std::io::stdin()),
+            Input::Photo(path) | Input::Video(path) => imaging::read_file(path),
+        }
     }
 }
 

@@ -1,0 +1,91 @@
+//! PNG row by row: however deep its samples are, only the 8-bit picture is ever whole in memory.
+//!
+//! Colour profiles and texts are passed over without being unpacked: a megabyte of them may unpack to a gigabyte.
+
+use std::io::Cursor;
+
+use image::error::{DecodingError, LimitError, LimitErrorKind};
+use image::{ColorType, ImageDecoder, ImageError, ImageFormat, ImageResult};
+use png::{BitDepth, InterlaceInfo, Transformations};
+
+use crate::memory::EXTRA;
+use crate::rgb::{self, Order};
+
+/// A PNG whose header has been read. Its pixels come as 8-bit RGB over white, whatever the file holds.
+pub(crate) struct PngDecoder<'a> {
+    reader: png::Reader<Cursor<&'a [u8]>>,
+    /// Of the rows before they are converted.
+    samples: ColorType,
+}
+
+impl PngDecoder<'_> {
+    pub(crate) fn new(bytes: &[u8]) -> ImageResult<PngDecoder<'_>> {
+        let limits = png::Limits { bytes: EXTRA as usize };
+        let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+        decoder.set_ignore_text_chunk(true);
+        decoder.set_ignore_iccp_chunk(true);
+        // At least 8 bits per sample, palettes and transparent colours resolved.
+        decoder.set_transformations(Transformations::EXPAND);
+        let reader = decoder.read_info().map_err(error)?;
+        let (color, depth) = reader.output_color_type();
+        let samples = match (color, depth == BitDepth::Sixteen) {
+            (png::ColorType::Grayscale, false) => ColorType::L8,
+            (png::ColorType::Grayscale, true) => ColorType::L16,
+            (png::ColorType::GrayscaleAlpha, false) => ColorType::La8,
+            (png::ColorType::GrayscaleAlpha, true) => ColorType::La16,
+            (png::ColorType::Rgb | png::ColorType::Indexed, false) => ColorType::Rgb8,
+            (png::ColorType::Rgb | png::ColorType::Indexed, true) => ColorType::Rgb16,
+            (png::ColorType::Rgba, false) => ColorType::Rgba8,
+            (png::ColorType::Rgba, true) => ColorType::Rgba16,
+        };
+        Ok(PngDecoder { reader, samples })
+    }
+}
+
+impl ImageDecoder for PngDecoder<'_> {
+    fn dimensions(&self) -> (u32, u32) {
+        self.reader.info().size()
+    }
+
+    fn color_type(&self) -> ColorType {
+        ColorType::Rgb8
+    }
+
+    fn exif_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(self.reader.info().exif_metadata.as_ref().map(|exif| exif.to_vec()))
+    }
+
+    fn read_image(mut self, pixels: &mut [u8]) -> ImageResult<()> {
+        let stride = self.dimensions().0 as usize * 3;
+        let (mut converted, mut line) = (vec![0; stride], 0);
+        while let Some(row) = self.reader.next_interlaced_row().map_err(error)? {
+            let width = row.data().len() / usize::from(self.samples.bytes_per_pixel());
+            match row.interlace() {
+                InterlaceInfo::Adam7(pass) => {
+                    rgb::row(self.samples, Order::Big, row.data(), &mut converted);
+                    png::expand_interlaced_row(pixels, stride, &converted[..width * 3], pass, 24);
+                }
+                InterlaceInfo::Null(_) => {
+                    let line_of = pixels.get_mut(line * stride..).unwrap_or_default();
+                    rgb::row(self.samples, Order::Big, row.data(), line_of);
+                }
+            }
+            line += 1;
+        }
+        Ok(())
+    }
+
+    fn read_image_boxed(self: Box<Self>, pixels: &mut [u8]) -> ImageResult<()> {
+        (*self).read_image(pixels)
+    }
+}
+
+fn error(error: png::DecodingError) -> ImageError {
+    match error {
+        png::DecodingError::IoError(error) => ImageError::IoError(error),
+        png::DecodingError::LimitsExceeded => {
+            ImageError::Limits(LimitError::from_kind(LimitErrorKind::InsufficientMemory))
+        }
+        other => ImageError::Decoding(DecodingError::new(ImageFormat::Png.into(), other)),
+    }
+}
