@@ -3,16 +3,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Answer, Engine, Request};
+use crate::budget::Budget;
+use crate::engine::{self, Answer, Engine, Request};
 use crate::error::ServeError;
 use crate::metrics::Metrics;
 use crate::models::{Models, Served};
+use crate::threads::Threads;
 
 /// The server behind its protocols.
 pub(crate) struct App {
     pub(crate) models: Arc<Models>,
     pub(crate) engine: Engine,
     pub(crate) metrics: Arc<Metrics>,
+    /// Memory for requests.
+    pub(crate) budget: Arc<Budget>,
+    /// Those that work beside the requests.
+    pub(crate) threads: Arc<Threads>,
     /// What clients must send, if anything.
     pub(crate) token: Option<String>,
     /// Longest time for a body to arrive, and then for its answer.
@@ -21,7 +27,20 @@ pub(crate) struct App {
     pub(crate) max_body: usize,
 }
 
+/// Whether requests can be answered, and what is wrong, in sentences.
+pub(crate) struct Health {
+    pub(crate) ready: bool,
+    pub(crate) problems: Vec<String>,
+}
+
 impl App {
+    pub(crate) fn health(&self) -> Health {
+        let down = self.threads.down();
+        let ready = !down.contains(&engine::THREAD);
+        let problems = down.iter().map(|name| format!("the thread {name} panicked, and is started again"));
+        Health { ready, problems: problems.chain(self.models.problem()).collect() }
+    }
+
     /// Captions the photos of a request.
     pub(crate) async fn caption(
         &self,

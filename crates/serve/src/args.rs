@@ -1,10 +1,13 @@
 //! The command line, which is also its manual.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
+
+use crate::budget::Budget;
+use crate::machine;
 
 /// Writes captions for clients over HTTP and gRPC.
 ///
@@ -57,17 +60,86 @@ pub(crate) struct Args {
     /// Largest body of a request (413).
     #[arg(long, value_name = "MB", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) max_body_mb: u16,
+    /// Most memory for requests: connections, bodies that arrive or wait, and photos that are decoded; the models come on
+    /// top. Bytes, or with K, M or G. Not named: half of what the machine or its container has left, 4G at most.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
     /// How often to look for a newer model.
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub(crate) poll_s: u16,
 }
 
+/// Default of `--memory`, where there is more.
+const ENOUGH: u64 = 4 << 30;
+
+/// `512M` as bytes.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|unit: char| !unit.is_ascii_digit());
+    let shift = match text[digits.len()..].to_ascii_uppercase().trim_end_matches('B').trim_end_matches('I') {
+        "" => Some(0),
+        "K" => Some(10),
+        "M" => Some(20),
+        "G" => Some(30),
+        _ => None,
+    };
+    let bytes =
+        digits.parse::<u64>().ok().zip(shift).and_then(|(number, shift)| number.checked_mul(1 << shift));
+    bytes.ok_or_else(|| "a size is a number with K, M or G, such as 512M or 2G".to_owned())
+}
+
 impl Args {
+    /// What `--memory` says, or what there is.
+    ///
+    /// # Errors
+    ///
+    /// Less than the largest body needs.
+    pub(crate) fn budget(&self) -> anyhow::Result<u64> {
+        let least = Budget::least(self.max_body());
+        let Some(memory) = self.memory else {
+            let free = machine::free_memory(Path::new("/"));
+            return Ok(free.map_or(ENOUGH, |free| (free / 2).min(ENOUGH)).max(least));
+        };
+        anyhow::ensure!(
+            memory >= least,
+            "--memory is {} MB: bodies of --max-body-mb {} need at least {} MB",
+            memory >> 20,
+            self.max_body_mb,
+            least.div_ceil(1 << 20)
+        );
+        Ok(memory)
+    }
+
     pub(crate) fn deadline(&self) -> Duration {
         Duration::from_secs(self.deadline_s.into())
     }
 
     pub(crate) fn max_body(&self) -> usize {
         usize::from(self.max_body_mb) << 20
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_units() {
+        for (text, bytes) in
+            [("1000", 1000), ("512M", 512 << 20), ("2g", 2 << 30), ("3GiB", 3 << 30), ("64KB", 64 << 10)]
+        {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "-1", "1.5G", "2T", "2 apples", "99999999999G"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn memory_holds_the_largest_body() {
+        let args = |line: &str| Args::try_parse_from(["serve"].into_iter().chain(line.split(' '))).unwrap();
+        assert_eq!(args("--memory 512M").budget().unwrap(), 512 << 20);
+        let error = args("--memory 64M --max-body-mb 20").budget().unwrap_err().to_string();
+        assert!(error.contains("--memory is 64 MB") && error.contains("at least 160 MB"), "{error}");
+        assert!(args("--max-body-mb 1").budget().unwrap() >= 8 << 20);
     }
 }

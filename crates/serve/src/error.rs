@@ -88,12 +88,28 @@ impl IntoResponse for ServeError {
     }
 }
 
+/// An error with its causes on one line, each said once. libtorch appends a list of C++ frames to what it says: not that.
+pub(crate) fn line(error: &dyn std::error::Error) -> String {
+    let mut line = String::new();
+    for cause in std::iter::successors(Some(error), |error| error.source()) {
+        let text = cause.to_string();
+        let text = text.lines().next().unwrap_or_default();
+        if line.is_empty() {
+            text.clone_into(&mut line);
+        } else if !line.contains(text) {
+            line = format!("{line}: {text}");
+        }
+    }
+    line
+}
+
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Status {
         let code = match error.status() {
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
             StatusCode::NOT_FOUND => Code::NotFound,
             StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::ResourceExhausted,
             StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => Code::DeadlineExceeded,
             StatusCode::INTERNAL_SERVER_ERROR => Code::Internal,
             _ => Code::InvalidArgument,

@@ -8,15 +8,20 @@
 
 mod app;
 mod args;
+mod body;
+mod budget;
 mod engine;
 mod error;
 mod grpc;
 mod http;
+mod listen;
+mod machine;
 mod metrics;
 mod models;
 pub mod proto;
 mod run;
 mod settings;
 mod signature;
+mod threads;
 
 pub use run::main;

@@ -1,7 +1,8 @@
 //! What the server counts, for Prometheus.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::error::ServeError;
@@ -30,6 +31,10 @@ pub(crate) struct Metrics {
     pub(crate) version: IntGauge,
     /// Loads of a model by `result`: ok, failed.
     pub(crate) loads: IntCounterVec,
+    /// Whether each `thread` beside the requests runs: 1, or 0 while it rests after a panic.
+    pub(crate) threads: IntGaugeVec,
+    /// Panics after which a `thread` was started again.
+    pub(crate) restarts: IntCounterVec,
 }
 
 impl Metrics {
@@ -62,6 +67,17 @@ impl Metrics {
                 Opts::new("serve_model_loads_total", "Loads of a model by result"),
                 &["result"],
             )?,
+            threads: IntGaugeVec::new(
+                Opts::new("serve_thread_up", "Whether a background thread runs"),
+                &["thread"],
+            )?,
+            restarts: IntCounterVec::new(
+                Opts::new(
+                    "serve_thread_restarts_total",
+                    "Panics after which a background thread was started again",
+                ),
+                &["thread"],
+            )?,
         };
         let registry = &metrics.registry;
         registry.register(Box::new(metrics.requests.clone()))?;
@@ -72,6 +88,8 @@ impl Metrics {
         registry.register(Box::new(metrics.abandoned.clone()))?;
         registry.register(Box::new(metrics.version.clone()))?;
         registry.register(Box::new(metrics.loads.clone()))?;
+        registry.register(Box::new(metrics.threads.clone()))?;
+        registry.register(Box::new(metrics.restarts.clone()))?;
         Ok(metrics)
     }
 

@@ -1,13 +1,15 @@
 //! Which version of the model is served, and how a newer one takes its place.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use caption::{CaptionError, Captioner, Options};
 
-use crate::error::ServeError;
+use crate::error::{self, ServeError};
 use crate::metrics::Metrics;
+use crate::threads::BackOff;
 
 const FILE: &str = "model.safetensors";
 const RUNS: &str = "data/runs";
@@ -42,12 +44,14 @@ struct Found {
 /// No model to serve.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ModelError {
-    #[error("{}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} holds no version: expected folders named by numbers with a {FILE} each", .0.display())]
     NoVersion(PathBuf),
     #[error(transparent)]
     Caption(Box<CaptionError>),
+    #[error("{}: loading it met a bug of the program: {reason}", path.display())]
+    Panicked { path: PathBuf, reason: String },
 }
 
 impl From<CaptionError> for ModelError {
@@ -62,8 +66,21 @@ pub(crate) struct Models {
     source: Source,
     options: Options,
     served: RwLock<Arc<Served>>,
-    /// What was looked at last, loaded or not: a broken file is not tried again until it changes.
-    seen: Mutex<Found>,
+    looked: Mutex<Looked>,
+}
+
+/// What the watch for a newer version knows.
+struct Looked {
+    /// What is served.
+    loaded: Found,
+    failed: Option<Failed>,
+}
+
+/// A newer version that could not be loaded, and is tried again: what failed may have been the system, not the file.
+struct Failed {
+    found: Found,
+    back_off: BackOff,
+    again: Instant,
 }
 
 impl Source {
@@ -106,11 +123,17 @@ impl Models {
     /// Loads the model that is there now.
     pub(crate) fn open(name: String, source: Source, options: Options) -> Result<Models, ModelError> {
         let found = source.find()?;
-        let captioner = Captioner::open(&found.path, &options)?;
+        let captioner = load(&found.path, &options)?;
         let version = found.version.unwrap_or(1);
         tracing::info!(model = %found.path.display(), version, "model loaded");
         let served = RwLock::new(Arc::new(Served { version, captioner }));
-        Ok(Models { name, source, options, served, seen: Mutex::new(found) })
+        Ok(Models {
+            name,
+            source,
+            options,
+            served,
+            looked: Mutex::new(Looked { loaded: found, failed: None }),
+        })
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -139,11 +162,19 @@ impl Models {
         }
     }
 
+    /// What is wrong with the newest version that lies there, if it is not the one that is served.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = looked.failed.as_ref()?.found.version;
+        let newer = version.map_or("the newer model".to_owned(), |version| format!("version {version}"));
+        Some(format!("{newer} cannot be loaded, and is tried again: the log says why"))
+    }
+
     /// Looks for a newer model now and then, for as long as the process lives.
     pub(crate) fn watch(&self, every: Duration, metrics: &Metrics) {
         loop {
             std::thread::sleep(every);
-            match self.reload() {
+            match self.reload(every) {
                 Ok(None) => {}
                 Ok(Some(version)) => {
                     metrics.version.set(version as i64);
@@ -151,28 +182,60 @@ impl Models {
                 }
                 Err(error) => {
                     metrics.loads.with_label_values(&["failed"]).inc();
-                    let version = self.served().version;
-                    tracing::error!(%error, version, "cannot load the newer model; the old one stays");
+                    let (error, version) = (error::line(&error), self.served().version);
+                    tracing::error!(error, version, "cannot load the newer model; the old one stays");
                 }
             }
         }
     }
 
-    /// Loads what is there if it is not what was seen last, and serves it from the next request on. Requests under way
-    /// keep theirs.
-    fn reload(&self) -> Result<Option<u64>, ModelError> {
+    /// Loads what is there if it is not what is served, and serves it from the next request on. Requests under way keep
+    /// theirs. What failed rests for `every` at first, unless it changes.
+    fn reload(&self, every: Duration) -> Result<Option<u64>, ModelError> {
         // Between two versions there may be none for a moment.
         let Ok(found) = self.source.find() else { return Ok(None) };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if *seen == found {
-            return Ok(None);
-        }
-        *seen = found.clone();
+        let failed = {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.loaded == found {
+                looked.failed = None;
+                return Ok(None);
+            }
+            let same = looked.failed.as_ref().is_some_and(|failed| failed.found == found);
+            if same && looked.failed.as_ref().is_some_and(|failed| Instant::now() < failed.again) {
+                return Ok(None);
+            }
+            looked.failed.take_if(|_| same)
+        };
         let version = found.version.unwrap_or_else(|| self.served().version + 1);
-        let captioner = Captioner::open(&found.path, &self.options)?;
-        *self.served.write().unwrap_or_else(PoisonError::into_inner) =
-            Arc::new(Served { version, captioner });
-        tracing::info!(model = %found.path.display(), version, "newer model loaded");
-        Ok(Some(version))
+        let loaded = load(&found.path, &self.options);
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        match loaded {
+            Ok(captioner) => {
+                *self.served.write().unwrap_or_else(PoisonError::into_inner) =
+                    Arc::new(Served { version, captioner });
+                tracing::info!(model = %found.path.display(), version, "newer model loaded");
+                *looked = Looked { loaded: found, failed: None };
+                Ok(Some(version))
+            }
+            Err(error) => {
+                let mut back_off = failed.map_or(BackOff::new(every), |failed| failed.back_off);
+                let again = Instant::now() + back_off.rest();
+                looked.failed = Some(Failed { found, back_off, again });
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Loads a model. Whatever its file holds, the thread that asks goes on.
+fn load(path: &Path, options: &Options) -> Result<Captioner, ModelError> {
+    let open = || Captioner::open(path, options).map_err(ModelError::from);
+    match catch_unwind(AssertUnwindSafe(open)) {
+        Ok(loaded) => loaded,
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
+            Err(ModelError::Panicked { path: path.to_owned(), reason: text.to_owned() })
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From the command line to listening, and to the end.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -10,17 +10,20 @@ use std::time::Duration;
 use anyhow::Context;
 use caption::Options;
 use clap::Parser;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::app::App;
 use crate::args::Args;
+use crate::budget::Budget;
 use crate::engine::{Engine, Policy};
-use crate::grpc;
 use crate::http::{self, Samples};
+use crate::listen::{self, Door};
 use crate::metrics::Metrics;
 use crate::models::{Models, Source};
+use crate::threads::Threads;
+use crate::{error, grpc};
 
 /// Runs the program: 0 ended by a signal, 1 could not start, 2 wrong usage.
 pub fn main() -> ExitCode {
@@ -29,7 +32,8 @@ pub fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // To who started it, not to who reads its log. Nobody is left to tell when this fails.
+            let _ = writeln!(io::stderr(), "error: {}", error::line(error.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -41,21 +45,34 @@ fn run(args: &Args) -> anyhow::Result<()> {
         Some(folder) => Samples::read(folder).with_context(|| format!("--samples {}", folder.display()))?,
         None => Samples::default(),
     };
+    // A port that is taken is known before a model is read.
+    let doors = [bind(args.host, args.port)?, bind(args.host, args.grpc_port)?];
     let metrics = Arc::new(Metrics::new()?);
     let device = caption::device::parse(&args.device)?;
     let options = Options { device, weights: args.weights.clone() };
     let models = Arc::new(Models::open(args.name.clone(), Source::of(args.model.as_deref()), options)?);
     metrics.version.set(models.served().version as i64);
+    // Of what the models leave.
+    let memory = args.budget()?;
+    let budget = Arc::new(Budget::new(memory));
     let policy =
         Policy { max_batch: args.max_batch.into(), max_wait: Duration::from_millis(args.max_wait_ms.into()) };
-    let engine = Engine::start(args.queue as usize, policy, metrics.clone())?;
+    let threads = Arc::new(Threads::new(metrics.clone()));
+    let engine = Engine::start(args.queue as usize, policy, budget.clone(), &threads, metrics.clone())?;
     let (watched, counted, every) =
         (models.clone(), metrics.clone(), Duration::from_secs(args.poll_s.into()));
-    std::thread::Builder::new().name("reload".to_owned()).spawn(move || watched.watch(every, &counted))?;
+    threads.start("reload", every, move || watched.watch(every, &counted))?;
     let (deadline, max_body) = (args.deadline(), args.max_body());
-    let app = Arc::new(App { models, engine, metrics, token, deadline, max_body });
+    let app = Arc::new(App { models, engine, metrics, budget, threads, token, deadline, max_body });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(listen(args, app, samples))
+    runtime.block_on(listen(doors, app, samples, memory))
+}
+
+fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::new(host, port);
+    let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
 }
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
@@ -66,18 +83,24 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
 }
 
 /// Serves both protocols until a signal, then lets the requests at hand end.
-async fn listen(args: &Args, app: Arc<App>, samples: Samples) -> anyhow::Result<()> {
-    let bind = async |port: u16| {
-        let address = SocketAddr::new(args.host, port);
-        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
-    };
-    let (http, grpc) = (bind(args.port).await?, bind(args.grpc_port).await?);
+async fn listen(
+    [http, grpc]: [TcpListener; 2],
+    app: Arc<App>,
+    samples: Samples,
+    memory: u64,
+) -> anyhow::Result<()> {
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
-    tracing::info!(http = %http_address, grpc = %grpc_address, "listening");
+    let memory_mb = memory >> 20;
+    tracing::info!(http = %http_address, grpc = %grpc_address, memory_mb, "listening");
     let (stop, stopped) = watch::channel(false);
-    let patience = app.deadline;
-    let grpc = tokio::spawn(grpc::serve(grpc, app.clone(), stopped.clone(), patience));
-    let http = tokio::spawn(http::serve(http, http::router(app, samples), stopped, patience));
+    let (budget, patience) = (app.budget.clone(), app.deadline);
+    let open = |listener, door, router| -> io::Result<JoinHandle<()>> {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let served = listen::serve((listener, door), router, budget.clone(), stopped.clone(), patience);
+        Ok(tokio::spawn(served))
+    };
+    let grpc = open(grpc, Door::Grpc, grpc::router(app.clone()))?;
+    let http = open(http, Door::Http, http::router(app, samples))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -86,7 +109,7 @@ async fn listen(args: &Args, app: Arc<App>, samples: Samples) -> anyhow::Result<
     tracing::info!("draining: no new connections, requests at hand are answered");
     stop.send_replace(true);
     http.await?;
-    grpc.await??;
+    grpc.await?;
     tracing::info!("ended");
     Ok(())
 }

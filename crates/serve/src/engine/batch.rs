@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use caption::{CaptionError, Captioned, Features, Photo};
 
 use super::{Answer, Job, Timing};
-use crate::error::ServeError;
+use crate::error::{self, ServeError};
 use crate::metrics::Metrics;
 
 /// How batches are made.
@@ -34,7 +34,7 @@ pub(super) struct Batches {
 
 impl Batches {
     /// Runs batches until nobody can send jobs any more.
-    pub(super) fn run(self) {
+    pub(super) fn run(&self) {
         while let Ok(first) = self.jobs.recv() {
             let jobs = self.gather(first);
             // A panic costs its batch, whose clients see the channel close, not the server.
@@ -121,9 +121,10 @@ impl Batches {
 }
 
 fn refuse(jobs: Vec<Job>, error: &CaptionError) {
-    tracing::error!(%error, photos = jobs.len(), "a batch failed");
+    let error = error::line(error);
+    tracing::error!(error, photos = jobs.len(), "a batch failed");
     for job in jobs {
-        let _ = job.reply.send(Err(ServeError::Internal(error.to_string())));
+        let _ = job.reply.send(Err(ServeError::Internal(error.clone())));
     }
 }
 

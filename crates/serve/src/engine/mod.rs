@@ -14,11 +14,18 @@ use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 
+use crate::budget::Budget;
 use crate::error::ServeError;
 use crate::metrics::Metrics;
 use crate::models::Served;
+use crate::threads::Threads;
 
 pub(crate) use batch::Policy;
+
+/// Name of the thread that runs batches.
+pub(crate) const THREAD: &str = "batches";
+/// How long it rests after a first panic.
+const FIRST_REST: Duration = Duration::from_millis(100);
 
 /// A photo as it came, and how to search its captions.
 pub(crate) struct Request {
@@ -97,8 +104,9 @@ impl Drop for Coming {
 pub(crate) struct Engine {
     places: Arc<Semaphore>,
     all_places: usize,
-    /// Decoding takes up to a gigabyte a photo: no more at once than there are cores.
+    /// Photos that are decoded at once: as many as there are cores. Large ones have a lane of their own in the budget.
     decoders: Arc<Semaphore>,
+    budget: Arc<Budget>,
     coming: Arc<AtomicUsize>,
     queue: Sender<Job>,
     metrics: Arc<Metrics>,
@@ -106,16 +114,23 @@ pub(crate) struct Engine {
 
 impl Engine {
     /// Starts the batch thread, which ends with the engine.
-    pub(crate) fn start(places: usize, policy: Policy, metrics: Arc<Metrics>) -> std::io::Result<Engine> {
+    pub(crate) fn start(
+        places: usize,
+        policy: Policy,
+        budget: Arc<Budget>,
+        threads: &Arc<Threads>,
+        metrics: Arc<Metrics>,
+    ) -> std::io::Result<Engine> {
         let (queue, jobs) = channel();
         let coming = Arc::new(AtomicUsize::new(0));
         let batches = batch::Batches { jobs, policy, coming: coming.clone(), metrics: metrics.clone() };
-        std::thread::Builder::new().name("batches".to_owned()).spawn(move || batches.run())?;
+        threads.start(THREAD, FIRST_REST, move || batches.run())?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Engine {
             places: Arc::new(Semaphore::new(places)),
             all_places: places,
             decoders: Arc::new(Semaphore::new(cores)),
+            budget,
             coming,
             queue,
             metrics,
@@ -153,11 +168,20 @@ impl Engine {
     ) -> Result<Answer, ServeError> {
         let started = Instant::now();
         let failed = |error: &dyn std::fmt::Display| ServeError::Internal(error.to_string());
-        let core = self.decoders.clone().acquire_owned().await.map_err(|error| failed(&error))?;
+        let mut core = Some(self.decoders.clone().acquire_owned().await.map_err(|error| failed(&error))?);
         let Request { bytes, settings } = request;
+        let measured = bytes.clone();
+        let needed = spawn_blocking(move || caption::memory_needed(&measured));
+        let needed = needed.await.map_err(|error| failed(&error))??;
+        let mut coming = Some(coming);
+        if self.budget.is_large(needed) {
+            // Neither a core nor a batch waits for it.
+            (core, coming) = (None, None);
+        }
+        let memory = self.budget.photo(needed).await?;
         let with = served.clone();
         let decoded = spawn_blocking(move || {
-            let _core = core;
+            let _held = (core, memory);
             with.captioner.photo(&bytes)
         });
         let photo = decoded.await.map_err(|error| failed(&error))??;

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Bytes;
 use caption::SearchSettings;
@@ -41,27 +40,12 @@ pub(super) struct Services {
 }
 
 impl Services {
-    /// Checks the token, counts the call, and writes a line about it.
     async fn answer<T, R>(
         &self,
-        call: &'static str,
         request: Request<T>,
         work: impl AsyncFnOnce(&App, T) -> Result<R, ServeError>,
     ) -> Result<Response<R>, Status> {
-        let began = Instant::now();
-        let (metadata, _, message) = request.into_parts();
-        let token = metadata.get("authorization").map(|token| token.as_bytes().to_vec());
-        let answer = match self.app.authorize(token.as_deref()) {
-            Ok(()) => work(&self.app, message).await,
-            Err(error) => Err(error),
-        };
-        let answer = answer.map(Response::new).map_err(Status::from);
-        let code = answer.as_ref().err().map_or(tonic::Code::Ok, Status::code);
-        let (status, took) = (format!("{code:?}"), began.elapsed());
-        self.app.metrics.requests.with_label_values(&[call, status.as_str()]).inc();
-        self.app.metrics.request_seconds.with_label_values(&[call]).observe(took.as_secs_f64());
-        tracing::info!(route = call, status, milliseconds = took.as_millis() as u64, "request");
-        answer
+        Ok(Response::new(work(&self.app, request.into_inner()).await?))
     }
 }
 
@@ -166,14 +150,14 @@ async fn status(app: &App, request: GetModelStatusRequest) -> Result<GetModelSta
 #[async_trait]
 impl PredictionService for Services {
     async fn predict(&self, request: Request<PredictRequest>) -> Result<Response<PredictResponse>, Status> {
-        self.answer("PredictionService.Predict", request, predict).await
+        self.answer(request, predict).await
     }
 
     async fn get_model_metadata(
         &self,
         request: Request<GetModelMetadataRequest>,
     ) -> Result<Response<GetModelMetadataResponse>, Status> {
-        self.answer("PredictionService.GetModelMetadata", request, describe).await
+        self.answer(request, describe).await
     }
 }
 
@@ -183,6 +167,6 @@ impl ModelService for Services {
         &self,
         request: Request<GetModelStatusRequest>,
     ) -> Result<Response<GetModelStatusResponse>, Status> {
-        self.answer("ModelService.GetModelStatus", request, status).await
+        self.answer(request, status).await
     }
 }

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::images::{Base64, OneOrMany};
+use super::own::when;
 use super::route::{Route, get, post};
 use crate::app::App;
 use crate::engine::Request;
@@ -29,7 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         get("/v2", server),
         get("/v2/health/live", async || Json(json!({ "live": true }))),
-        get("/v2/health/ready", async || Json(json!({ "ready": true }))),
+        get("/v2/health/ready", server_ready),
         get(model(""), metadata),
         get(version(""), metadata),
         get(model("/ready"), ready),
@@ -80,9 +81,18 @@ async fn server() -> Json<Value> {
     Json(json!({ "name": "caption-serve", "version": version, "extensions": ["binary_tensor_data"] }))
 }
 
-async fn ready(Path(which): Path<Which>, State(app): State<Arc<App>>) -> Result<Json<Value>, ServeError> {
+async fn server_ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    let ready = app.health().ready;
+    (when(ready), Json(json!({ "ready": ready })))
+}
+
+async fn ready(
+    Path(which): Path<Which>,
+    State(app): State<Arc<App>>,
+) -> Result<(StatusCode, Json<Value>), ServeError> {
     which.find(&app)?;
-    Ok(Json(json!({ "name": which.model, "ready": true })))
+    let ready = app.health().ready;
+    Ok((when(ready), Json(json!({ "name": which.model, "ready": ready }))))
 }
 
 async fn metadata(Path(which): Path<Which>, State(app): State<Arc<App>>) -> Result<Json<Value>, ServeError> {

@@ -5,15 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::app::App;
+use crate::body;
 use crate::error::ServeError;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -75,49 +74,17 @@ pub(super) async fn authorize(
 
 /// Waits for the whole body before anything else is done: a slow client holds nothing but its own connection.
 pub(super) async fn read_body(
-    State((app, memory)): State<(Arc<App>, Arc<Semaphore>)>,
+    State(app): State<Arc<App>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ServeError> {
     let (parts, mut body) = request.into_parts();
-    let reading = read(&mut body, app.max_body, &memory);
-    let read = tokio::time::timeout(app.deadline, reading).await.map_err(|_| ServeError::SlowBody)?;
+    let read = body::read(&app, &mut body, app.max_body).await;
     if let Err(ServeError::TooLarge(_)) = read {
         // Many clients listen only when they have sent all, and find the connection closed instead of the answer.
-        let _ = tokio::time::timeout(LINGER, async { while next_frame(&mut body).await.is_some() {} }).await;
+        let rest = async { while body::next_frame(&mut body).await.is_some() {} };
+        let _ = tokio::time::timeout(LINGER, rest).await;
     }
     let (body, _held) = read?;
     Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
-}
-
-/// The bytes of a body, with a permit for as many.
-async fn read(
-    body: &mut Body,
-    most: usize,
-    memory: &Arc<Semaphore>,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), ServeError> {
-    let too_large = || ServeError::TooLarge(format!("the body is larger than the {} MB allowed", most >> 20));
-    // What the client announces can be refused before it is sent.
-    if body.size_hint().lower() > most as u64 {
-        return Err(too_large());
-    }
-    let (mut bytes, mut held): (Vec<u8>, Option<OwnedSemaphorePermit>) = (Vec::new(), None);
-    while let Some(frame) = next_frame(body).await {
-        let frame = frame.map_err(|error| ServeError::Malformed(format!("the body broke off: {error}")))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if bytes.len() + data.len() > most {
-            return Err(too_large());
-        }
-        let more = memory.clone().try_acquire_many_owned(data.len() as u32).map_err(|_| ServeError::Busy)?;
-        match &mut held {
-            Some(held) => held.merge(more),
-            None => held = Some(more),
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Ok((bytes.into(), held))
-}
-
-async fn next_frame(body: &mut Body) -> Option<Result<Frame<Bytes>, axum::Error>> {
-    std::future::poll_fn(|context| std::pin::Pin::new(&mut *body).poll_frame(context)).await
 }

@@ -3,7 +3,6 @@
 mod images;
 mod inference;
 mod layers;
-mod listen;
 mod own;
 mod pages;
 mod route;
@@ -16,18 +15,13 @@ use std::sync::Arc;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
-use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::error::ServeError;
 
-pub(crate) use listen::serve;
 pub(crate) use pages::Samples;
 use route::Route;
-
-/// Memory for bodies of requests that are arriving or being answered.
-const BODIES: usize = 512 << 20;
 
 /// Addresses of every protocol, for those who have the token.
 fn protocols() -> impl Iterator<Item = Route> {
@@ -41,9 +35,8 @@ fn open() -> impl Iterator<Item = Route> {
 
 /// All addresses of the server.
 pub(crate) fn router(app: Arc<App>, samples: Samples) -> Router {
-    let bodies = Arc::new(Semaphore::new(BODIES));
     let answered = route::router(protocols())
-        .layer(from_fn_with_state((app.clone(), bodies), layers::read_body))
+        .layer(from_fn_with_state(app.clone(), layers::read_body))
         // The layer above has its own limit, for all kinds of bodies.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), layers::authorize));

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use caption::Captioned;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::route::{Route, get, post};
 use super::upload::Upload;
-use crate::app::App;
+use crate::app::{App, Health};
 use crate::engine::{Request, Timing};
 use crate::error::ServeError;
 use crate::settings;
@@ -61,10 +62,21 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
     Ok(Json(Answered { model, caption, captioned, milliseconds: answer.timing }))
 }
 
-async fn healthy(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(
-        json!({ "status": "ok", "model": { "name": app.models.name(), "version": app.models.served().version } }),
-    )
+/// 503 while no photo can be captioned; 200 with the problems while only the next model cannot.
+async fn healthy(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    let Health { ready, problems } = app.health();
+    let status = match (ready, problems.is_empty()) {
+        (true, true) => "ok",
+        (true, false) => "degraded",
+        (false, _) => "failing",
+    };
+    let model = json!({ "name": app.models.name(), "version": app.models.served().version });
+    (when(ready), Json(json!({ "status": status, "model": model, "problems": problems })))
+}
+
+/// The status of an answer about readiness.
+pub(super) fn when(ready: bool) -> StatusCode {
+    if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
 }
 
 async fn metrics(State(app): State<Arc<App>>) -> Result<String, ServeError> {

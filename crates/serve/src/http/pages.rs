@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context;
 use axum::body::Bytes;
 use axum::extract::Path as Address;
 use axum::http::header;
@@ -29,16 +30,17 @@ pub(crate) struct Samples(Arc<BTreeMap<String, Bytes>>);
 
 impl Samples {
     /// The first photos of a folder, by name.
-    pub(crate) fn read(folder: &Path) -> std::io::Result<Samples> {
+    pub(crate) fn read(folder: &Path) -> anyhow::Result<Samples> {
         let mut paths: Vec<_> =
             std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
         paths.retain(|path| media_type(path).is_some());
         paths.sort();
         let read = |path: &std::path::PathBuf| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok((name, Bytes::from(std::fs::read(path)?)))
+            let bytes = caption::read_file(path).with_context(|| path.display().to_string())?;
+            Ok((name, Bytes::from(bytes)))
         };
-        Ok(Samples(Arc::new(paths.iter().take(MOST_SAMPLES).map(read).collect::<std::io::Result<_>>()?)))
+        Ok(Samples(Arc::new(paths.iter().take(MOST_SAMPLES).map(read).collect::<anyhow::Result<_>>()?)))
     }
 }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use caption::Caption;
 use serde_json::{Value, json};
 
+use super::own::when;
 use super::route::{Route, get, post};
 use super::upload::Upload;
 use crate::app::App;
@@ -22,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
         post("/models/{*model}", generate_by),
         post("/predictions/{model}", predictions),
         post("/predictions/{model}/{version}", predictions_of_version),
-        get("/ping", async || Json(json!({ "status": "Healthy" }))),
+        get("/ping", ping),
     ]
 }
 
@@ -34,6 +36,11 @@ async fn best(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Caption
 
 fn plain(caption: &Caption) -> Json<Value> {
     Json(json!({ "caption": caption.caption, "log_probability": caption.log_probability }))
+}
+
+async fn ping(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    let ready = app.health().ready;
+    (when(ready), Json(json!({ "status": if ready { "Healthy" } else { "Unhealthy" } })))
 }
 
 async fn predict(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
