@@ -1,5 +1,6 @@
 //! The demo scenes as a dataset on disk: pictures drawn in parallel, captions and boxes beside them.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,6 +10,9 @@ use stage::progress::Progress;
 
 use crate::layout::{RawCaption, RawDataset, RawImage};
 use crate::scenes::{CAPTIONS, Scene, describe_one, generate_one};
+
+/// How many scenes can be drawn at once.
+pub(crate) const COUNTS: RangeInclusive<usize> = 1..=1_000_000;
 
 /// Drawn scenes.
 pub struct Demo {
@@ -24,7 +28,7 @@ pub struct Demo {
 ///
 /// A picture cannot be written.
 pub fn draw(folder: &Path, count: usize, seed: u64, progress: &Progress) -> anyhow::Result<Demo> {
-    anyhow::ensure!(count > 0, "no scene was asked for: at least 1 can be drawn");
+    anyhow::ensure!(COUNTS.contains(&count), "{count} scenes were asked for: from 1 to 1000000 can be drawn");
     let images = folder.join("images");
     std::fs::create_dir_all(&images).with_context(|| images.display().to_string())?;
     let drawn = (0..count as u64).into_par_iter().map(|index| {

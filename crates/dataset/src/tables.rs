@@ -98,7 +98,11 @@ impl Stage for Dataset {
         let share = |share: f64| (0.0..1.0).contains(&share);
         let fractions = settings.val_fraction + settings.test_fraction;
         let problems = [
-            (settings.layout == Layout::Scenes && settings.scenes == 0, "scenes", "must be at least 1"),
+            (
+                settings.layout == Layout::Scenes && !demo::COUNTS.contains(&settings.scenes),
+                "scenes",
+                "must be at least 1 and at most 1000000",
+            ),
             (!share(settings.val_fraction), "val_fraction", "must be at least 0 and below 1"),
             (!share(settings.test_fraction), "test_fraction", "must be at least 0 and below 1"),
             (

@@ -81,7 +81,11 @@ impl Stage for Evaluate {
         let twice = (1..kinds.len()).any(|at| kinds[..at].contains(&kinds[at]));
         let members = !twice && kinds.len() != 1;
         let problems = [
-            (settings.resamples == 0, "resamples", "must be at least 1"),
+            (
+                !(1..=1_000_000).contains(&settings.resamples),
+                "resamples",
+                "must be at least 1 and at most 1000000",
+            ),
             (!members, "ensemble", "must name at least two different decoders, or none"),
         ];
         let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));

@@ -188,7 +188,7 @@ impl CaptionerFile {
         };
         let members = self.header.decoders.iter().enumerate().map(load);
         let members: Vec<Member> = members.collect::<Result<_, CheckpointError>>()?;
-        Ok(Model::assemble(header, &members, device).map_err(CheckpointError::from)?)
+        Ok(Model::assemble(header, members, device)?)
     }
 
     /// The network that makes features of `spec`, one of the header's.

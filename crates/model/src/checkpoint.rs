@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
-use crate::decoder::{Decoder, DecoderConfig, Dimensions, Ensemble};
+use crate::decoder::{BuildError, Decoder, DecoderConfig, Dimensions, Ensemble};
 use crate::grids::Join;
 use crate::header;
 use crate::precision::Precision;
@@ -84,10 +84,19 @@ pub enum CheckpointError {
     NoMembers,
 }
 
-/// One network of a model.
+impl From<BuildError> for CheckpointError {
+    fn from(error: BuildError) -> Self {
+        match error {
+            BuildError::Given(error) => error.into(),
+            BuildError::Torch(error) => error.into(),
+        }
+    }
+}
+
+/// One network of a model: its parameters, f32 on its device, are those of the header's shapes.
 pub(crate) struct Member {
     config: DecoderConfig,
-    store: VarStore,
+    parameters: NamedTensors,
 }
 
 impl Member {
@@ -102,23 +111,19 @@ impl Member {
             let reason = format!("its decoder's {problem}");
             return Err(CheckpointError::Header { path: file.path().to_owned(), reason });
         }
-        let store = VarStore::new(device);
-        let decoder = config.build(&store.root(), dimensions, Precision::F32)?;
-        restore(file, store.variables())?;
-        Ok((Member { config: config.clone(), store }, decoder))
+        let member = Member { config: config.clone(), parameters: file.on(device)? };
+        let decoder = member.decoder(dimensions)?;
+        Ok((member, decoder))
     }
 
-    /// A network with this member's weights, in the memory of which they lie.
-    fn decoder(&self, dimensions: Dimensions) -> Result<(Member, Box<dyn Decoder>), tch::TchError> {
-        let store = VarStore::new(self.store.device());
-        let decoder = self.config.build(&store.root(), dimensions, Precision::F32)?;
-        let ours = self.store.variables();
-        for (name, mut variable) in store.variables() {
-            if let Some(source) = ours.get(&name) {
-                tch::no_grad(|| variable.f_set_data(source))?;
-            }
-        }
-        Ok((Member { config: self.config.clone(), store }, decoder))
+    /// A network with this member's parameters, in the memory of which they lie.
+    fn decoder(&self, dimensions: Dimensions) -> Result<Box<dyn Decoder>, BuildError> {
+        self.config.build(&self.parameters, dimensions, Precision::F32)
+    }
+
+    /// The same for another thread.
+    fn share(&self) -> Member {
+        Member { config: self.config.clone(), parameters: self.parameters.below("") }
     }
 }
 
@@ -142,20 +147,20 @@ impl Model {
     /// # Errors
     ///
     /// libtorch refuses to build the decoder again.
-    pub fn share(&self) -> Result<Model, tch::TchError> {
-        Model::assemble(self.header.clone(), &self.members, self.device)
+    pub fn share(&self) -> Result<Model, CheckpointError> {
+        let members = self.members.iter().map(Member::share).collect();
+        Model::assemble(self.header.clone(), members, self.device)
     }
 
     /// One decoder, or the ensemble of several, with the weights of `members`, of which there is at least one.
     pub(crate) fn assemble(
         header: Header,
-        members: &[Member],
+        members: Vec<Member>,
         device: Device,
-    ) -> Result<Model, tch::TchError> {
+    ) -> Result<Model, CheckpointError> {
         let dimensions = header.dimensions();
-        let built: Vec<_> =
+        let mut decoders: Vec<_> =
             members.iter().map(|member| member.decoder(dimensions)).collect::<Result<_, _>>()?;
-        let (members, mut decoders): (Vec<_>, Vec<_>) = built.into_iter().unzip();
         let decoder = if decoders.len() == 1 {
             decoders.remove(0)
         } else {
@@ -173,11 +178,7 @@ impl Model {
 
     /// Number of trained numbers.
     pub fn parameters(&self) -> usize {
-        self.members
-            .iter()
-            .flat_map(|member| member.store.variables())
-            .map(|(_, tensor)| tensor.numel())
-            .sum()
+        self.members.iter().flat_map(|member| member.parameters.tensors().values()).map(Tensor::numel).sum()
     }
 }
 
@@ -234,7 +235,7 @@ pub fn load_ensemble(paths: &[PathBuf], device: Device) -> Result<Model, Checkpo
     let headers = paths.iter().map(PathBuf::as_path).zip(models.iter().map(|model| &model.header));
     let header = in_common(headers)?.clone();
     let members: Vec<Member> = models.into_iter().flat_map(|model| model.members).collect();
-    Ok(Model::assemble(header, &members, device)?)
+    Model::assemble(header, members, device)
 }
 
 /// The first of the headers of some files, whose vocabulary and features must be those of all.
@@ -375,7 +376,7 @@ mod tests {
         saved(&path);
         let first = load(&path, Device::Cpu).unwrap();
         let second = first.share().unwrap();
-        let (of_first, of_second) = (first.members[0].store.variables(), second.members[0].store.variables());
+        let [of_first, of_second] = [&first, &second].map(|model| model.members[0].parameters.tensors());
         assert!(of_first.iter().all(|(name, tensor)| tensor.data_ptr() == of_second[name].data_ptr()));
         let score = |model: &Model| {
             let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));

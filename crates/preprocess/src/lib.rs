@@ -34,6 +34,8 @@ use parts::{Parts, Writer};
 use shard::Shard;
 
 const SCHEMA_VERSION: u32 = 2;
+/// More threads than a machine has cores.
+const MOST_WORKERS: usize = 1024;
 
 /// Settings of the `preprocess` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -131,6 +133,7 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     let share = (0.0..=1.0).contains(&settings.max_bad_fraction);
     let problems = [
         (settings.part_images == 0, "part_images", "must be at least 1"),
+        (settings.workers > MOST_WORKERS, "workers", "must be at most 1024; 0 takes all cores"),
         (!share, "max_bad_fraction", "must lie between 0 and 1"),
     ];
     let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));

@@ -135,7 +135,7 @@ fn train(
 ) -> anyhow::Result<Manifest> {
     let device = model::device::parse(&context.device)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
-    let (examples, validation, specs) = load(settings, sources, context)?;
+    let (examples, validation, specs) = load(settings, &vocabulary, sources, context)?;
     tch::manual_seed(context.run.seed as i64);
     let store = VarStore::new(device);
     let header = Header {
@@ -181,10 +181,13 @@ fn train(
 /// What training reads: train and validation images, and what made their features.
 fn load(
     settings: &Settings,
+    vocabulary: &Vocabulary,
     sources: &Sources,
     context: &Context,
 ) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>)> {
-    let (rows, _) = table::read::<TokenRow>(&context.folder.text().join(tokens::FILE))?;
+    let path = context.folder.text().join(tokens::FILE);
+    let (rows, _) = table::read::<TokenRow>(&path)?;
+    check_ids(&rows, vocabulary).with_context(|| path.display().to_string())?;
     let folders = |sets: Vec<String>| -> Vec<(PathBuf, String)> {
         sets.into_iter().map(|set| (context.folder.features(&set), set)).collect()
     };
@@ -203,4 +206,20 @@ fn load(
     let validation = Validation::new(validation, &rows, settings.validation_images);
     anyhow::ensure!(validation.len() > 0, "no validation image has both features and captions");
     Ok((examples, validation, specs))
+}
+
+/// Whether every id of the captions is of the vocabulary: the decoder has scores for no other.
+fn check_ids(rows: &[TokenRow], vocabulary: &Vocabulary) -> anyhow::Result<()> {
+    let words = vocabulary.len();
+    for (number, row) in rows.iter().enumerate() {
+        if let Some(id) = row.ids.iter().find(|id| **id as usize >= words) {
+            anyhow::bail!(
+                "row {number}: caption {} has the id {id}, and the vocabulary ids up to {}: run the text stage again with \
+                 --force",
+                row.caption_id,
+                words - 1
+            );
+        }
+    }
+    Ok(())
 }

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 
 use crate::monitor::Monitor;
 
+/// More passes, and more images in a batch, than anybody wants.
+const MOST: usize = 1_000_000;
+
 /// More memory than there is, in MB.
 const MOST_MB: u64 = 1_000_000_000;
 
@@ -163,8 +166,8 @@ impl Settings {
                 "decoders",
                 "must name each decoder once",
             ),
-            at_least(1, "epochs", self.epochs),
-            at_least(1, "batch_images", self.batch_images),
+            within(1..=MOST, "epochs", self.epochs),
+            within(1..=MOST, "batch_images", self.batch_images),
             above_0("learning_rate", self.learning_rate),
             share("label_smoothing", self.label_smoothing),
             not_negative("weight_decay", self.weight_decay),
@@ -187,9 +190,10 @@ impl SelfCriticalSettings {
     fn problem(&self) -> Option<Problem> {
         first([
             above_0("learning_rate", self.learning_rate),
-            at_least(1, "batch_images", self.batch_images),
-            at_least(2, "samples", self.samples),
-            at_least(1, "max_length", self.max_length),
+            within(0..=MOST, "epochs", self.epochs),
+            within(1..=MOST, "batch_images", self.batch_images),
+            within(2..=1000, "samples", self.samples),
+            within(1..=1000, "max_length", self.max_length),
         ])
     }
 }

@@ -13,7 +13,7 @@ mod write;
 use std::path::PathBuf;
 
 use half::f16;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
 use crate::recipe::{Recipe, digest};
 use crate::split::Split;
@@ -30,8 +30,13 @@ const SPEC_KEY: &str = "captioning.features";
 const CONTENT_KEY: &str = "captioning.part_content";
 const SKIPPED_KEY: &str = "captioning.skipped";
 
-/// What made the features, and their shape: the same for every part of a folder.
+/// Most numbers of one grid; a file that names more is not one of ours.
+const MAX_NUMBERS: usize = 1 << 24;
+
+/// What made the features, and their shape: the same for every part of a folder. One read from a file has a grid that
+/// memory can hold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(remote = "Self")]
 pub struct FeatureSpec {
     /// Name of the backbone in the registry.
     pub backbone: String,
@@ -56,6 +61,26 @@ impl FeatureSpec {
     /// Name of the set, which is that of its folder.
     pub fn name(&self) -> String {
         set_name(&self.backbone, self.view)
+    }
+}
+
+// The derives above give `FeatureSpec::serialize` and `FeatureSpec::deserialize`; the traits add the check.
+impl Serialize for FeatureSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        FeatureSpec::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for FeatureSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spec = FeatureSpec::deserialize(deserializer)?;
+        let sizes = [spec.grid[0], spec.grid[1], spec.channels];
+        let numbers = sizes.iter().try_fold(1usize, |numbers, size| numbers.checked_mul(*size));
+        if !numbers.is_some_and(|numbers| (1..=MAX_NUMBERS).contains(&numbers)) {
+            let reason = format!("a grid of {sizes:?} numbers; there are from 1 to {MAX_NUMBERS}");
+            return Err(D::Error::custom(reason));
+        }
+        Ok(spec)
     }
 }
 

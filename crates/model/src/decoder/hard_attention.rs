@@ -5,8 +5,9 @@
 //! [`super::reinforce`]); and, as in the paper, every other caption is trained on the expectation instead of draws.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Kind, TchError, Tensor};
 
+use super::parameters::{BuildError, Parameters};
 use super::ragged::Ragged;
 use super::reinforce::{self, Choices};
 use super::show_attend_tell::{ShowAttendTell, Sizes};
@@ -67,11 +68,11 @@ impl Architecture for HardAttentionConfig {
 
     fn build(
         &self,
-        path: &nn::Path,
+        parameters: &Parameters,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError> {
-        Ok(Box::new(HardAttention::new(path, self, dimensions, precision)?))
+    ) -> Result<Box<dyn Decoder>, BuildError> {
+        Ok(Box::new(HardAttention::new(parameters, self, dimensions, precision)?))
     }
 
     #[cfg(test)]
@@ -96,11 +97,11 @@ struct HardAttention {
 
 impl HardAttention {
     fn new(
-        path: &nn::Path,
+        parameters: &Parameters,
         config: &HardAttentionConfig,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, BuildError> {
         let sizes = Sizes {
             embedding: config.embedding_size,
             feature: config.feature_size,
@@ -108,7 +109,7 @@ impl HardAttention {
             attention: config.attention_size,
         };
         Ok(HardAttention {
-            network: ShowAttendTell::new(path, &sizes, config.dropout, dimensions, precision)?,
+            network: ShowAttendTell::new(parameters, &sizes, config.dropout, dimensions, precision)?,
             reinforce_weight: config.reinforce_weight,
             entropy_weight: config.entropy_weight,
         })
@@ -201,7 +202,7 @@ mod tests {
             entropy_weight: 0.1,
             ..Default::default()
         };
-        HardAttention::new(&store.root(), &config, DIMENSIONS, Precision::F32).unwrap()
+        HardAttention::new(&(&store.root()).into(), &config, DIMENSIONS, Precision::F32).unwrap()
     }
 
     /// Every region has a mark of its own, in some order, and shows some thing. The first word names a mark, the second

@@ -1,7 +1,9 @@
 //! Layers that several decoders use. Beside tch's own they return libtorch's errors.
 
-use tch::nn::{self, Init};
+use tch::nn::Init;
 use tch::{Kind, TchError, Tensor};
+
+use super::parameters::{BuildError, Parameters};
 
 /// A linear layer: x Wᵀ + b.
 #[derive(Debug)]
@@ -12,12 +14,12 @@ pub(super) struct Linear {
 
 impl Linear {
     /// Weights uniform in ±√(6 / inputs) (He et al. 2015, <https://arxiv.org/abs/1502.01852>), biases in ±1/√inputs.
-    pub(super) fn new(path: nn::Path, inputs: i64, outputs: i64) -> Result<Self, TchError> {
+    pub(super) fn new(parameters: Parameters, inputs: i64, outputs: i64) -> Result<Self, BuildError> {
         let root = (inputs as f64).sqrt();
         let uniform = |bound: f64| Init::Uniform { lo: -bound, up: bound };
-        let bias = path.f_var("bias", &[outputs], uniform(1.0 / root))?;
+        let bias = parameters.get("bias", &[outputs], uniform(1.0 / root))?;
         let bound = 3f64.sqrt() * (2f64.sqrt() / root);
-        Ok(Linear { weight: path.f_var("weight", &[outputs, inputs], uniform(bound))?, bias })
+        Ok(Linear { weight: parameters.get("weight", &[outputs, inputs], uniform(bound))?, bias })
     }
 
     /// `[…, inputs]` → `[…, outputs]`.
@@ -35,9 +37,9 @@ pub(super) struct Embedding {
 
 impl Embedding {
     /// Drawn from a normal distribution of standard deviation 1/√size.
-    pub(super) fn new(path: nn::Path, words: i64, size: i64) -> Result<Self, TchError> {
+    pub(super) fn new(parameters: Parameters, words: i64, size: i64) -> Result<Self, BuildError> {
         let stdev = 1.0 / (size as f64).sqrt();
-        Ok(Embedding { weight: path.f_var("weight", &[words, size], Init::Randn { mean: 0.0, stdev })? })
+        Ok(Embedding { weight: parameters.get("weight", &[words, size], Init::Randn { mean: 0.0, stdev })? })
     }
 
     /// Ids `[…]` → vectors `[…, size]`.
@@ -54,8 +56,11 @@ pub(super) struct LayerNorm {
 }
 
 impl LayerNorm {
-    pub(super) fn new(path: nn::Path, size: i64) -> Result<Self, TchError> {
-        Ok(LayerNorm { weight: path.f_ones("weight", &[size])?, bias: path.f_zeros("bias", &[size])? })
+    pub(super) fn new(parameters: Parameters, size: i64) -> Result<Self, BuildError> {
+        Ok(LayerNorm {
+            weight: parameters.get("weight", &[size], Init::Const(1.0))?,
+            bias: parameters.get("bias", &[size], Init::Const(0.0))?,
+        })
     }
 
     /// `[…, size]` → the same shape.
@@ -90,11 +95,16 @@ pub(super) struct AdditiveAttention {
 
 impl AdditiveAttention {
     /// Compares regions of `feature` numbers with states of `hidden` numbers in a space of `attention` numbers.
-    pub(super) fn new(path: &nn::Path, feature: i64, hidden: i64, attention: i64) -> Result<Self, TchError> {
+    pub(super) fn new(
+        parameters: &Parameters,
+        feature: i64,
+        hidden: i64,
+        attention: i64,
+    ) -> Result<Self, BuildError> {
         Ok(AdditiveAttention {
-            key: Linear::new(path / "key", feature, attention)?,
-            query: Linear::new(path / "query", hidden, attention)?,
-            energy: Linear::new(path / "energy", attention, 1)?,
+            key: Linear::new(parameters / "key", feature, attention)?,
+            query: Linear::new(parameters / "query", hidden, attention)?,
+            energy: Linear::new(parameters / "energy", attention, 1)?,
         })
     }
 

@@ -4,9 +4,10 @@
 //! stands beside every word, so that what is left between this decoder and [`super::soft_attention`] is attention.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor, nn};
+use tch::{TchError, Tensor};
 
 use super::layers::{Embedding, Linear, dropout, mean_region};
+use super::parameters::{BuildError, Parameters};
 use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step, recurrent};
 use crate::precision::Precision;
@@ -44,11 +45,11 @@ impl Architecture for LstmConfig {
 
     fn build(
         &self,
-        path: &nn::Path,
+        parameters: &Parameters,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError> {
-        Ok(Box::new(Lstm::new(path, self, dimensions, precision)?))
+    ) -> Result<Box<dyn Decoder>, BuildError> {
+        Ok(Box::new(Lstm::new(parameters, self, dimensions, precision)?))
     }
 
     #[cfg(test)]
@@ -70,20 +71,20 @@ struct Lstm {
 
 impl Lstm {
     fn new(
-        path: &nn::Path,
+        parameters: &Parameters,
         config: &LstmConfig,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, BuildError> {
         let LstmConfig { embedding_size, feature_size, hidden_size, dropout } = *config;
         let inputs = embedding_size + feature_size;
         Ok(Lstm {
-            feature: Linear::new(path / "feature", dimensions.channels, feature_size)?,
-            initial_hidden: Linear::new(path / "initial_hidden", feature_size, hidden_size)?,
-            initial_cell: Linear::new(path / "initial_cell", feature_size, hidden_size)?,
-            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, embedding_size)?,
-            lstm: recurrent::Lstm::new(path / "lstm", inputs, hidden_size, precision)?,
-            output: Linear::new(path / "output", hidden_size, dimensions.vocabulary)?,
+            feature: Linear::new(parameters / "feature", dimensions.channels, feature_size)?,
+            initial_hidden: Linear::new(parameters / "initial_hidden", feature_size, hidden_size)?,
+            initial_cell: Linear::new(parameters / "initial_cell", feature_size, hidden_size)?,
+            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, embedding_size)?,
+            lstm: recurrent::Lstm::new(parameters / "lstm", inputs, hidden_size, precision)?,
+            output: Linear::new(parameters / "output", hidden_size, dimensions.vocabulary)?,
             dropout,
         })
     }

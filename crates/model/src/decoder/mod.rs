@@ -9,6 +9,7 @@
 mod chosen;
 mod ensemble;
 mod layers;
+mod parameters;
 mod ragged;
 mod recurrent;
 pub mod reinforce;
@@ -17,7 +18,7 @@ mod show_attend_tell;
 mod table;
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor, nn};
+use tch::{TchError, Tensor};
 
 use crate::precision::Precision;
 use crate::problem::Problem;
@@ -26,6 +27,7 @@ use table::Architecture;
 
 pub use chosen::ChosenDecoders;
 pub use ensemble::Ensemble;
+pub use parameters::{BuildError, Parameters};
 pub use rows::Rows;
 
 mod hard_attention;

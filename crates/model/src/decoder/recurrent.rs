@@ -1,8 +1,9 @@
 //! The LSTM layer of the recurrent decoders.
 
-use tch::nn::{self, Init};
+use tch::nn::Init;
 use tch::{Kind, TchError, Tensor};
 
+use super::parameters::{BuildError, Parameters};
 use super::ragged::Ragged;
 use crate::precision::Precision;
 
@@ -16,14 +17,14 @@ pub(super) struct Lstm {
 impl Lstm {
     /// `precision` is what the recurrent weights of a run over known words ([`Lstm::unroll`]) are rounded to.
     pub(super) fn new(
-        path: nn::Path,
+        parameters: Parameters,
         inputs: i64,
         hidden: i64,
         precision: Precision,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, BuildError> {
         let bound = 1.0 / (hidden as f64).sqrt();
         let uniform =
-            |name: &str, dims: &[i64]| path.f_var(name, dims, Init::Uniform { lo: -bound, up: bound });
+            |name: &str, shape: &[i64]| parameters.get(name, shape, Init::Uniform { lo: -bound, up: bound });
         let weights = [
             uniform("weight_ih", &[4 * hidden, inputs])?,
             uniform("weight_hh", &[4 * hidden, hidden])?,

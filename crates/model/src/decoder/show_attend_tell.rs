@@ -4,9 +4,10 @@
 //! Bahdanau attention, the gate β and the deep output layer. Deviation: regions are first projected to `feature`
 //! numbers, which makes every step cheaper than attending over the CNN's own channels.
 
-use tch::{TchError, Tensor, nn};
+use tch::{TchError, Tensor};
 
 use super::layers::{AdditiveAttention, Embedding, Linear, dropout, mean_region};
+use super::parameters::{BuildError, Parameters};
 use super::ragged::Ragged;
 use super::recurrent::Lstm;
 use super::{Dimensions, Forced, Rows, Step};
@@ -45,24 +46,24 @@ struct Look {
 
 impl ShowAttendTell {
     pub(super) fn new(
-        path: &nn::Path,
+        parameters: &Parameters,
         sizes: &Sizes,
         dropout: f64,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, BuildError> {
         let Sizes { embedding: words, feature, hidden, attention } = *sizes;
         Ok(ShowAttendTell {
-            feature: Linear::new(path / "feature", dimensions.channels, feature)?,
-            attention: AdditiveAttention::new(path, feature, hidden, attention)?,
-            gate: Linear::new(path / "gate", hidden, 1)?,
-            initial_hidden: Linear::new(path / "initial_hidden", feature, hidden)?,
-            initial_cell: Linear::new(path / "initial_cell", feature, hidden)?,
-            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, words)?,
-            lstm: Lstm::new(path / "lstm", words + feature, hidden, precision)?,
-            output_hidden: Linear::new(path / "output_hidden", hidden, words)?,
-            output_context: Linear::new(path / "output_context", feature, words)?,
-            output: Linear::new(path / "output", words, dimensions.vocabulary)?,
+            feature: Linear::new(parameters / "feature", dimensions.channels, feature)?,
+            attention: AdditiveAttention::new(parameters, feature, hidden, attention)?,
+            gate: Linear::new(parameters / "gate", hidden, 1)?,
+            initial_hidden: Linear::new(parameters / "initial_hidden", feature, hidden)?,
+            initial_cell: Linear::new(parameters / "initial_cell", feature, hidden)?,
+            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, words)?,
+            lstm: Lstm::new(parameters / "lstm", words + feature, hidden, precision)?,
+            output_hidden: Linear::new(parameters / "output_hidden", hidden, words)?,
+            output_context: Linear::new(parameters / "output_context", feature, words)?,
+            output: Linear::new(parameters / "output", words, dimensions.vocabulary)?,
             dropout,
         })
     }

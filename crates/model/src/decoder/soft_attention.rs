@@ -3,8 +3,9 @@
 //! Xu et al. 2015 (<https://arxiv.org/abs/1502.03044>), section 4.2, with the doubly stochastic penalty.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Kind, TchError, Tensor};
 
+use super::parameters::{BuildError, Parameters};
 use super::show_attend_tell::{ShowAttendTell, Sizes};
 use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
@@ -56,11 +57,11 @@ impl Architecture for SoftAttentionConfig {
 
     fn build(
         &self,
-        path: &nn::Path,
+        parameters: &Parameters,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError> {
-        Ok(Box::new(SoftAttention::new(path, self, dimensions, precision)?))
+    ) -> Result<Box<dyn Decoder>, BuildError> {
+        Ok(Box::new(SoftAttention::new(parameters, self, dimensions, precision)?))
     }
 
     #[cfg(test)]
@@ -84,18 +85,18 @@ struct SoftAttention {
 
 impl SoftAttention {
     fn new(
-        path: &nn::Path,
+        parameters: &Parameters,
         config: &SoftAttentionConfig,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, BuildError> {
         let sizes = Sizes {
             embedding: config.embedding_size,
             feature: config.feature_size,
             hidden: config.hidden_size,
             attention: config.attention_size,
         };
-        let network = ShowAttendTell::new(path, &sizes, config.dropout, dimensions, precision)?;
+        let network = ShowAttendTell::new(parameters, &sizes, config.dropout, dimensions, precision)?;
         Ok(SoftAttention { network, penalty: config.attention_penalty })
     }
 }

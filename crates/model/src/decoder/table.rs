@@ -1,8 +1,6 @@
 //! What the table of decoders makes of its rows: the names, the settings, the checkpoint's config, the networks.
 
-use tch::{TchError, nn};
-
-use super::{Decoder, Dimensions};
+use super::{BuildError, Decoder, Dimensions, Parameters};
 use crate::precision::Precision;
 use crate::problem::{Problem, within};
 
@@ -11,13 +9,13 @@ pub(super) trait Architecture: Default {
     /// The first of its keys with a value that makes no sense.
     fn problem(&self) -> Option<Problem>;
 
-    /// The network with fresh weights below `path`; `precision` is what weights that many products share are rounded to.
+    /// The network with these parameters; `precision` is what weights that many products share are rounded to.
     fn build(
         &self,
-        path: &nn::Path,
+        parameters: &Parameters,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError>;
+    ) -> Result<Box<dyn Decoder>, BuildError>;
 
     /// A network that the tests of all decoders can train in a moment.
     #[cfg(test)]
@@ -96,20 +94,22 @@ macro_rules! decoders {
                 }
             }
 
-            /// Builds the network with fresh weights below `path`; `precision` is what weights that many products share
-            /// are rounded to.
+            /// Builds the network with `parameters`, those of a file or fresh ones below a path of a store; `precision` is
+            /// what weights that many products share are rounded to.
             ///
             /// # Errors
             ///
-            /// When libtorch cannot make the weights: out of memory, or sizes that [`DecoderConfig::problem`] refuses.
-            pub fn build(
+            /// Parameters that are absent or of another shape, before any memory is taken for them; fresh ones that
+            /// libtorch cannot make: out of memory, or sizes that [`DecoderConfig::problem`] refuses.
+            pub fn build<'a>(
                 &self,
-                path: &nn::Path,
+                parameters: impl Into<Parameters<'a>>,
                 dimensions: Dimensions,
                 precision: Precision,
-            ) -> Result<Box<dyn Decoder>, TchError> {
+            ) -> Result<Box<dyn Decoder>, BuildError> {
+                let parameters = &parameters.into();
                 match self {
-                    $(DecoderConfig::$Kind(config) => config.build(path, dimensions, precision),)+
+                    $(DecoderConfig::$Kind(config) => config.build(parameters, dimensions, precision),)+
                 }
             }
 

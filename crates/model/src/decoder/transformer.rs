@@ -6,9 +6,11 @@
 //! of earlier words are kept, so that a step costs one step.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor, nn};
+use tch::nn::Init;
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::layers::{Embedding, LayerNorm, Linear, dropout as dropped};
+use super::parameters::{BuildError, Parameters};
 use super::table::{Architecture, size};
 use super::{Decoder, Dimensions, Forced, Rows, Step};
 use crate::precision::Precision;
@@ -63,11 +65,11 @@ impl Architecture for TransformerConfig {
 
     fn build(
         &self,
-        path: &nn::Path,
+        parameters: &Parameters,
         dimensions: Dimensions,
         _: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError> {
-        Ok(Box::new(Transformer::new(path, self, dimensions)?))
+    ) -> Result<Box<dyn Decoder>, BuildError> {
+        Ok(Box::new(Transformer::new(parameters, self, dimensions)?))
     }
 
     #[cfg(test)]
@@ -122,10 +124,10 @@ struct Attention {
 type KeysValues = (Tensor, Tensor);
 
 impl Attention {
-    fn new(path: nn::Path, size: i64, heads: i64) -> Result<Self, TchError> {
-        let map = |name: &str| Linear::new(&path / name, size, size);
+    fn new(parameters: Parameters, size: i64, heads: i64) -> Result<Self, BuildError> {
+        let map = |name: &str| Linear::new(&parameters / name, size, size);
         Ok(Attention {
-            norm: LayerNorm::new(&path / "norm", size)?,
+            norm: LayerNorm::new(&parameters / "norm", size)?,
             query: map("query")?,
             key: map("key")?,
             value: map("value")?,
@@ -170,14 +172,14 @@ impl Attention {
 }
 
 impl Layer {
-    fn new(path: nn::Path, config: &TransformerConfig, cross: bool) -> Result<Self, TchError> {
+    fn new(parameters: Parameters, config: &TransformerConfig, cross: bool) -> Result<Self, BuildError> {
         let TransformerConfig { model_size: size, heads, feed_forward_size, .. } = *config;
         Ok(Layer {
-            own: Attention::new(&path / "self", size, heads)?,
-            cross: cross.then(|| Attention::new(&path / "cross", size, heads)).transpose()?,
-            feed_forward_norm: LayerNorm::new(&path / "feed_forward_norm", size)?,
-            wide: Linear::new(&path / "wide", size, feed_forward_size)?,
-            narrow: Linear::new(&path / "narrow", feed_forward_size, size)?,
+            own: Attention::new(&parameters / "self", size, heads)?,
+            cross: cross.then(|| Attention::new(&parameters / "cross", size, heads)).transpose()?,
+            feed_forward_norm: LayerNorm::new(&parameters / "feed_forward_norm", size)?,
+            wide: Linear::new(&parameters / "wide", size, feed_forward_size)?,
+            narrow: Linear::new(&parameters / "narrow", feed_forward_size, size)?,
         })
     }
 
@@ -218,22 +220,26 @@ impl Layer {
 }
 
 impl Transformer {
-    fn new(path: &nn::Path, config: &TransformerConfig, dimensions: Dimensions) -> Result<Self, TchError> {
+    fn new(
+        parameters: &Parameters,
+        config: &TransformerConfig,
+        dimensions: Dimensions,
+    ) -> Result<Self, BuildError> {
         let size = config.model_size;
-        let layers = |name: &str, count: i64, cross: bool| -> Result<Vec<Layer>, TchError> {
-            (0..count).map(|number| Layer::new(path / name / number, config, cross)).collect()
+        let layers = |name: &str, count: i64, cross: bool| -> Result<Vec<Layer>, BuildError> {
+            (0..count).map(|number| Layer::new(parameters / name / number, config, cross)).collect()
         };
         let stdev = 1.0 / (size as f64).sqrt();
-        let positions = nn::Init::Randn { mean: 0.0, stdev };
+        let positions = Init::Randn { mean: 0.0, stdev };
         Ok(Transformer {
-            feature: Linear::new(path / "feature", dimensions.channels, size)?,
-            region_positions: path.f_var("region_positions", &[dimensions.regions, size], positions)?,
+            feature: Linear::new(parameters / "feature", dimensions.channels, size)?,
+            region_positions: parameters.get("region_positions", &[dimensions.regions, size], positions)?,
             encoder: layers("encoder", config.encoder_layers, false)?,
-            memory_norm: LayerNorm::new(path / "memory_norm", size)?,
-            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, size)?,
+            memory_norm: LayerNorm::new(parameters / "memory_norm", size)?,
+            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, size)?,
             decoder: layers("decoder", config.layers, true)?,
-            norm: LayerNorm::new(path / "norm", size)?,
-            output_bias: path.f_zeros("output_bias", &[dimensions.vocabulary])?,
+            norm: LayerNorm::new(parameters / "norm", size)?,
+            output_bias: parameters.get("output_bias", &[dimensions.vocabulary], Init::Const(0.0))?,
             model_size: size,
             heads: config.heads,
             dropout: config.dropout,

@@ -4,9 +4,10 @@
 //! Deviations: the regions are the CNN's grid instead of detected objects, and are first projected to `feature_size`.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor, nn};
+use tch::{Kind, TchError, Tensor};
 
 use super::layers::{AdditiveAttention, Embedding, Linear, dropout, mean_region};
+use super::parameters::{BuildError, Parameters};
 use super::ragged::Ragged;
 use super::recurrent::Lstm;
 use super::table::{Architecture, size};
@@ -55,11 +56,11 @@ impl Architecture for UpDownConfig {
 
     fn build(
         &self,
-        path: &nn::Path,
+        parameters: &Parameters,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Box<dyn Decoder>, TchError> {
-        Ok(Box::new(UpDown::new(path, self, dimensions, precision)?))
+    ) -> Result<Box<dyn Decoder>, BuildError> {
+        Ok(Box::new(UpDown::new(parameters, self, dimensions, precision)?))
     }
 
     #[cfg(test)]
@@ -88,20 +89,20 @@ struct UpDown {
 
 impl UpDown {
     fn new(
-        path: &nn::Path,
+        parameters: &Parameters,
         config: &UpDownConfig,
         dimensions: Dimensions,
         precision: Precision,
-    ) -> Result<Self, TchError> {
+    ) -> Result<Self, BuildError> {
         let UpDownConfig { embedding_size, feature_size, hidden_size, attention_size, dropout } = *config;
-        let lstm = |name: &str, inputs: i64| Lstm::new(path / name, inputs, hidden_size, precision);
+        let lstm = |name: &str, inputs: i64| Lstm::new(parameters / name, inputs, hidden_size, precision);
         Ok(UpDown {
-            feature: Linear::new(path / "feature", dimensions.channels, feature_size)?,
-            attention: AdditiveAttention::new(path, feature_size, hidden_size, attention_size)?,
-            embedding: Embedding::new(path / "embedding", dimensions.vocabulary, embedding_size)?,
+            feature: Linear::new(parameters / "feature", dimensions.channels, feature_size)?,
+            attention: AdditiveAttention::new(parameters, feature_size, hidden_size, attention_size)?,
+            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, embedding_size)?,
             attention_lstm: lstm("attention_lstm", hidden_size + feature_size + embedding_size)?,
             language_lstm: lstm("language_lstm", feature_size + hidden_size)?,
-            output: Linear::new(path / "output", hidden_size, dimensions.vocabulary)?,
+            output: Linear::new(parameters / "output", hidden_size, dimensions.vocabulary)?,
             hidden_size,
             dropout,
         })

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::problem::{Problem, above_0, at_least, first, not_negative, unless};
+use crate::problem::{Problem, above_0, at_least, first, not_negative, unless, within};
+
+/// More hypotheses and longer captions than any search gains by: they size what it keeps.
+const MOST_BEAMS: usize = 100;
+const MOST_WORDS: usize = 1000;
 
 /// How captions are searched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -46,8 +50,8 @@ impl SearchSettings {
     pub fn problem(&self) -> Option<Problem> {
         let divides = self.groups == 0 || self.beam_size.is_multiple_of(self.groups);
         first([
-            at_least(1, "beam_size", self.beam_size),
-            at_least(1, "max_length", self.max_length),
+            within(1..=MOST_BEAMS, "beam_size", self.beam_size),
+            within(1..=MOST_WORDS, "max_length", self.max_length),
             unless(self.min_length > 0, "min_length", "must be at least 1: no caption is empty"),
             unless(self.min_length <= self.max_length, "min_length", "must not be above max_length"),
             not_negative("length_penalty", self.length_penalty),
@@ -88,7 +92,7 @@ impl SampleSettings {
         first([
             above_0("temperature", self.temperature),
             unless(self.top_p > 0.0 && self.top_p <= 1.0, "top_p", "must be above 0 and at most 1"),
-            at_least(1, "max_length", self.max_length),
+            within(1..=MOST_WORDS, "max_length", self.max_length),
         ])
     }
 }

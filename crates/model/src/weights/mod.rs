@@ -13,7 +13,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
-use tch::{TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 pub use fetch::{FetchError, WeightSource, ensure, find, find_trained};
 pub use pickle::{PickleError, Problem};
@@ -154,6 +154,15 @@ impl NamedTensors {
             Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()))
         };
         NamedTensors::new(self.path.clone(), self.tensors.iter().filter_map(inside).collect())
+    }
+
+    /// The same as a decoder computes with them, f32 on `device`; those that are so already share their memory.
+    pub(crate) fn on(&self, device: Device) -> Result<NamedTensors, WeightsError> {
+        let placed = self.tensors.iter().map(|(name, tensor)| {
+            let placed = tensor.f_to_device(device).and_then(|tensor| tensor.f_to_kind(Kind::Float));
+            Ok((name.clone(), placed.map_err(|error| self.torch_error(name, error))?))
+        });
+        Ok(NamedTensors::new(self.path.clone(), placed.collect::<Result<_, _>>()?))
     }
 
     /// What libtorch said about the tensor `name`, with the file it came from.

@@ -6,7 +6,7 @@ use metrics::bootstrap::Bootstrap;
 #[derive(clap::Args)]
 pub(super) struct Draws {
     /// Draws of the bootstrap.
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     resamples: u32,
     /// Seed of the bootstrap.
     #[arg(long, default_value_t = Bootstrap::default().seed)]
