@@ -17,7 +17,6 @@ mod results;
 mod trained;
 mod view;
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use artifacts::preview::Preview;
@@ -27,7 +26,7 @@ use model::search::SearchSettings;
 use scoring::comparison::ComparisonFile;
 use scoring::{ScoreFile, text};
 use serde::{Deserialize, Serialize};
-use stage::{Context, Outcome, Sources, Stage};
+use stage::{Context, Outcome, Sources, Stage, terminal};
 
 use evaluation::Evaluation;
 
@@ -167,6 +166,5 @@ fn print(outcomes: &[Outcome], comparison: Option<&Outcome>) -> anyhow::Result<(
     let scored = outcomes.iter().filter(|outcome| ScoreFile::is_in(&outcome.manifest));
     let files = scored.map(|outcome| ScoreFile::read(&outcome.folder)).collect::<Result<Vec<_>, _>>()?;
     let comparison = comparison.map(|outcome| ComparisonFile::read(&outcome.folder)).transpose()?;
-    std::io::stdout().write_all(text::evaluation(&files, comparison.as_ref()).as_bytes())?;
-    Ok(())
+    Ok(terminal::print(&text::evaluation(&files, comparison.as_ref()))?)
 }

@@ -1,6 +1,5 @@
 //! `export`: an evaluated model as one file that captions anywhere.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -10,6 +9,7 @@ use clap::Parser;
 use export::{Evaluated, hub, pack};
 use stage::cli::fail;
 use stage::progress::note;
+use stage::terminal::print;
 
 /// Packs an evaluated model into one file that captions anywhere: decoders, backbones, vocabulary, image transforms, the
 /// search settings that the recipe chose, where everything comes from, and how it scored.
@@ -66,7 +66,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
         written.push(folder.clone());
     }
     for path in written {
-        writeln!(std::io::stdout(), "{}", path.display())?;
+        print(&format!("{}\n", path.display()))?;
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! The `preprocess` stage on the command line, and what goes with it: backbones, their weights, a look at features.
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,6 +8,7 @@ use model::weights;
 use preprocess::{Preprocess, inspect};
 use stage::Context;
 use stage::cli::{self, StageArgs};
+use stage::terminal::{print, print_json};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn list_backbones() -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
+    let mut list = String::new();
     for spec in BackboneSpec::all() {
         let crop = spec.transform.crop;
         let side = spec.grid(crop);
@@ -62,9 +62,9 @@ fn list_backbones() -> anyhow::Result<()> {
         let shape = format!("{side}×{side}×{}", spec.channels);
         let parameters = spec.parameters as f64 / 1e6;
         let (name, sources) = (spec.name, sources.join(", or "));
-        writeln!(out, "{name:<20} {crop} px → {shape:<12} {parameters:>4.1} M  {sources}")?;
+        list += &format!("{name:<20} {crop} px → {shape:<12} {parameters:>4.1} M  {sources}\n");
     }
-    Ok(())
+    Ok(print(&list)?)
 }
 
 fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
@@ -74,19 +74,12 @@ fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
         None => preprocess::fetch_weights(&context)?,
     };
     for path in paths {
-        writeln!(std::io::stdout(), "{}", path.display())?;
+        print(&format!("{}\n", path.display()))?;
     }
     Ok(())
 }
 
 fn show(request: &inspect::Request) -> anyhow::Result<()> {
     let report = inspect::inspect(request)?;
-    let mut out = std::io::stdout();
-    if request.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
-    } else {
-        writeln!(out, "{report}")?;
-    }
-    Ok(())
+    if request.json { print_json(&report) } else { Ok(print(&format!("{report}\n"))?) }
 }

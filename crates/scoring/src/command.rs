@@ -2,7 +2,6 @@
 
 mod compare;
 mod draws;
-mod output;
 mod score;
 
 use clap::Subcommand;

@@ -1,6 +1,5 @@
 //! The command line that every stage shares, so that all of them feel the same.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,6 +11,7 @@ use crate::config::{Config, ConfigError};
 use crate::context::{Context, Outcome, Stage};
 use crate::help;
 use crate::progress::note;
+use crate::terminal::print_json;
 
 /// Arguments of every stage.
 #[derive(Clone, Debug, clap::Args)]
@@ -170,9 +170,7 @@ fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {
     }
     if args.json {
         let manifests: Vec<&Manifest> = outcomes.iter().map(|outcome| &outcome.manifest).collect();
-        let mut stdout = std::io::stdout();
-        serde_json::to_writer_pretty(&mut stdout, &manifests)?;
-        writeln!(stdout)?;
+        print_json(&manifests)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Stage`] is settings, a check of them, and the work that they describe. Its `main` is [`cli::main`]: it reads the
 //! [`config`], checks every value before anything is touched, and lets the [`guard`] decide whether there is work to
-//! do. People see [`progress`], programs see JSON.
+//! do. People see [`progress`], programs see JSON; both pass through [`terminal`].
 //!
 //! Invariant: nothing here knows what any stage computes. What stages write for one another lies in `artifacts`.
 
@@ -14,6 +14,7 @@ mod help;
 pub mod progress;
 mod section;
 mod sources;
+pub mod terminal;
 
 pub use config::{Config, ConfigError, RunSettings};
 pub use context::{Context, Outcome, Stage};

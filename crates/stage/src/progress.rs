@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::terminal::escaped;
+
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 /// Counts finished pieces of known total; can be shared by worker threads.
@@ -31,7 +33,7 @@ impl Progress {
             );
             let style =
                 ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(total as u64).with_style(style).with_prefix(label.to_owned())
+            ProgressBar::new(total as u64).with_style(style).with_prefix(escaped(label).into_owned())
         });
         Progress {
             label: label.to_owned(),
@@ -69,7 +71,7 @@ impl Progress {
 
     /// Shows a short text beside the numbers (a running loss, say).
     pub fn message(&self, text: String) {
-        let text = format!(", {text}");
+        let text = format!(", {}", escaped(&text));
         if let Some(bar) = &self.bar {
             bar.set_message(text);
         } else if let Ok(mut message) = self.message.lock() {
@@ -91,9 +93,12 @@ impl Drop for Progress {
     }
 }
 
-/// Writes one line to stderr; a closed stderr is nobody's error.
-pub fn note(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
+/// Writes one note to stderr, escaped for terminals; a closed stderr is nobody's error.
+///
+/// What follows a line break is indented, so that no name passes for a line of its own.
+pub fn note(text: &str) {
+    let text = escaped(text).replace('\n', "\n    ");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::problem::{Problem, above_0, at_least, first, not_negative, unless, within};
 
 /// More hypotheses and longer captions than any search gains by: they size what it keeps.
-const MOST_BEAMS: usize = 100;
+const MOST_BEAMS: usize = 1000;
 const MOST_WORDS: usize = 1000;
 
 /// How captions are searched.

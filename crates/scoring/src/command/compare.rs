@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use artifacts::Split;
+use stage::terminal::{print, print_json};
 
 use super::draws::Draws;
-use super::output::print;
 use crate::ablation::Ablation;
 
 /// Arguments of `evaluate compare`.
@@ -34,7 +34,7 @@ impl Compare {
     /// When an evaluation is missing, or the runs are not of the same images.
     pub fn run(self) -> anyhow::Result<()> {
         let ablation = Ablation::read(&self.runs, self.split, &self.baseline, self.draws.bootstrap())?;
-        print(&if self.json { serde_json::to_string_pretty(&ablation)? + "\n" } else { ablation.markdown() })
+        if self.json { print_json(&ablation) } else { Ok(print(&ablation.markdown())?) }
     }
 }
 

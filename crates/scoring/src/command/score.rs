@@ -6,9 +6,9 @@ use metrics::bootstrap::Comparison;
 use metrics::{Evaluation, MeteorSource};
 use serde::Serialize;
 use stage::progress::note;
+use stage::terminal::{print, print_json};
 
 use super::draws::Draws;
-use super::output::print;
 use crate::coco::{HypothesisFile, ReferenceFile};
 use crate::comparison;
 use crate::protocol::Protocol;
@@ -91,7 +91,7 @@ impl Score {
         for warning in &report.warnings {
             note(&format!("warning: {warning}"));
         }
-        print(&if self.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.text() })
+        if self.json { print_json(&report) } else { Ok(print(&report.text())?) }
     }
 }
 

@@ -10,6 +10,7 @@ use artifacts::show;
 use clap::Parser;
 use stage::Config;
 use stage::progress::note;
+use stage::terminal::{print, print_json};
 
 /// Looks at what the stages have written.
 #[derive(Parser)]
@@ -51,17 +52,17 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
                 let manifest = Manifest::read(&folder)?;
                 let bytes: u64 = manifest.outputs.iter().map(|output| output.bytes).sum();
                 print(&format!(
-                    "{:<60} {:>9.1} MB {:>8.1} s {:>5} warnings",
+                    "{:<60} {:>9.1} MB {:>8.1} s {:>5} warnings\n",
                     folder.display(),
                     bytes as f64 / 1e6,
                     manifest.seconds,
                     manifest.warnings.len()
-                ));
+                ))?;
             }
             Ok(ExitCode::SUCCESS)
         }
         Command::Show { path } => {
-            print(&serde_json::to_string_pretty(&show::describe(&path)?)?);
+            print_json(&show::describe(&path)?)?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Verify { path } => verify(&path),
@@ -76,7 +77,7 @@ fn verify(path: &Path) -> anyhow::Result<ExitCode> {
             let found = digest_file(&file).with_context(|| file.display().to_string())?;
             let good = found == output.hash;
             damaged += usize::from(!good);
-            print(&format!("{} {}", if good { "ok     " } else { "DAMAGED" }, file.display()));
+            print(&format!("{} {}\n", if good { "ok     " } else { "DAMAGED" }, file.display()))?;
         }
     }
     Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -89,9 +90,4 @@ fn finished(path: &Path) -> anyhow::Result<Vec<PathBuf>> {
         note(&format!("no finished artifact below {}: run `just pipeline`", path.display()));
     }
     Ok(found)
-}
-
-#[allow(clippy::print_stdout, reason = "the program's answer")]
-fn print(line: &str) {
-    println!("{line}");
 }
