@@ -88,6 +88,10 @@ impl IntoResponse for ServeError {
     }
 }
 
+fn escaped(c: char) -> String {
+    if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
+}
+
 /// An error with its causes on one line, each said once. libtorch appends a list of C++ frames to what it says: not that.
 pub(crate) fn line(error: &dyn std::error::Error) -> String {
     let mut line = String::new();
@@ -100,7 +104,8 @@ pub(crate) fn line(error: &dyn std::error::Error) -> String {
             line = format!("{line}: {text}");
         }
     }
-    line
+    // Names of files are printed, and may hold what a terminal takes for commands.
+    line.chars().map(escaped).collect()
 }
 
 impl From<ServeError> for Status {

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::server::{Server, photo};
 
 /// A PNG that says it has more pixels than it has bytes.
-fn bomb(width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     RgbImage::new(8, 8).write_to(&mut bytes, ImageFormat::Png).unwrap();
     let mut bytes = bytes.into_inner();

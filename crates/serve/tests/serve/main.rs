@@ -8,6 +8,7 @@
 
 mod grpc; // TensorFlow Serving's gRPC, in Rust and with the client of its users
 mod hostile; // what strangers send
+mod limits; // what the server holds at a time
 mod manual; // the commands of docs/serve.md and docs/clients.md, and the Flask example
 mod page; // the page in a real browser
 mod protocols; // every way to a caption, and what each says when there is none

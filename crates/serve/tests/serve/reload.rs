@@ -27,7 +27,57 @@ fn a_newer_version_takes_over_without_a_lost_request() {
     server.wait_for("the old one stays");
     assert_eq!(server.caption(&photo(1)), after);
     assert_eq!(server.metric("serve_model_version"), 2.0);
-    assert_eq!(server.metric("serve_model_loads_total{result=\"failed\"}"), 1.0);
+    assert!(server.metric("serve_model_loads_total{result=\"failed\"}") >= 1.0);
+    let health = server.get("/healthz");
+    assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")));
+    assert!(health.json()["problems"][0].as_str().unwrap().starts_with("version 9 cannot be loaded"));
+
+    // The thread that looks for models has survived, and the next one is taken up.
+    let newest = server.folder.random_model("new/model.safetensors", 3);
+    std::fs::rename(newest, server.folder.path("models/9/model.safetensors")).unwrap();
+    server.wait_for("newer model loaded");
+    assert_eq!(server.get("/healthz").json()["status"], "ok");
+    assert_eq!(server.metric("serve_thread_up{thread=\"reload\"}"), 1.0);
+}
+
+#[test]
+fn a_model_that_failed_once_is_tried_again() {
+    let folder = Workspace::new("").with_weights("resnet18");
+    folder.random_model("models/1/model.safetensors", 1);
+    let new = folder.random_model("new/model.safetensors", 2);
+    let server = Server::start_in(folder, "models", &[]);
+    let (weights, away) = (server.folder.path("weights"), server.folder.path("away"));
+    std::fs::rename(&weights, &away).unwrap();
+    std::fs::create_dir(server.folder.path("models/2")).unwrap();
+    std::fs::rename(new, server.folder.path("models/2/model.safetensors")).unwrap();
+    server.wait_for("the old one stays");
+    // The file of the model is the same when what it needs is there again.
+    std::fs::rename(&away, &weights).unwrap();
+    server.wait_for("newer model loaded");
+    assert_eq!(server.metric("serve_model_version"), 2.0);
+}
+
+#[test]
+fn sizes_that_no_machine_has_do_not_end_the_watch() {
+    let folder = Workspace::new("").with_weights("resnet18");
+    let model = folder.random_model("models/1/model.safetensors", 1);
+    let bytes = std::fs::read(model).unwrap();
+    let server = Server::start_in(folder, "models", &[]);
+    let size = "\"hidden_size\\\":16";
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header = std::str::from_utf8(&bytes[8..8 + length]).unwrap();
+    assert!(header.contains(&size[1..]), "{header}");
+    let mut header = header.replace(&size[1..], "hidden_size\\\":999999999999");
+    header += &" ".repeat(header.len().next_multiple_of(8) - header.len());
+    let damaged =
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes[8 + length..]].concat();
+    std::fs::create_dir(server.folder.path("models/2")).unwrap();
+    std::fs::write(server.folder.path("models/2/model.safetensors"), damaged).unwrap();
+    server.wait_for("the old one stays");
+    assert_eq!(server.get("/healthz").json()["status"], "degraded");
+    server.folder.random_model("models/3/model.safetensors", 2);
+    server.wait_for("newer model loaded");
+    assert_eq!(server.get("/healthz").json()["status"], "ok");
 }
 
 /// Puts version 2 there while clients never pause; returns a photo's caption before and after.
