@@ -199,6 +199,64 @@ fn what_cannot_be_done_is_said() {
     fails(&["album/a.jpg"], 1, "data/runs holds no trained model");
 }
 
+#[test]
+fn what_never_ends_is_refused_and_names_command_no_terminal() {
+    let workspace = at_home(&[]);
+    let fails = |name: &str, wanted: &str| {
+        let output = run(&workspace, &["--quiet", name]);
+        assert_eq!((output.status.code(), stdout(&output)), (Some(1), ""), "{name}");
+        let first = stderr(&output).lines().next().unwrap();
+        assert_eq!(first, format!("{name}: {wanted}"));
+    };
+    for name in ["pipe.jpg", "pipe.mp4"] {
+        assert!(Command::new("mkfifo").arg(workspace.path(name)).status().unwrap().success());
+    }
+    fails("pipe.jpg", "is a named pipe, not a file");
+    fails("pipe.mp4", "is not a file");
+    fails("/dev/zero", "is a device, not a file");
+    let huge = File::create(workspace.path("huge.jpg")).unwrap();
+    // Of no size on the disk.
+    huge.set_len(8 << 30).unwrap();
+    let zeros =
+        "not an image of a known format (JPEG, PNG, WebP, GIF, TIFF, BMP): it looks like the bytes 00 00";
+    fails("huge.jpg", &[zeros, &" 00".repeat(10)].concat());
+    let mut piped = caption(&workspace, &["--quiet", "-"]);
+    let piped = piped.stdin(File::open("/dev/zero").unwrap()).output().unwrap();
+    assert_eq!(piped.status.code(), Some(1));
+    assert!(stderr(&piped).starts_with("-: not an image"), "{}", stderr(&piped));
+
+    let red = "\u{1b}[31mred.jpg";
+    fs::copy(workspace.path("album/a.jpg"), workspace.path(red)).unwrap();
+    fs::write(workspace.path("\u{1b}[2Jbroken.jpg"), "").unwrap();
+    let output = run(&workspace, &[red, "\u{1b}[2Jbroken.jpg"]);
+    assert!(stdout(&output).starts_with("\\u{1b}[31mred.jpg\t"), "{:?}", stdout(&output));
+    assert!(stderr(&output).contains("\\u{1b}[2Jbroken.jpg: the file is empty"), "{:?}", stderr(&output));
+    let json: Value = serde_json::from_str(&printed(&workspace, &[red, "-f", "jsonl"])).unwrap();
+    assert_eq!(json["path"], red);
+}
+
+#[test]
+fn a_closed_pipe_is_a_quiet_end_and_a_full_disk_is_said() {
+    let workspace = at_home(&[]);
+    let mut shell = Command::new("bash");
+    let program = program("caption");
+    shell.current_dir(workspace.path("")).args([
+        "-o",
+        "pipefail",
+        "-c",
+        "\"$0\" --quiet album/[ab].* | true",
+    ]);
+    let closed = shell.arg(&program).output().unwrap();
+    assert_eq!((closed.status.code(), stderr(&closed)), (Some(0), ""));
+    for format in ["txt", "json", "jsonl", "csv", "html"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut full_disk = caption(&workspace, &["--quiet", "album/a.jpg", "-f", format]);
+        let full = full_disk.stdout(full).output().unwrap();
+        assert_eq!(full.status.code(), Some(1), "{format}");
+        assert_eq!(stderr(&full), "error: stdout: No space left on device (os error 28)\n", "{format}");
+    }
+}
+
 fn has_ffmpeg() -> bool {
     needs::program("ffmpeg", &["-version"])
 }

@@ -85,6 +85,8 @@ impl Inputs {
     fn add_path(&mut self, path: &Path, recursive: bool) {
         if path.is_dir() {
             self.add_folder(path, recursive);
+        } else if is_video(path) && !path.is_file() {
+            self.missing.push((path.display().to_string(), "is not a file".to_owned()));
         } else if is_video(path) {
             self.found.push(Input::Video(path.to_owned()));
         } else {

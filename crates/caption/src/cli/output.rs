@@ -75,7 +75,7 @@ impl Output {
 
     fn put(&mut self, text: &str) -> io::Result<()> {
         match &mut self.target {
-            Target::Stdout(out) => out.write_all(text.as_bytes()),
+            Target::Stdout(out) => out.write_all(text.as_bytes()).map_err(of_stdout),
             Target::File(file, _) => file.write_all(text.as_bytes()),
             Target::Table { .. } => Ok(()),
         }
@@ -83,7 +83,7 @@ impl Output {
 
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         match &mut self.target {
-            Target::Stdout(out) => out.flush(),
+            Target::Stdout(out) => out.flush().map_err(of_stdout),
             Target::File(..) | Target::Table { .. } => Ok(()),
         }
     }
@@ -105,4 +105,9 @@ impl Output {
             Target::Table { rows, path, recipe } => Ok(table::write(&path, &rows, &recipe, &[])?),
         }
     }
+}
+
+/// Says what could not be written, and keeps the kind, by which a closed pipe is known.
+fn of_stdout(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("stdout: {error}"))
 }
