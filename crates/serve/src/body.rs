@@ -20,16 +20,22 @@ async fn collect(app: &App, body: &mut Body, most: usize) -> Result<(Bytes, Held
         return Err(too_large());
     }
     // The system gives the room page by page, as it is filled.
-    let (mut bytes, mut held) = (Vec::with_capacity(announced as usize), HeldBody::default());
-    while let Some(frame) = next_frame(body).await {
+    let (mut bytes, mut held) = (Vec::with_capacity(announced as usize), app.budget.begin());
+    loop {
+        let frame = tokio::select! {
+            frame = next_frame(body) => frame,
+            () = held.gives_way() => return Err(ServeError::Busy),
+        };
+        let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| ServeError::Malformed(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > most {
             return Err(too_large());
         }
-        app.budget.body(&mut held, data.len())?;
+        app.budget.body(&mut held, data.len()).await?;
         bytes.extend_from_slice(&data);
     }
+    held.arrived();
     Ok((bytes.into(), held))
 }
 

@@ -7,9 +7,11 @@
 //! | 1/8 | photos that are being decoded |
 //! | 1/2 | one large photo at a time |
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::error::ServeError;
 
@@ -21,6 +23,10 @@ const PER_CONNECTION: u64 = 128 << 10;
 const LARGE: u64 = 128 << 20;
 /// A body is held once as it came and once as what it says, from base64 or from a message.
 const COPIES: u64 = 2;
+/// A body that has been arriving for longer gives way when there is no room for another.
+const SLOW: Duration = Duration::from_secs(5);
+/// How long the other waits for that.
+const GIVES_WAY: Duration = Duration::from_secs(1);
 /// Permits are of kilobytes, because there are no more than 2³² of them in a request.
 const UNIT: u64 = 1 << 10;
 
@@ -29,6 +35,9 @@ pub(crate) struct Budget {
     connections: Arc<Semaphore>,
     bodies: Arc<Semaphore>,
     most_bodies: u64,
+    /// Bodies that are not whole yet, and some that are, in the order in which they began.
+    arriving: Mutex<VecDeque<Weak<Arrival>>>,
+    slow: Duration,
     photos: Arc<Semaphore>,
     most_photos: u64,
     lane: Arc<Semaphore>,
@@ -42,11 +51,32 @@ pub(crate) struct Held {
 }
 
 /// What the body of a request holds, more with each piece that arrives.
-#[derive(Default)]
 pub(crate) struct HeldBody {
     permit: Option<OwnedSemaphorePermit>,
     bytes: u64,
     units: u64,
+    /// Until it is whole.
+    arrival: Option<Arc<Arrival>>,
+}
+
+struct Arrival {
+    began: Instant,
+    give_way: Notify,
+}
+
+impl HeldBody {
+    /// Ends when the body has to give way.
+    pub(crate) async fn gives_way(&self) {
+        match &self.arrival {
+            Some(arrival) => arrival.give_way.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The body is whole.
+    pub(crate) fn arrived(&mut self) {
+        self.arrival = None;
+    }
 }
 
 impl Budget {
@@ -58,6 +88,8 @@ impl Budget {
             connections: Arc::new(Semaphore::new(connections as usize)),
             bodies: semaphore(memory / 4),
             most_bodies: memory / 4,
+            arriving: Mutex::default(),
+            slow: SLOW,
             photos: semaphore(memory / 8),
             most_photos: memory / 8,
             lane: Arc::new(Semaphore::new(1)),
@@ -75,8 +107,17 @@ impl Budget {
         self.connections.clone().acquire_owned().await.ok()
     }
 
-    /// Takes room for the next `bytes` of a body, at once or not at all.
-    pub(crate) fn body(&self, held: &mut HeldBody, bytes: usize) -> Result<(), ServeError> {
+    /// A body of which nothing has arrived.
+    pub(crate) fn begin(&self) -> HeldBody {
+        let arrival = Arc::new(Arrival { began: Instant::now(), give_way: Notify::new() });
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        while arriving.pop_front_if(|first| first.strong_count() == 0).is_some() {}
+        arriving.push_back(Arc::downgrade(&arrival));
+        HeldBody { permit: None, bytes: 0, units: 0, arrival: Some(arrival) }
+    }
+
+    /// Takes room for the next `bytes` of a body: where there is none, that of one which arrives slowly, or none at all.
+    pub(crate) async fn body(&self, held: &mut HeldBody, bytes: usize) -> Result<(), ServeError> {
         held.bytes += bytes as u64 * COPIES;
         if held.bytes > self.most_bodies {
             let most = (self.most_bodies / COPIES) >> 20;
@@ -85,13 +126,32 @@ impl Budget {
             )));
         }
         let more = held.bytes.div_ceil(UNIT) - held.units;
-        let permit = self.bodies.clone().try_acquire_many_owned(more as u32).map_err(|_| ServeError::Busy)?;
+        let room = self.bodies.clone();
+        let permit = match room.clone().try_acquire_many_owned(more as u32) {
+            Ok(permit) => permit,
+            Err(_) if self.displace() => {
+                let room = tokio::time::timeout(GIVES_WAY, room.acquire_many_owned(more as u32)).await;
+                room.ok().and_then(Result::ok).ok_or(ServeError::Busy)?
+            }
+            Err(_) => return Err(ServeError::Busy),
+        };
         held.units += more;
         match &mut held.permit {
             Some(all) => all.merge(permit),
             none => *none = Some(permit),
         }
         Ok(())
+    }
+
+    /// Sends away the body that has been arriving for longest, if that is too long.
+    fn displace(&self) -> bool {
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        arriving.retain(|body| body.strong_count() > 0);
+        let first = arriving.front().and_then(Weak::upgrade);
+        let Some(slow) = first.filter(|body| body.began.elapsed() >= self.slow) else { return false };
+        arriving.pop_front();
+        slow.give_way.notify_one();
+        true
     }
 
     /// Whether a photo that takes `bytes` to decode goes through the lane of the large ones.
@@ -127,30 +187,53 @@ mod tests {
 
     const MEMORY: u64 = 512 << 20;
 
+    /// What a body gets that needs so much more.
+    fn take(budget: &Budget, body: &mut HeldBody, bytes: usize) -> Result<(), ServeError> {
+        budget.body(body, bytes).now_or_never().expect("nothing slow is there to wait for")
+    }
+
     #[test]
     fn bodies_hold_their_share_until_they_are_dropped() {
         let budget = Budget::new(MEMORY);
         let mut bodies: Vec<HeldBody> = Vec::new();
         // Half of a quarter: each counts twice.
         for _ in 0..64 {
-            let mut body = HeldBody::default();
-            (0..4).for_each(|_| budget.body(&mut body, 256 << 10).unwrap());
+            let mut body = budget.begin();
+            (0..4).for_each(|_| take(&budget, &mut body, 256 << 10).unwrap());
             bodies.push(body);
         }
-        assert!(matches!(budget.body(&mut HeldBody::default(), 1), Err(ServeError::Busy)));
+        assert!(matches!(take(&budget, &mut budget.begin(), 1), Err(ServeError::Busy)));
         bodies.pop();
-        let mut body = HeldBody::default();
-        budget.body(&mut body, 1 << 20).unwrap();
-        assert!(matches!(budget.body(&mut body, 1), Err(ServeError::Busy)));
-        assert!(matches!(budget.body(&mut HeldBody::default(), 65 << 20), Err(ServeError::TooLarge(_))));
+        let mut body = budget.begin();
+        take(&budget, &mut body, 1 << 20).unwrap();
+        assert!(matches!(take(&budget, &mut body, 1), Err(ServeError::Busy)));
+        assert!(matches!(take(&budget, &mut budget.begin(), 65 << 20), Err(ServeError::TooLarge(_))));
     }
 
     #[test]
     fn the_bytes_of_a_body_count_whatever_pieces_they_come_in() {
         let budget = Budget::new(MEMORY);
-        let mut body = HeldBody::default();
-        (0..1000).for_each(|_| budget.body(&mut body, 1).unwrap());
+        let mut body = budget.begin();
+        (0..1000).for_each(|_| take(&budget, &mut body, 1).unwrap());
         assert_eq!(body.units, 2);
+    }
+
+    #[tokio::test]
+    async fn the_slowest_body_gives_way_and_one_that_is_whole_does_not() {
+        let budget = Budget { slow: Duration::ZERO, ..Budget::new(MEMORY) };
+        let mut whole = budget.begin();
+        budget.body(&mut whole, 4 << 20).await.unwrap();
+        whole.arrived();
+        let (mut slow, mut other, mut new) = (budget.begin(), budget.begin(), budget.begin());
+        budget.body(&mut slow, 50 << 20).await.unwrap();
+        budget.body(&mut other, 10 << 20).await.unwrap();
+        let gives_way = async {
+            slow.gives_way().await;
+            drop(slow);
+        };
+        let ((), room) = tokio::join!(gives_way, budget.body(&mut new, 1 << 20));
+        room.unwrap();
+        assert!(other.gives_way().now_or_never().is_none() && whole.gives_way().now_or_never().is_none());
     }
 
     #[test]

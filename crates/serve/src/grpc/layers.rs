@@ -12,7 +12,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tonic::{Code, Status};
 
-use super::ENVELOPE;
+use super::{ENVELOPE, wire};
 use crate::app::App;
 use crate::body;
 use crate::error::ServeError;
@@ -58,10 +58,19 @@ pub(super) async fn authorize(State(app): State<Arc<App>>, request: Request, nex
     }
 }
 
-/// Waits for the whole message before it is decoded.
+/// Waits for the whole message before it is decoded, and looks at what it is made of.
 pub(super) async fn read_body(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (parts, mut body) = request.into_parts();
-    match body::read(&app, &mut body, app.max_body + ENVELOPE + PREFIX).await {
+    let read = body::read(&app, &mut body, app.max_body + ENVELOPE + PREFIX).await;
+    let read = read.and_then(|(bytes, held)| {
+        let beside = bytes.get(PREFIX..).map_or(0, wire::beside_photos);
+        if beside > ENVELOPE {
+            let most = ENVELOPE >> 10;
+            return Err(ServeError::TooLarge(format!("a message holds at most {most} kB beside its photos")));
+        }
+        Ok((bytes, held))
+    });
+    match read {
         Ok((bytes, _held)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
         Err(error) => Status::from(error).into_http(),
     }

@@ -3,6 +3,7 @@
 mod layers;
 mod services;
 mod tensors;
+mod wire;
 
 use std::sync::Arc;
 

@@ -139,6 +139,12 @@ fn a_message_over_the_limit_is_refused_as_grpc_refuses() {
         let (status, text) = status(answer).await;
         assert_eq!(status, RESOURCE_EXHAUSTED, "{text}");
         assert!(text.contains("larger%20than%20the%201%20MB"), "{text}");
+        // Two bytes each, which become a dozen times as much when they are unpacked.
+        let mut client = PredictionServiceClient::connect(server.grpc.clone()).await.unwrap();
+        let empty: &[&[u8]] = &[&b""[..]; 100_000];
+        let refused = client.predict(predict_request(empty, &[])).await.unwrap_err();
+        assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+        assert!(refused.message().contains("64 kB beside its photos"), "{}", refused.message());
     });
 }
 
