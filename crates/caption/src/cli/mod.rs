@@ -26,7 +26,7 @@ use stage::progress::{Progress, note};
 use args::{Args, Format};
 use inputs::{Input, Inputs};
 use output::Output;
-use record::{Content, Record, shown};
+use record::{Content, Record};
 
 /// Photos that are decoded, and then captioned, together.
 const PHOTOS_AT_ONCE: usize = 64;
@@ -66,7 +66,7 @@ fn run(args: &Args) -> anyhow::Result<usize> {
         None => {
             let newest = caption::newest_model(Path::new(RUNS))?;
             if !args.quiet {
-                note(&shown(&format!("model: {}", newest.display())));
+                note(&format!("model: {}", newest.display()));
             }
             newest
         }
@@ -115,7 +115,7 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn fail(&mut self, name: &str, reason: &str) {
-        note(&shown(&format!("{name}: {reason}")));
+        note(&format!("{name}: {reason}"));
         self.failures += 1;
     }
 
@@ -173,7 +173,7 @@ impl Job<'_> {
                 }
             };
         if let Some(complaint) = complaint {
-            note(&shown(&format!("{name}: captioned, but ffmpeg complained: {complaint}")));
+            note(&format!("{name}: captioned, but ffmpeg complained: {complaint}"));
         }
         let record = Record { name, content: Content::Video(shots) };
         if self.args.sidecar {

@@ -1,10 +1,12 @@
 //! Captions as text, JSON, CSV, Parquet, a page or subtitles.
 
-use std::io::{self, BufWriter, Write};
+use std::borrow::Cow;
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use artifacts::captioned::CaptionedRow;
 use artifacts::{Recipe, table};
+use stage::terminal::escaped;
 use tempfile::NamedTempFile;
 
 use super::args::Format;
@@ -75,7 +77,10 @@ impl Output {
 
     fn put(&mut self, text: &str) -> io::Result<()> {
         match &mut self.target {
-            Target::Stdout(out) => out.write_all(text.as_bytes()).map_err(of_stdout),
+            Target::Stdout(out) => {
+                let text = if io::stdout().is_terminal() { escaped(text) } else { Cow::Borrowed(text) };
+                out.write_all(text.as_bytes()).map_err(of_stdout)
+            }
             Target::File(file, _) => file.write_all(text.as_bytes()),
             Target::Table { .. } => Ok(()),
         }
@@ -109,5 +114,5 @@ impl Output {
 
 /// Says what could not be written, and keeps the kind, by which a closed pipe is known.
 fn of_stdout(error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("stdout: {error}"))
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }

@@ -22,12 +22,6 @@ pub(crate) enum Content {
 
 pub(crate) const COLUMNS: [&str; 6] = ["path", "start", "end", "rank", "caption", "log_probability"];
 
-/// A name as people may see it: what a terminal would take for commands, and what would break a line, is escaped.
-pub(crate) fn shown(name: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    name.chars().map(escaped).collect()
-}
-
 impl Record {
     /// A row per caption.
     pub(crate) fn rows(&self, top_k: usize) -> Vec<CaptionedRow> {
@@ -63,7 +57,7 @@ impl Record {
     pub(crate) fn txt(&self, name: Option<&str>, top_k: usize) -> String {
         let mut text = String::new();
         for row in self.rows(top_k) {
-            let mut fields: Vec<String> = name.iter().map(|&name| shown(name)).collect();
+            let mut fields: Vec<String> = name.iter().map(|&name| name.to_owned()).collect();
             if let (Some(start), Some(end)) = (row.start, row.end) {
                 let [start, end] = [start, end].map(|time| subtitles::timestamp(time, '.'));
                 fields.push(format!("{start} – {end}"));
