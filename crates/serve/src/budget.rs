@@ -17,6 +17,8 @@ use crate::error::ServeError;
 
 /// Connections at a time, whatever the memory; more wait in the system's queue.
 const MOST_CONNECTIONS: u64 = 1024;
+/// Each of the two doors keeps a place for the next one.
+const LEAST_CONNECTIONS: u64 = 16;
 /// Buffers of a connection.
 const PER_CONNECTION: u64 = 128 << 10;
 /// A photo that takes more is large: 40 megapixels, decoded in about a second.
@@ -83,7 +85,7 @@ impl Budget {
     /// The shares of `memory` bytes.
     pub(crate) fn new(memory: u64) -> Budget {
         let semaphore = |bytes: u64| Arc::new(Semaphore::new((bytes / UNIT) as usize));
-        let connections = (memory / 8 / PER_CONNECTION).clamp(1, MOST_CONNECTIONS);
+        let connections = (memory / 8 / PER_CONNECTION).clamp(LEAST_CONNECTIONS, MOST_CONNECTIONS);
         Budget {
             connections: Arc::new(Semaphore::new(connections as usize)),
             bodies: semaphore(memory / 4),
