@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 use model::search::SearchSettings;
 
+/// Words of a caption that any model may be asked for.
+const LONGEST: usize = 1000;
+
 /// Writes captions for photos and videos.
 ///
 /// Photos are JPEG, PNG, WebP, GIF (its first frame), TIFF or BMP, told by their content. Videos are told by their names
@@ -88,8 +91,7 @@ impl Args {
             return Some("--top-k cannot be more than --beam-size".to_owned());
         }
         // What is wrong by itself; what does not suit the model's own settings is seen when they are known.
-        let lenient =
-            SearchSettings { beam_size: 1, max_length: usize::MAX, groups: 1, ..Default::default() };
+        let lenient = SearchSettings { beam_size: 1, max_length: LONGEST, groups: 1, ..Default::default() };
         let alone = self.search.over(&lenient, 1);
         problem(&SearchSettings { beam_size: alone.beam_size * alone.groups, ..alone })
     }
