@@ -1,13 +1,14 @@
-//! What memory there is for the server: the machine's, or what its control group (a container, a systemd unit) allows.
+//! What memory there is for the server: the machine's, or what its control group (a container, a systemd unit) or a limit
+//! of its shell (`ulimit -v`) allows.
 
 use std::fs;
 use std::path::Path;
 
 /// Bytes that the process may still take, as far as Linux tells under `root` (`/`).
 pub(crate) fn free_memory(root: &Path) -> Option<u64> {
-    let available = available(root);
-    let group = group_limit(root).map(|limit| limit.saturating_sub(own(root).unwrap_or(0)));
-    available.into_iter().chain(group).min()
+    let group = group_limit(root).map(|limit| limit.saturating_sub(own(root, "VmRSS:")));
+    let addresses = address_limit(root).map(|limit| limit.saturating_sub(own(root, "VmSize:")));
+    [available(root), group, addresses].into_iter().flatten().min()
 }
 
 fn available(root: &Path) -> Option<u64> {
@@ -15,8 +16,15 @@ fn available(root: &Path) -> Option<u64> {
 }
 
 /// What the process holds.
-fn own(root: &Path) -> Option<u64> {
-    kilobytes(&root.join("proc/self/status"), "VmRSS:")
+fn own(root: &Path, kind: &str) -> u64 {
+    kilobytes(&root.join("proc/self/status"), kind).unwrap_or(0)
+}
+
+/// The soft limit of addresses.
+fn address_limit(root: &Path) -> Option<u64> {
+    let limits = fs::read_to_string(root.join("proc/self/limits")).ok()?;
+    let limit = limits.lines().find_map(|line| line.strip_prefix("Max address space"))?;
+    limit.split_whitespace().next()?.parse().ok()
 }
 
 fn kilobytes(file: &Path, name: &str) -> Option<u64> {
@@ -57,7 +65,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let files = [
             ("proc/meminfo", "MemTotal: 8388608 kB\nMemAvailable:    4194304 kB\n"),
-            ("proc/self/status", "Name:\tserve\nVmRSS:\t  102400 kB\n"),
+            ("proc/self/status", "Name:\tserve\nVmSize:\t  307200 kB\nVmRSS:\t  102400 kB\n"),
             ("proc/self/cgroup", group),
         ];
         for (name, text) in files.iter().chain(limits) {
@@ -79,6 +87,15 @@ mod tests {
         let file = "sys/fs/cgroup/memory/memory.limit_in_bytes";
         assert_eq!(free(first, &[(file, "536870912\n")]), Some(412));
         assert_eq!(free(first, &[(file, "9223372036854771712\n")]), Some(4096));
+        let addresses = |limit| free("0::/\n", &[("proc/self/limits", limit)]);
+        assert_eq!(
+            addresses("Max address space         unlimited            unlimited            bytes\n"),
+            Some(4096)
+        );
+        assert_eq!(
+            addresses("Max address space         1073741824           unlimited            bytes\n"),
+            Some(724)
+        );
         assert_eq!(free_memory(Path::new("/nowhere")), None);
     }
 }
