@@ -124,7 +124,7 @@ pub fn fail(error: &anyhow::Error) -> ExitCode {
 /// An error with its causes, each said once: many name their cause in their own words already.
 pub fn message(error: &anyhow::Error) -> String {
     let mut message = String::new();
-    for cause in error.chain().map(ToString::to_string) {
+    for cause in error.chain().map(|cause| without_frames(&cause.to_string())) {
         if message.is_empty() {
             message = cause;
         } else if !message.contains(&cause) {
@@ -132,6 +132,15 @@ pub fn message(error: &anyhow::Error) -> String {
         }
     }
     message
+}
+
+/// What libtorch says, without the C++ frames that it appends.
+fn without_frames(text: &str) -> String {
+    let is_frame = |line: &str| {
+        let line = line.trim_start();
+        line.starts_with("frame #") || line.starts_with("Exception raised from")
+    };
+    text.lines().take_while(|line| !is_frame(line)).collect::<Vec<_>>().join("\n")
 }
 
 impl Context {
@@ -189,5 +198,24 @@ fn report(stage: &str, outcome: &Outcome, context: &Context) {
     }
     if warnings.len() > shown {
         context.note(&format!("  … {} warnings in all, listed in {folder}/manifest.json", warnings.len()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once_and_frames_of_another_language_not_at_all() {
+        let torch =
+            "not enough memory: you tried to allocate 8 bytes\n    frame #0: c10::alloc_cpu(unsigned long)\n";
+        let error = anyhow!(torch.to_owned()).context("the network failed").context("the network failed");
+        assert_eq!(message(&error), "the network failed: not enough memory: you tried to allocate 8 bytes");
+        let raised =
+            anyhow!("sizes do not match\nException raised from check at a.cpp:1 (most recent call first):");
+        assert_eq!(message(&raised), "sizes do not match");
+        assert_eq!(message(&anyhow!("two\nlines")), "two\nlines");
     }
 }
