@@ -110,6 +110,13 @@ test: libtorch
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
     eval "$(scripts/get-test-tools.sh)" && cargo test --workspace --locked --quiet
 
+# Runs the demo and prints its scores into README.md: after a change of what a stage computes
+[group('work on it')]
+figures: build
+    @scripts/pipeline.sh configs/demo.toml
+    {{bin}}/evaluate figures data/runs/demo --record docs/figures/demo.json --into README.md
+    RECORD_FIGURES=1 cargo test --workspace --locked --quiet --test tests figures::a_change
+
 # Measures beside peers in one run; without a name it lists what there is: just bench features photos/
 [group('work on it')]
 bench *what: build

@@ -9,6 +9,7 @@ mod checks; // what no stage could use is refused before anything is read
 mod evaluation; // what an evaluation writes, and captions of any system
 mod export; // an exported ensemble captions anywhere what evaluate captioned
 mod features; // what of the feature cache is made again, and what is kept
+mod figures; // the figures of the documents are those of this code
 mod inspect; // what is said of a set of features
 mod interop; // the feature cache in other tools, as the documentation shows it
 mod layouts; // public layouts of images and captions

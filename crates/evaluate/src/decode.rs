@@ -78,7 +78,8 @@ pub(crate) fn captions(
     let models = (0..workers).map(|_| model.share()).collect::<Result<Vec<_>, _>>()?;
     let found = thread::scope(|scope| {
         let work = &work;
-        let workers: Vec<_> = models.into_iter().map(|model| scope.spawn(move || work(model))).collect();
+        let spawn = |model| thread::Builder::new().spawn_scoped(scope, move || work(model));
+        let workers = models.into_iter().map(spawn).collect::<Result<Vec<_>, _>>()?;
         let ended =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));
         ended.collect::<anyhow::Result<Vec<_>>>()

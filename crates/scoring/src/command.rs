@@ -2,11 +2,14 @@
 
 mod compare;
 mod draws;
+mod figures;
 mod score;
 
+use artifacts::Split;
 use clap::Subcommand;
 
 pub use compare::Compare;
+pub use figures::Figures;
 pub use score::Score;
 
 /// Commands of the `evaluate` program beside the stage.
@@ -16,6 +19,8 @@ pub enum Command {
     Score(Score),
     /// Compares the decoders of one or more evaluated runs; runs of the same decoder count as seeds.
     Compare(Compare),
+    /// Prints the scores of an evaluated run as a table for documents.
+    Figures(Figures),
 }
 
 impl Command {
@@ -27,6 +32,11 @@ impl Command {
         match self {
             Command::Score(command) => command.run(),
             Command::Compare(command) => command.run(),
+            Command::Figures(command) => command.run(),
         }
     }
+}
+
+fn split(name: &str) -> Result<Split, String> {
+    Split::named(name).ok_or_else(|| "train, val or test".to_owned())
 }

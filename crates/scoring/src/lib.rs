@@ -3,7 +3,7 @@
 //!
 //! A [`Measure`] makes a [`Sheet`] of captions and references. A [`ScoreFile`] is the sheet of a run's captions as
 //! `scores.json` holds it; [`comparison`] and [`ablation`] set evaluations of runs against each other, read from their
-//! files alone. [`command`] is what the programs `score` and `evaluate` say to captions in COCO's formats ([`coco`]).
+//! files alone, [`figures`] are a run's table for documents. [`command`] is what the programs `score` and `evaluate` say to captions in COCO's formats ([`coco`]).
 //!
 //! Invariant: nothing here knows a network, so whoever has captions can score them without libtorch.
 
@@ -11,6 +11,7 @@ pub mod ablation;
 pub mod coco;
 pub mod command;
 pub mod comparison;
+pub mod figures;
 mod grounding;
 mod protocol;
 mod rescored;

@@ -43,7 +43,7 @@ use validation::Validation;
 pub use monitor::Monitor;
 pub use settings::{Schedule, SelfCriticalSettings, Settings};
 
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 
 /// The stage `train`: features and tokens to one model per decoder.
 pub struct Train;

@@ -15,7 +15,7 @@ pub struct Compare {
     #[arg(required = true)]
     runs: Vec<PathBuf>,
     /// The split that was evaluated.
-    #[arg(long, default_value = "val", value_parser = split)]
+    #[arg(long, default_value = "val", value_parser = super::split)]
     split: Split,
     /// The decoder that the others are compared with.
     #[arg(long, default_value = "lstm")]
@@ -36,8 +36,4 @@ impl Compare {
         let ablation = Ablation::read(&self.runs, self.split, &self.baseline, self.draws.bootstrap())?;
         if self.json { print_json(&ablation) } else { Ok(print(&ablation.markdown())?) }
     }
-}
-
-fn split(name: &str) -> Result<Split, String> {
-    Split::named(name).ok_or_else(|| "train, val or test".to_owned())
 }
