@@ -223,3 +223,24 @@ fn check_ids(rows: &[TokenRow], vocabulary: &Vocabulary) -> anyhow::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_beyond_the_vocabulary_is_named_with_its_row() {
+        let vocabulary = Vocabulary::new(["dog".to_owned()]).unwrap();
+        let row = |ids: &[u32]| TokenRow {
+            image_id: "a".to_owned(),
+            caption_id: 7,
+            split: Split::Train,
+            words: vec![],
+            ids: ids.to_vec(),
+            length: ids.len() as u32,
+        };
+        assert!(check_ids(&[row(&[1, 4, 2])], &vocabulary).is_ok());
+        let error = check_ids(&[row(&[1, 4, 2]), row(&[1, 5, 2])], &vocabulary).unwrap_err().to_string();
+        assert!(error.contains("row 1: caption 7 has the id 5, and the vocabulary ids up to 4"), "{error}");
+    }
+}
