@@ -28,7 +28,7 @@ pub fn print(text: &str) -> Result<(), OutputError> {
 ///
 /// # Errors
 ///
-/// Those of [`print`], and a value that is none of JSON's.
+/// Those of [`print()`], and a value that is none of JSON's.
 pub fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     Ok(print(&format!("{}\n", serde_json::to_string_pretty(value)?))?)
 }
