@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
+/// How the name of a file begins that has no name of its own yet.
+const WRITING: &str = ".writing-";
+
 /// Writes `path` through `fill`; on any error, or a kill, the old content stays untouched.
 ///
 /// Creates the parent folder. The file is synced before the rename, so a name that exists holds all its bytes.
@@ -46,7 +49,7 @@ pub fn beside(path: &Path) -> std::io::Result<tempfile::NamedTempFile> {
     let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)
+    tempfile::Builder::new().prefix(WRITING).tempfile_in(folder)
 }
 
 /// Syncs a finished temporary file and gives it its name, readable like any file of the user's.
@@ -64,6 +67,24 @@ pub fn persist(temporary: tempfile::NamedTempFile, path: &Path) -> std::io::Resu
     }
     file.sync_all()?;
     temporary.persist(path)?;
+    Ok(())
+}
+
+/// Removes what killed processes left of files that they were writing, in `folder` and below. For whoever knows that no
+/// other process writes there.
+///
+/// # Errors
+///
+/// The system cannot list a folder or remove a file.
+pub fn sweep(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sweep(&entry.path())?;
+        } else if entry.file_name().to_string_lossy().starts_with(WRITING) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 

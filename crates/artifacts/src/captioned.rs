@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
-use crate::table::Row;
+use crate::table::{Kind, Row};
 
 /// One caption of a photo, or of a shot of a video.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,7 @@ pub struct CaptionedRow {
 }
 
 impl Row for CaptionedRow {
-    const KIND: &'static str = "captioned";
-    const VERSION: u32 = 1;
+    const KIND: Kind = Kind { name: "captioned", version: 1, maker: "caption" };
 
     fn fields() -> Vec<Field> {
         vec![

@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
-use crate::table::Row;
+use crate::table::{Kind, Row};
 
 /// File name in the dataset folder.
 pub const FILE: &str = "captions.parquet";
@@ -20,8 +20,7 @@ pub struct CaptionRow {
 }
 
 impl Row for CaptionRow {
-    const KIND: &'static str = "captions";
-    const VERSION: u32 = 1;
+    const KIND: Kind = Kind { name: "captions", version: 1, maker: "dataset" };
 
     fn fields() -> Vec<Field> {
         vec![

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Recipe;
 use crate::split::Split;
-use crate::table::{self, Row, TableError};
+use crate::table::{self, Kind, Row, TableError};
 
 /// File name in the dataset folder.
 pub const FILE: &str = "images.parquet";
@@ -31,8 +31,7 @@ pub struct ImageRow {
 }
 
 impl Row for ImageRow {
-    const KIND: &'static str = "images";
-    const VERSION: u32 = 1;
+    const KIND: Kind = Kind { name: "images", version: 1, maker: "dataset" };
 
     fn fields() -> Vec<Field> {
         vec![

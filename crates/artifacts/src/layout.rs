@@ -5,6 +5,21 @@ use std::path::{Path, PathBuf};
 
 use crate::split::Split;
 
+/// How the name of a folder ends in which an artifact is being made, beside its place.
+const UNFINISHED: &str = ".unfinished";
+
+/// The folder in which the artifact of `folder` is made, until it takes that place as a whole.
+pub fn unfinished(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(UNFINISHED);
+    folder.with_file_name(name)
+}
+
+/// Whether `folder` is one of those: nothing in it is finished, whatever it holds.
+pub fn is_unfinished(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.to_string_lossy().ends_with(UNFINISHED))
+}
+
 /// `data/runs/<run>/`: all artifacts of one configuration.
 #[derive(Clone, Debug)]
 pub struct RunFolder(PathBuf);

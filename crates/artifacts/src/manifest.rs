@@ -1,12 +1,16 @@
-//! `manifest.json`: the last file a stage writes, and the proof that its artifact is complete.
+//! `manifest.json`: the last file a stage writes, the proof that its artifact is complete, and the promise of its bytes.
+//!
+//! It carries a checksum of itself ([`seal`]) and the hashes of all other files. [`read_promised`] is how the small ones
+//! are read: what comes back is what the stage wrote, or an error.
 
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model_id::ModelId;
-use crate::recipe::{Recipe, digest_file};
-use crate::{atomic, table};
+use crate::recipe::{Recipe, digest};
+use crate::{atomic, seal};
 
 /// Name of the manifest in every artifact folder.
 pub const FILE: &str = "manifest.json";
@@ -68,7 +72,7 @@ pub enum ManifestError {
         /// What the parser or the system said.
         reason: String,
     },
-    /// An output is not there, or the manifest cannot be written.
+    /// A file of the artifact cannot be read, or the manifest not written.
     #[error("{}: {source}", path.display())]
     Io {
         /// Path of what cannot be read.
@@ -76,9 +80,17 @@ pub enum ManifestError {
         /// The system's word.
         source: std::io::Error,
     },
-    /// A table among the outputs cannot be read back.
-    #[error(transparent)]
-    Table(#[from] table::TableError),
+    /// A file is not the one that the stage wrote.
+    #[error(
+        "{} is damaged, its content is not what the stage `{stage}` wrote: delete it and run `{stage}` again",
+        path.display()
+    )]
+    Damaged {
+        /// Path of the file.
+        path: PathBuf,
+        /// The stage that makes it.
+        stage: String,
+    },
     /// The artifact does not hold the file asked for.
     #[error("{} does not list {file}: run the stage again with --force", folder.display())]
     NoOutput {
@@ -89,23 +101,6 @@ pub enum ManifestError {
     },
 }
 
-impl Output {
-    /// What `file` in an artifact folder is now; reads all of it.
-    ///
-    /// # Errors
-    /// When the file is not there or, being a table, is none.
-    pub fn of(folder: &Path, file: &str) -> Result<Output, ManifestError> {
-        let path = folder.join(file);
-        let io = |source| ManifestError::Io { path: path.clone(), source };
-        Ok(Output {
-            rows: if file.ends_with(".parquet") { Some(table::row_count(&path)?) } else { None },
-            bytes: std::fs::metadata(&path).map_err(io)?.len(),
-            hash: digest_file(&path).map_err(io)?,
-            file: file.to_owned(),
-        })
-    }
-}
-
 impl Manifest {
     /// Writes the manifest of an artifact folder, which declares the artifact complete.
     ///
@@ -113,7 +108,23 @@ impl Manifest {
     /// When the disk refuses it.
     pub fn write(&self, folder: &Path) -> Result<(), ManifestError> {
         let path = folder.join(FILE);
-        atomic::write_json(&path, self).map_err(|source| ManifestError::Io { path, source })
+        let json = self.sealed();
+        let written = json.and_then(|json| atomic::write(&path, |file| file.write_all(&json)));
+        written.map_err(|source| ManifestError::Io { path, source })
+    }
+
+    /// The content of the file.
+    fn sealed(&self) -> std::io::Result<Vec<u8>> {
+        #[derive(Serialize)]
+        struct Sealed<'a> {
+            checksum: String,
+            #[serde(flatten)]
+            manifest: &'a Manifest,
+        }
+        let mut json = serde_json::to_vec_pretty(&Sealed { checksum: seal::open(), manifest: self })?;
+        json.push(b'\n');
+        seal::seal(&mut json);
+        Ok(json)
     }
 
     /// Reads the manifest of an artifact folder.
@@ -125,8 +136,11 @@ impl Manifest {
         let path = folder.join(FILE);
         let unreadable = |reason: String| ManifestError::Unreadable { path: path.clone(), reason };
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(bytes) => {
+                seal::check(&bytes, bytes.len()).map_err(|broken| unreadable(broken.to_string()))?;
+                serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(ManifestError::Missing(folder.to_owned()))
             }
             Err(error) => Err(unreadable(error.to_string())),
@@ -159,4 +173,23 @@ impl Manifest {
             size.ok() != Some(output.bytes)
         })
     }
+}
+
+/// The bytes of a file, compared with what the manifest beside it promises. A file that no manifest lists is read as it is.
+///
+/// # Errors
+///
+/// The file cannot be read, is not the one that its stage wrote, or the manifest beside it is damaged.
+pub fn read_promised(path: &Path) -> Result<Vec<u8>, ManifestError> {
+    let bytes = std::fs::read(path).map_err(|source| ManifestError::Io { path: path.to_owned(), source })?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(bytes) };
+    let manifest = match Manifest::read(folder) {
+        Err(ManifestError::Missing(_)) => return Ok(bytes),
+        manifest => manifest?,
+    };
+    let promise = manifest.outputs.iter().find(|output| output.file.as_str() == name);
+    if promise.is_some_and(|output| output.hash != digest(&bytes)) {
+        return Err(ManifestError::Damaged { path: path.to_owned(), stage: manifest.recipe.stage });
+    }
+    Ok(bytes)
 }

@@ -3,7 +3,7 @@
 use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
-use crate::table::Row;
+use crate::table::{Kind, Row};
 
 /// File name in the dataset folder.
 pub const FILE: &str = "objects.parquet";
@@ -28,8 +28,7 @@ pub struct ObjectRow {
 }
 
 impl Row for ObjectRow {
-    const KIND: &'static str = "objects";
-    const VERSION: u32 = 1;
+    const KIND: Kind = Kind { name: "objects", version: 1, maker: "dataset" };
 
     fn fields() -> Vec<Field> {
         vec![

@@ -12,17 +12,14 @@ use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef, Float64Array, ListArray, RecordBatch};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use serde::{Deserialize, Serialize};
 
 use crate::recipe::Recipe;
-use crate::table::{self, TableError, malformed};
+use crate::table::{self, Kind, TableError, malformed};
 
 /// File name in the evaluation folder.
 pub const FILE: &str = "per_image.parquet";
-const KIND: &str = "per_image";
-/// Raised when columns change their meaning.
-const VERSION: u32 = 2;
+const KIND: Kind = Kind { name: "per_image", version: 2, maker: "evaluate" };
 /// What follows a metric's key in the name of the column with its statistics.
 const STATISTICS: &str = "_statistics";
 
@@ -79,7 +76,7 @@ impl PerImage {
     /// When the file cannot be written, or a column has another length than there are rows.
     pub fn write(&self, path: &Path, recipe: &Recipe) -> Result<(), TableError> {
         let batch = self.batch().map_err(|reason| table::refused(path, reason))?;
-        table::write_batch(path, KIND, VERSION, batch, recipe, &[])
+        table::write_batch(path, KIND, batch, recipe, &[])
     }
 
     /// Reads a table.
@@ -87,7 +84,7 @@ impl PerImage {
     /// # Errors
     /// When the file is not there, or is not a table of this kind and version.
     pub fn read(path: &Path) -> Result<PerImage, TableError> {
-        let (builder, _) = table::open(path, KIND, VERSION, ArrowReaderOptions::new())?;
+        let (builder, _) = table::open_promised(path, KIND)?;
         let malformed = |reason: String| malformed(path, KIND, reason);
         let mut all = PerImage::default();
         for batch in builder.build().map_err(|error| malformed(error.to_string()))? {

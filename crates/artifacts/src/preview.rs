@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::recipe::Recipe;
 use crate::split::Split;
-use crate::table::{self, Row, TableError};
+use crate::table::{self, Kind, Row, TableError};
 
 /// One caption to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,8 +22,7 @@ pub struct PreviewRow {
 }
 
 impl Row for PreviewRow {
-    const KIND: &'static str = "preview";
-    const VERSION: u32 = 1;
+    const KIND: Kind = Kind { name: "preview", version: 1, maker: "dataset preview" };
 
     fn fields() -> Vec<Field> {
         vec![

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use crate::layout::is_unfinished;
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::table::{self, KIND_KEY, TableError};
 use crate::tensor_file::{CAPTIONER_KEY, CHECKPOINT_KEY, TRAINING_STATE_KEY, TensorFileError, TensorHeader};
@@ -87,6 +88,7 @@ fn parquet(path: &Path) -> Result<Value, ShowError> {
         TableError::Write { path, reason } | TableError::Malformed { path, reason, .. } => {
             ShowError::Damaged { path, format: "Parquet", reason }
         }
+        TableError::Promised(error) => error.into(),
     };
     let entries = table::read_metadata(path).map_err(damaged)?;
     let columns = table::columns(path).map_err(damaged)?;
@@ -181,7 +183,8 @@ pub fn artifact_folders(path: &Path) -> Result<Vec<PathBuf>, ShowError> {
         }
         for entry in std::fs::read_dir(&folder).map_err(|source| io(&folder, source))? {
             let entry = entry.map_err(|source| io(&folder, source))?;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && !is_unfinished(&entry.path()) {
                 open.push(entry.path());
             }
         }

@@ -15,6 +15,17 @@ pub const CAPTIONER_KEY: &str = "captioning.captioner";
 /// Header entry of a training that can be resumed.
 pub const TRAINING_STATE_KEY: &str = "captioning.training_state";
 
+/// What to do about a damaged file with these header entries: what makes it again.
+pub fn remedy<'a>(mut keys: impl Iterator<Item = &'a str>) -> &'static str {
+    let remedies = [
+        (CHECKPOINT_KEY, "delete it and run train again"),
+        (CAPTIONER_KEY, "export it again"),
+        (TRAINING_STATE_KEY, "delete it to train from the first epoch on"),
+    ];
+    let known = keys.find_map(|key| remedies.iter().find(|(known, _)| *known == key));
+    known.map_or("delete it and fetch it again", |(_, remedy)| remedy)
+}
+
 /// The header says its own length in so many bytes, before anything else.
 const LENGTH: u64 = 8;
 /// No header of safetensors is longer.

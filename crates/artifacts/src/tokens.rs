@@ -4,7 +4,7 @@ use arrow_schema::{DataType, Field};
 use serde::{Deserialize, Serialize};
 
 use crate::split::Split;
-use crate::table::Row;
+use crate::table::{Kind, Row};
 
 /// File name in the text folder.
 pub const FILE: &str = "tokens.parquet";
@@ -27,8 +27,7 @@ pub struct TokenRow {
 }
 
 impl Row for TokenRow {
-    const KIND: &'static str = "tokens";
-    const VERSION: u32 = 2;
+    const KIND: Kind = Kind { name: "tokens", version: 2, maker: "text" };
 
     fn fields() -> Vec<Field> {
         let id = Field::new("item", DataType::UInt32, false);

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::manifest::read_promised;
+
 /// File name in the text folder.
 pub const FILE: &str = "vocabulary.json";
 /// Id of the padding token.
@@ -40,7 +42,10 @@ pub enum VocabularyError {
     /// A word stands twice.
     #[error("the word `{0}` stands twice in the vocabulary")]
     Duplicate(String),
-    /// The file is not there or not JSON.
+    /// The file is not there, or is not the one that was written.
+    #[error(transparent)]
+    File(#[from] crate::manifest::ManifestError),
+    /// The file is not JSON, or its words break the rules above.
     #[error("{0}: {1}; run the text stage")]
     Unreadable(std::path::PathBuf, String),
 }
@@ -60,11 +65,11 @@ impl Vocabulary {
     ///
     /// # Errors
     ///
-    /// The file is not there, not JSON, lacks the special tokens, or has a word twice.
+    /// The file is not there, not the one that was written, lacks the special tokens, or has a word twice.
     pub fn read(path: &Path) -> Result<Self, VocabularyError> {
-        let unreadable = |error: String| VocabularyError::Unreadable(path.to_owned(), error);
-        let bytes = std::fs::read(path).map_err(|error| unreadable(error.to_string()))?;
-        serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
+        let bytes = read_promised(path)?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| VocabularyError::Unreadable(path.to_owned(), error.to_string()))
     }
 
     /// Number of ids, special tokens included.

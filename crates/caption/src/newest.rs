@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use artifacts::layout::is_unfinished;
 use artifacts::{RunFolder, manifest};
 use model::checkpoint;
 
@@ -32,11 +33,11 @@ fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// The checkpoint in a folder, from when its training ended: the manifest is written last, so without one the training is
-/// still running or was killed.
+/// The checkpoint of a finished training, from when it ended.
 fn trained(folder: &Path) -> Option<(SystemTime, PathBuf)> {
     let model = folder.join(checkpoint::FILE);
-    model.is_file().then_some((modified(&folder.join(manifest::FILE))?, model))
+    let finished = !is_unfinished(folder) && model.is_file();
+    finished.then_some((modified(&folder.join(manifest::FILE))?, model))
 }
 
 /// An export, which appears under its name when it is complete.

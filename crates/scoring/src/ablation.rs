@@ -4,10 +4,11 @@
 //! choice of images, the spread from the seeds.
 
 use std::collections::BTreeMap;
+use std::io::BufRead;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use artifacts::manifest::ManifestError;
+use artifacts::manifest::{ManifestError, read_promised};
 use artifacts::{Manifest, ModelId, RunFolder, Split};
 use metrics::bootstrap::{Bootstrap, Comparison};
 use metrics::{Evaluation, Metric, Scores};
@@ -200,11 +201,12 @@ fn seconds_per_epoch(train: &Path) -> anyhow::Result<Vec<f64>> {
         seconds: Option<f64>,
     }
     let path = train.join("metrics.jsonl");
-    let text = match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        text => text.with_context(|| path.display().to_string())?,
-    };
-    let lines = text.lines().map(serde_json::from_str::<Line>).collect::<Result<Vec<_>, _>>();
+    if !path.exists() {
+        return Ok(vec![]);
+    }
+    let text = read_promised(&path)?;
+    let lines = text.lines().map(|line| Ok(serde_json::from_str::<Line>(&line?)?));
+    let lines = lines.collect::<anyhow::Result<Vec<_>>>();
     let lines = lines.with_context(|| path.display().to_string())?;
     Ok(lines.into_iter().filter_map(|line| line.seconds).collect())
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::Context;
+use artifacts::manifest::read_promised;
 use metrics::Tokens;
 use metrics::tokenize::caption_tokens;
 use serde::Deserialize;
@@ -155,7 +156,7 @@ const SPECIAL: [&str; 13] = [
 ];
 
 fn read<T: DeserializeOwned>(path: &Path, shape: &str) -> anyhow::Result<T> {
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let bytes = read_promised(path)?;
     serde_json::from_slice(&bytes)
         .with_context(|| format!("{} is not JSON of the shape {shape}", path.display()))
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use artifacts::manifest::read_promised;
 use metrics::bootstrap::{Bootstrap, Comparison};
 use serde::{Deserialize, Serialize};
 
@@ -59,7 +60,7 @@ impl ComparisonFile {
     /// When the file is not there, or was written by another version.
     pub fn read(folder: &Path) -> anyhow::Result<ComparisonFile> {
         let path = folder.join(FILE);
-        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let text = read_promised(&path)?;
         serde_json::from_slice(&text).with_context(|| format!("{}: run `evaluate` again", path.display()))
     }
 }

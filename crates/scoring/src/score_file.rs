@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
+use artifacts::manifest::read_promised;
 use artifacts::{Manifest, ModelId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,10 +52,10 @@ impl ScoreFile {
     /// Reads the scores in an evaluation folder.
     ///
     /// # Errors
-    /// When the file is not there, or was written by another version.
+    /// When the file is not there, is damaged, or was written by another version.
     pub fn read(folder: &Path) -> anyhow::Result<ScoreFile> {
         let path = folder.join(FILE);
-        let text = std::fs::read(&path).with_context(|| path.display().to_string())?;
+        let text = read_promised(&path)?;
         serde_json::from_slice(&text).with_context(|| format!("{}: run `evaluate` again", path.display()))
     }
 }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
 use half::f16;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
@@ -17,7 +18,8 @@ use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
-use super::{FeatureKey, FeatureSpec, KIND, SPEC_KEY, VERSION};
+use super::sums::{self, GRID_SUM, POOLED_SUM, RowSums};
+use super::{FeatureKey, FeatureSpec, KIND, SPEC_KEY};
 use crate::recipe::Recipe;
 use crate::split::Split;
 use crate::table::{self, TableError, malformed};
@@ -31,6 +33,8 @@ pub struct FeaturePart {
     /// Its images, in order.
     pub keys: Vec<FeatureKey>,
     footer: HashMap<String, String>,
+    /// The CRC-32 of each row's numbers; none in a part that carries no checksums.
+    sums: Option<Vec<RowSums>>,
     metadata: Arc<ParquetMetaData>,
     /// Row groups' first rows, then the number of rows.
     starts: Vec<usize>,
@@ -40,42 +44,71 @@ pub struct FeaturePart {
 struct Column {
     name: &'static str,
     leaf: usize,
+    sum: fn(&RowSums) -> u32,
 }
 
-const POOLED: Column = Column { name: "pooled", leaf: 3 };
-const GRID: Column = Column { name: "grid", leaf: 4 };
+const POOLED: Column = Column { name: "pooled", leaf: 3, sum: |sums| sums.pooled };
+const GRID: Column = Column { name: "grid", leaf: 4, sum: |sums| sums.grid };
 
 impl FeaturePart {
     /// Opens a part and reads the identities of its images.
     ///
     /// # Errors
     ///
-    /// The file is not there, cut short, or not of this schema and version.
+    /// The file is not there, cut short, not of this schema and version, or its identities do not fit their checksum.
     pub fn open(path: &Path) -> Result<FeaturePart, TableError> {
         let bad = |reason: String| malformed(path, KIND, reason);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-        let (builder, footer) = table::open(path, KIND, VERSION, options)?;
+        let file = File::open(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
+        let (builder, footer) = table::open(path, file, KIND, options)?;
         let text = footer.get(SPEC_KEY).map(String::as_str).unwrap_or_default();
         let spec: FeatureSpec =
             serde_json::from_str(text).map_err(|error| bad(format!("footer entry {SPEC_KEY}: {error}")))?;
         let metadata = builder.metadata().clone();
-        for Column { name, leaf } in [POOLED, GRID] {
+        for Column { name, leaf, .. } in [POOLED, GRID] {
             let column = metadata.file_metadata().schema_descr().columns().get(leaf);
             if column.is_none_or(|column| column.path().parts()[0] != name) {
                 return Err(bad(format!("column {name} is not where it is written")));
             }
         }
-        let keys = keys(builder).map_err(bad)?;
+        let (keys, sums) = table::soundly(|| identities(builder)).map_err(bad)?;
+        let sums = match (footer.get(sums::KEY), sums) {
+            (Some(checksum), Some(rows)) if *checksum == sums::of_part(keys.iter(), &rows) => Some(rows),
+            (None, _) => None,
+            _ => {
+                return Err(bad("its images and their checksums are not those that were written".to_owned()));
+            }
+        };
         let mut starts = vec![0];
         for group in metadata.row_groups() {
             starts.push(starts[starts.len() - 1] + group.num_rows().max(0) as usize);
         }
-        Ok(FeaturePart { path: path.to_owned(), spec, keys, footer, metadata, starts })
+        Ok(FeaturePart { path: path.to_owned(), spec, keys, footer, sums, metadata, starts })
+    }
+
+    /// Whether it carries checksums: every row that is read is then compared with its own.
+    pub fn is_checked(&self) -> bool {
+        self.sums.is_some()
+    }
+
+    /// Reads all rows, to find damage.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`pooled`](Self::pooled) and [`grid`](Self::grid), for the first row that has one.
+    pub fn verify(&self) -> Result<(), TableError> {
+        let mut grid = Vec::new();
+        for row in 0..self.keys.len() {
+            grid.clear();
+            self.grid(row, &mut grid)?;
+            self.pooled(row)?;
+        }
+        Ok(())
     }
 
     /// Whether it was made by this recipe.
     pub fn is_made_by(&self, recipe: &Recipe) -> bool {
-        let wanted = table::metadata(KIND, VERSION, recipe, &[]);
+        let wanted = table::metadata(KIND, recipe, &[]);
         wanted.iter().all(|(key, value)| self.footer.get(key) == Some(value))
     }
 
@@ -106,20 +139,30 @@ impl FeaturePart {
         count: usize,
         out: &mut Vec<f16>,
     ) -> Result<(), TableError> {
-        let bad =
-            |reason: String| malformed(&self.path, KIND, format!("{} of row {row}: {reason}", column.name));
+        let bad = |reason: String| {
+            let image = self.keys.get(row).map_or("none", |key| &key.image_id);
+            malformed(&self.path, KIND, format!("{} of row {row}, image {image}: {reason}", column.name))
+        };
         let file =
             File::open(&self.path).map_err(|source| TableError::Io { path: self.path.clone(), source })?;
-        let page = self.page(file, column.leaf, row).map_err(|error| bad(error.to_string()))?;
+        let read = || self.page(file, column.leaf, row).map_err(|error| error.to_string());
+        let page = table::soundly(read).map_err(bad)?;
+        let before = out.len();
         match page {
             Some(Page::DataPage { buf, num_values, encoding: Encoding::PLAIN, .. })
                 if num_values as usize == count =>
             {
                 append(&buf, count, out)
-                    .ok_or_else(|| bad("the page is too short, or has missing values".to_owned()))
+                    .ok_or_else(|| bad("the page is too short, or has missing values".to_owned()))?;
             }
-            _ => Err(bad("not one plain page per row, as it was written".to_owned())),
+            _ => return Err(bad("not one plain page per row, as it was written".to_owned())),
         }
+        let promised = self.sums.as_ref().and_then(|sums| sums.get(row)).map(column.sum);
+        if promised.is_some_and(|promised| promised != sums::of(&out[before..])) {
+            out.truncate(before);
+            return Err(bad("its numbers do not fit their checksum".to_owned()));
+        }
+        Ok(())
     }
 
     fn page(&self, file: File, leaf: usize, row: usize) -> parquet::errors::Result<Option<Page>> {
@@ -161,11 +204,15 @@ fn append(page: &[u8], count: usize, out: &mut Vec<f16>) -> Option<()> {
     Some(())
 }
 
-fn keys(builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Vec<FeatureKey>, String> {
+/// The identities of a part's rows, and the sums of their numbers where it has such columns.
+fn identities(
+    builder: ParquetRecordBatchReaderBuilder<File>,
+) -> Result<(Vec<FeatureKey>, Option<Vec<RowSums>>), String> {
     let columns = ["image_id", "split", "content_hash"];
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns);
+    let mask =
+        ProjectionMask::columns(builder.parquet_schema(), columns.into_iter().chain([POOLED_SUM, GRID_SUM]));
     let reader = builder.with_projection(mask).build().map_err(|error| error.to_string())?;
-    let mut keys = Vec::new();
+    let (mut keys, mut sums) = (Vec::new(), Vec::new());
     for batch in reader {
         let batch = batch.map_err(|error| error.to_string())?;
         let strings = columns.map(|name| batch.column_by_name(name)?.as_string_opt::<i32>());
@@ -180,6 +227,13 @@ fn keys(builder: ParquetRecordBatchReaderBuilder<File>) -> Result<Vec<FeatureKey
                 content_hash: hashes.value(row).to_owned(),
             });
         }
+        let numbers =
+            [POOLED_SUM, GRID_SUM].map(|name| batch.column_by_name(name)?.as_primitive_opt::<UInt32Type>());
+        if let [Some(pooled), Some(grid)] = numbers {
+            let rows = pooled.values().iter().zip(grid.values());
+            sums.extend(rows.map(|(&pooled, &grid)| RowSums { pooled, grid }));
+        }
     }
-    Ok(keys)
+    let complete = sums.len() == keys.len();
+    Ok((keys, complete.then_some(sums)))
 }

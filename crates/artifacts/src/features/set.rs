@@ -100,6 +100,11 @@ impl FeatureSet {
         &self.parts[0].spec
     }
 
+    /// Whether all parts carry checksums, with which every row that is read is compared.
+    pub fn is_checked(&self) -> bool {
+        self.parts.iter().all(FeaturePart::is_checked)
+    }
+
     /// The parts in their order.
     pub fn parts(&self) -> &[FeaturePart] {
         &self.parts

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::types::{Float16Type, Float32Type};
-use arrow_array::{ArrayRef, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, FixedSizeListArray, PrimitiveArray, RecordBatch, StringArray, UInt32Array};
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -14,17 +14,18 @@ use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_
 use parquet::errors::ParquetError;
 use parquet::file::properties::EnabledStatistics;
 use parquet::schema::types::ColumnPath;
-use rayon::iter::{IndexedParallelIterator, ParallelIterator};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
 
+use super::sums::{self, GRID_SUM, POOLED_SUM, RowSums};
 use super::{
-    CONTENT_KEY, Dtype, FeatureKey, FeatureRow, FeatureSpec, KIND, SKIPPED_KEY, SPEC_KEY, VERSION,
-    part_content,
+    CONTENT_KEY, Dtype, FeatureKey, FeatureRow, FeatureSpec, KIND, SKIPPED_KEY, SPEC_KEY, part_content,
 };
 use crate::atomic;
 use crate::manifest::Warning;
 use crate::recipe::Recipe;
 use crate::table::{self, TableError, not_written};
+use crate::tail;
 
 /// A group is encoded by one thread.
 const ROWS_PER_GROUP: usize = 64;
@@ -32,7 +33,7 @@ const ROWS_PER_GROUP: usize = 64;
 /// The images skipped by a complete part made from the same recipe and images; `None` when it must be made (again).
 pub fn complete_part(path: &Path, recipe: &Recipe, keys: &[FeatureKey]) -> Option<Vec<Warning>> {
     let found = table::read_metadata(path).ok()?;
-    let wanted = table::metadata(KIND, VERSION, recipe, &[(CONTENT_KEY, part_content(keys))]);
+    let wanted = table::metadata(KIND, recipe, &[(CONTENT_KEY, part_content(keys))]);
     let same = wanted.iter().all(|(key, value)| found.get(key) == Some(value));
     same.then(|| serde_json::from_str(found.get(SKIPPED_KEY)?).ok())?
 }
@@ -57,7 +58,11 @@ pub fn write_part(
         (CONTENT_KEY, part_content(keys)),
         (SKIPPED_KEY, json(serde_json::to_string(skipped))),
     ];
-    let metadata = table::metadata(KIND, VERSION, recipe, &extra);
+    let mut metadata = table::metadata(KIND, recipe, &extra);
+    let sum = |row: &FeatureRow| RowSums { pooled: sums::of(&row.pooled), grid: sums::of(&row.grid) };
+    let row_sums: Vec<RowSums> = rows.par_iter().map(sum).collect();
+    let checksum = sums::of_part(rows.iter().map(|row| &row.key), &row_sums);
+    metadata.push((sums::KEY.to_owned(), checksum));
     let schema = Arc::new(schema(spec, dtype, metadata.iter().cloned().collect()));
     let properties = table::properties(&metadata)
         .set_dictionary_enabled(false)
@@ -69,20 +74,20 @@ pub fn write_part(
         .set_write_batch_size(1)
         .build();
     atomic::write(path, |file| {
-        let writer = ArrowWriter::try_new(file, schema.clone(), Some(properties))?;
+        let writer = ArrowWriter::try_new(&mut *file, schema.clone(), Some(properties))?;
         let (mut writer, groups) = writer.into_serialized_writer()?;
-        let encode = |(number, rows)| -> Result<_, ParquetError> {
-            encode(groups.create_column_writers(number)?, &record_batch(&schema, spec, dtype, rows)?)
+        let encode = |(number, (rows, sums))| -> Result<_, ParquetError> {
+            encode(groups.create_column_writers(number)?, &record_batch(&schema, spec, dtype, rows, sums)?)
         };
-        let encoded: Vec<_> =
-            rows.par_chunks(ROWS_PER_GROUP).enumerate().map(encode).collect::<Result<_, _>>()?;
+        let chunks = rows.par_chunks(ROWS_PER_GROUP).zip(row_sums.par_chunks(ROWS_PER_GROUP));
+        let encoded: Vec<_> = chunks.enumerate().map(encode).collect::<Result<_, _>>()?;
         for columns in encoded {
             let mut group = writer.next_row_group()?;
             columns.into_iter().try_for_each(|column| column.append_to_row_group(&mut group))?;
             group.close()?;
         }
-        writer.close()?;
-        Ok::<_, ParquetError>(())
+        let metadata = writer.close()?;
+        tail::seal(file, &metadata)
     })
     .map_err(|error| not_written(path, error))
 }
@@ -121,6 +126,8 @@ fn schema(spec: &FeatureSpec, dtype: Dtype, metadata: HashMap<String, String>) -
         Field::new("content_hash", DataType::Utf8, false),
         Field::new("pooled", channels, false),
         Field::new("grid", grid, false),
+        Field::new(POOLED_SUM, DataType::UInt32, false),
+        Field::new(GRID_SUM, DataType::UInt32, false),
     ];
     Schema::new_with_metadata(fields, metadata)
 }
@@ -130,6 +137,7 @@ fn record_batch(
     spec: &FeatureSpec,
     dtype: Dtype,
     rows: &[FeatureRow],
+    sums: &[RowSums],
 ) -> Result<RecordBatch, ArrowError> {
     let strings = |get: fn(&FeatureRow) -> &str| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(rows.iter().map(get)))
@@ -143,6 +151,8 @@ fn record_batch(
         strings(|row| &row.key.content_hash),
         channels(&pooled, dtype, spec)?,
         grid,
+        Arc::new(UInt32Array::from_iter_values(sums.iter().map(|sums| sums.pooled))),
+        Arc::new(UInt32Array::from_iter_values(sums.iter().map(|sums| sums.grid))),
     ];
     RecordBatch::try_new(schema.clone(), columns)
 }

@@ -76,6 +76,11 @@ impl GridStore {
         &self.specs
     }
 
+    /// Names of the sets whose rows carry no checksums, so that damage in them goes unseen.
+    pub fn unchecked(&self) -> impl Iterator<Item = String> {
+        self.sets.iter().filter(|set| !set.features.is_checked()).map(|set| set.features.spec().name())
+    }
+
     /// How they become one.
     pub fn join(&self) -> &Join {
         &self.join

@@ -14,6 +14,9 @@ use tch::Device;
 use super::{WeightsError, read, sha256_file, write_safetensors};
 use crate::backbone::BackboneSpec;
 
+/// How the names of folders begin into which something is being downloaded.
+const DOWNLOAD: &str = ".download-";
+
 /// A public place that has a weight file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WeightSource {
@@ -136,7 +139,22 @@ pub enum FetchError {
 ///
 /// Nothing usable lies there, or a published file is damaged, another, or of another network.
 pub fn find(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, FetchError> {
-    let converted = folder.join(format!("{}.safetensors", spec.name));
+    let converted = converted(spec, folder);
+    if converted.is_file() {
+        return Ok(converted);
+    }
+    // Where nothing can be written, nothing is converted either.
+    let _lock = alone_in(folder).ok();
+    find_alone(spec, folder)
+}
+
+fn converted(spec: &BackboneSpec, folder: &Path) -> PathBuf {
+    folder.join(format!("{}.safetensors", spec.name))
+}
+
+/// [`find`] for whoever is [`alone_in`] the folder.
+fn find_alone(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, FetchError> {
+    let converted = converted(spec, folder);
     if converted.is_file() {
         return Ok(converted);
     }
@@ -183,13 +201,16 @@ pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
     };
     let io_error = |source| WeightsError::Io { path: folder.into(), source };
     std::fs::create_dir_all(folder).map_err(io_error)?;
-    let downloads = tempfile::Builder::new().prefix(".download-").tempdir_in(folder).map_err(io_error)?;
+    let _lock = alone_in(folder).map_err(io_error)?;
+    if let Ok(found) = find_alone(spec, folder) {
+        return Ok(found);
+    }
+    let downloads = tempfile::Builder::new().prefix(DOWNLOAD).tempdir_in(folder).map_err(io_error)?;
     for source in spec.sources {
         match download(source, downloads.path()) {
             Ok(published) => {
                 let sha256 = verified(&published, source)?;
-                let converted = folder.join(format!("{}.safetensors", spec.name));
-                return convert(spec, &published, &sha256, &converted);
+                return convert(spec, &published, &sha256, &converted(spec, folder));
             }
             Err(reason) => {
                 let (file, origin) = (source.file_name(), source.origin());
@@ -198,6 +219,20 @@ pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
         }
     }
     Err(failure)
+}
+
+/// Waits until no other process writes into `folder`, and removes what killed ones left there.
+fn alone_in(folder: &Path) -> io::Result<File> {
+    let lock = File::options().write(true).create(true).truncate(false).open(folder.join(".lock"))?;
+    lock.lock()?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(DOWNLOAD) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    artifacts::atomic::sweep(folder)?;
+    Ok(lock)
 }
 
 fn verified(path: &Path, source: &WeightSource) -> Result<String, FetchError> {

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use artifacts::seal;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -81,6 +82,14 @@ pub enum Malformed {
     /// The safetensors header or its offsets.
     #[error(transparent)]
     Safetensors(#[from] ::safetensors::SafeTensorError),
+    /// The file's own checksum.
+    #[error("{broken}; {remedy}")]
+    Checksum {
+        /// What is wrong.
+        broken: seal::Broken,
+        /// How to come by a whole one.
+        remedy: &'static str,
+    },
     /// The zip archive around a `.pth`.
     #[error(transparent)]
     Zip(#[from] zip::result::ZipError),

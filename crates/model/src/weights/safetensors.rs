@@ -1,11 +1,13 @@
 //! The safetensors format: read through its own crate, written here so that equal content gives equal bytes.
 //!
-//! The crate writes its metadata in the order of a hash map; we sort it, and keep the rest of its layout.
+//! The crate writes its metadata in the order of a hash map; we sort it, and keep the rest of its layout. Files of ours carry
+//! a checksum of themselves, which is no part of what they say.
 
 use std::collections::BTreeMap;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use artifacts::{seal, tensor_file};
 use safetensors::{Dtype, SafeTensors};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -26,11 +28,19 @@ const KINDS: [(Kind, Dtype); 9] = [
     (Kind::Uint8, Dtype::U8),
 ];
 
+/// The header's length stands in so many bytes before it.
+const LENGTH: usize = 8;
+
 /// Reads tensors and metadata.
 pub(super) fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
-    let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let metadata =
-        header.metadata().iter().flatten().map(|(key, value)| (key.clone(), value.clone())).collect();
+    let (length, header) = SafeTensors::read_metadata(bytes)?;
+    let entries = || header.metadata().iter().flatten();
+    seal::check(bytes, LENGTH + length).map_err(|broken| Malformed::Checksum {
+        broken,
+        remedy: tensor_file::remedy(entries().map(|(key, _)| key.as_str())),
+    })?;
+    let said = entries().filter(|(key, _)| *key != seal::KEY);
+    let metadata = said.map(|(key, value)| (key.clone(), value.clone())).collect();
     let mut tensors = BTreeMap::new();
     for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
         let kind = KINDS.iter().find(|(_, dtype)| *dtype == view.dtype());
@@ -46,7 +56,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
 
 /// Writes tensors (of any memory layout, from any device) and metadata; the same content gives the same bytes.
 ///
-/// The file appears under its name complete or not at all, and the parent folder must exist.
+/// The file appears under its name complete or not at all.
 ///
 /// # Errors
 ///
@@ -58,18 +68,31 @@ pub fn write_safetensors(
 ) -> Result<(), WeightsError> {
     let failed = |source| WeightsError::Io { path: path.into(), source };
     let torch = |name: &str, source| WeightsError::Torch { path: path.into(), name: name.into(), source };
-    let header =
-        Header { metadata, tensors: lay_out(tensors).map_err(|(name, source)| torch(name, source))? };
+    let mut metadata = metadata.clone();
+    metadata.insert(seal::KEY.to_owned(), seal::open());
+    let header = Header {
+        metadata: &metadata,
+        tensors: lay_out(tensors).map_err(|(name, source)| torch(name, source))?,
+    };
     let mut json = serde_json::to_vec(&header).map_err(|error| failed(error.into()))?;
-    json.resize(json.len().next_multiple_of(8), b' ');
+    json.resize(json.len().next_multiple_of(LENGTH), b' ');
+    let digits = seal::digits(&json).map(|digits| LENGTH + digits.start);
 
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder).map_err(failed)?;
+    let temporary = artifacts::atomic::beside(path).map_err(failed)?;
     let mut file = BufWriter::new(temporary.as_file());
-    file.write_all(&(json.len() as u64).to_le_bytes()).map_err(failed)?;
-    file.write_all(&json).map_err(failed)?;
+    let mut sealer = seal::Sealer::default();
+    let mut write = |bytes: &[u8]| {
+        sealer.update(bytes);
+        file.write_all(bytes).map_err(failed)
+    };
+    write(&(json.len() as u64).to_le_bytes())?;
+    write(&json)?;
     for (name, _) in &header.tensors {
-        file.write_all(&elements(&tensors[*name]).map_err(|source| torch(name, source))?).map_err(failed)?;
+        write(&elements(&tensors[*name]).map_err(|source| torch(name, source))?)?;
+    }
+    if let Some(digits) = digits {
+        file.seek(SeekFrom::Start(digits as u64)).map_err(failed)?;
+        file.write_all(sealer.finish().as_bytes()).map_err(failed)?;
     }
     file.flush().map_err(failed)?;
     drop(file);
