@@ -26,6 +26,7 @@ has ffmpeg || packages+=(ffmpeg)
 has java || packages+=(default-jre-headless)
 has curl || packages+=(curl)
 has node || packages+=(nodejs)
+has strace || packages+=(strace)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 
 install_packages() {

@@ -6,8 +6,10 @@ mod boundaries; // which crate may know which
 mod caption_program; // the program `caption`, as people and scripts use it
 mod captions; // a captioner sees what extraction saw, and writes what evaluation wrote
 mod checks; // what no stage could use is refused before anything is read
+mod damage; // one flipped byte, a cut tail
 mod evaluation; // what an evaluation writes, and captions of any system
 mod export; // an exported ensemble captions anywhere what evaluate captioned
+mod faults; // errors and kills at any system call that writes
 mod features; // what of the feature cache is made again, and what is kept
 mod figures; // the figures of the documents are those of this code
 mod inspect; // what is said of a set of features

@@ -13,7 +13,7 @@ use artifacts::{Manifest, Recipe, Split, captions, images, objects, table};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use stage::guard::Work;
+use stage::guard::{Making, Work};
 use stage::progress::Progress;
 use stage::{Context, Outcome, Stage};
 
@@ -129,7 +129,8 @@ impl Stage for Dataset {
         let folder = context.folder.dataset();
         let raw = settings.layout.read(&settings.root)?;
         let recipe = recipe(settings, raw.as_ref(), context)?;
-        let made = context.guard(Self::NAME, folder, recipe, |work| make(settings, raw, context, work))?;
+        let made = context
+            .guard(Self::NAME, folder, recipe, Making::Anew, |work| make(settings, raw, context, work))?;
         Ok(vec![made])
     }
 }
@@ -208,6 +209,8 @@ fn make(
     mut work: Work,
 ) -> anyhow::Result<Manifest> {
     let mut files = vec![images::FILE, captions::FILE];
+    // Drawn pictures belong to the artifact, and will lie where it does.
+    let root = raw.as_ref().map_or_else(|| work.folder().join(""), |raw| raw.root.clone());
     let raw = match raw {
         Some(raw) => raw,
         None => {
@@ -247,7 +250,7 @@ fn make(
     }
     context.note(&format!("  {} images, {} captions", rows.len(), caption_rows.len()));
     table::write(&work.path(captions::FILE), &caption_rows, work.recipe(), &[])?;
-    Images { root: raw.root, rows }.write(&work.path(""), work.recipe())?;
+    Images { root, rows }.write(&work.path(""), work.recipe())?;
     Ok(work.finish(&files, summary)?)
 }
 

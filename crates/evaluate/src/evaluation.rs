@@ -14,7 +14,7 @@ use model::search::SearchSettings;
 use scoring::comparison::{self, ComparisonFile};
 use scoring::{BLIND, HUMAN, Measure, ScoreFile};
 use serde_json::{Map, json};
-use stage::guard::Work;
+use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Stage};
 
 use crate::grounding::{self, Objects};
@@ -249,6 +249,7 @@ impl<'a> Evaluation<'a> {
             Evaluate::NAME,
             self.context.folder.evaluate(name, self.settings.split),
             recipe,
+            Making::Anew,
             make,
         )
     }

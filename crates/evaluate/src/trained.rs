@@ -1,5 +1,6 @@
 //! Which decoders a run has trained.
 
+use artifacts::layout::is_unfinished;
 use artifacts::manifest::ManifestError;
 use artifacts::{Manifest, ModelId, RunFolder};
 
@@ -13,7 +14,7 @@ pub(crate) fn models(run: &RunFolder, sets: &[String]) -> anyhow::Result<Vec<Mod
     for entry in entries {
         let folder = entry?.path();
         match Manifest::read(&folder) {
-            _ if !folder.is_dir() => {}
+            _ if !folder.is_dir() || is_unfinished(&folder) => {}
             Err(ManifestError::Missing(_)) => {}
             manifest => models.extend(manifest?.model.filter(|model| model.sets == sets)),
         }

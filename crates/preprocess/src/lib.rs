@@ -25,7 +25,7 @@ use model::precision::{Precision, SlowPrecision};
 use model::weights::{self, FetchError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use stage::guard::Work;
+use stage::guard::{Making, Work};
 use stage::progress::Progress;
 use stage::{ConfigError, Context, Outcome, Sources, Stage};
 
@@ -211,7 +211,7 @@ impl<'a> Set<'a> {
         let folder = context.folder.features(&set_name(self.backbone.name, self.spec.view));
         if shard.count == 1 {
             let make = |work| self.extract(weights, shard, work)?.context("some parts are missing");
-            return Ok(Some(context.guard(Preprocess::NAME, folder, recipe, make)?));
+            return Ok(Some(context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make)?));
         }
         let make = |work| self.extract(weights, shard, work);
         context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)
@@ -231,6 +231,7 @@ impl<'a> Set<'a> {
             if writer.kept() > 0 {
                 self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
             }
+            work.needs(writer.wanted() as u64 * self.spec.least_bytes())?;
             let backbone = Backbone::load(self.backbone, weights, self.placement)?;
             let extractor = Extractor::new(&self.spec, backbone)?;
             let decoder = Decoder::new(extractor.squares(), images.root.clone());
@@ -254,7 +255,6 @@ impl<'a> Set<'a> {
         skipped: Vec<Warning>,
     ) -> anyhow::Result<Manifest> {
         check_skipped(&skipped, images, self.settings.max_bad_fraction)?;
-        parts.remove_others()?;
         let summary = Map::from_iter([
             ("images".to_owned(), json!(images - skipped.len())),
             ("skipped".to_owned(), json!(skipped.len())),
@@ -267,7 +267,9 @@ impl<'a> Set<'a> {
         for warning in skipped {
             work.warn(warning.subject, warning.reason);
         }
-        Ok(work.finish(&parts.files(), summary)?)
+        let manifest = work.commit(&parts.files(), summary)?;
+        parts.remove_others()?;
+        Ok(manifest)
     }
 }
 

@@ -53,18 +53,21 @@ impl<'a> Parts<'a> {
         self.parts.iter().map(|part| part.file.as_str()).collect()
     }
 
-    /// The parts of a shard that are not complete; all of them with `force`.
+    /// The parts of a shard that are not complete, or damaged; all of them with `force`.
     pub(crate) fn missing(&self, shard: Shard, force: bool) -> Vec<Part<'a>> {
         let own =
             self.parts.iter().enumerate().filter(|(number, _)| shard.has(*number)).map(|(_, part)| part);
-        own.filter(|part| force || self.skipped_of(part).is_none()).cloned().collect()
+        own.filter(|part| force || self.skipped_of(part).is_none() || !is_whole(&part.path))
+            .cloned()
+            .collect()
     }
 
-    /// Readable parts in the folder that the same recipe made, whatever images are in them.
+    /// Whole parts in the folder that the same recipe made, whatever images are in them.
     pub(crate) fn old(&self, spec: &FeatureSpec) -> anyhow::Result<Vec<FeaturePart>> {
         let paths = self.in_folder()?;
         let parts = paths.into_iter().filter_map(|path| FeaturePart::open(&path).ok());
-        Ok(parts.filter(|part| part.spec == *spec && part.is_made_by(self.recipe)).collect())
+        let same = parts.filter(|part| part.spec == *spec && part.is_made_by(self.recipe));
+        Ok(same.filter(|part| part.verify().is_ok()).collect())
     }
 
     /// What was skipped in all parts; `None` when one is not complete.
@@ -101,6 +104,11 @@ impl<'a> Parts<'a> {
         paths.sort();
         Ok(paths)
     }
+}
+
+/// Whether every row of a part is the one that was written.
+fn is_whole(path: &Path) -> bool {
+    FeaturePart::open(path).and_then(|part| part.verify()).is_ok()
 }
 
 fn key(row: &ImageRow) -> FeatureKey {

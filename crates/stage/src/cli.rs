@@ -33,7 +33,7 @@ pub struct StageArgs {
     #[arg(long, value_name = "FILE", requires = "check")]
     pub preview: Option<PathBuf>,
     /// Where networks run: auto, cpu or cuda:N. Stages without networks take it, so that one command line fits all.
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "auto", value_parser = device)]
     pub device: String,
     /// Prints errors only.
     #[arg(short, long, conflicts_with = "verbose")]
@@ -44,6 +44,13 @@ pub struct StageArgs {
     /// Prints the manifests of the stage as JSON on stdout.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Refuses what is no name of a device, also where no network runs; whether the device is there, the others check.
+fn device(name: &str) -> Result<String, String> {
+    let number = name.strip_prefix("cuda:").map(str::parse::<usize>);
+    let known = matches!(name, "auto" | "cpu" | "cuda") || matches!(number, Some(Ok(_)));
+    if known { Ok(name.to_owned()) } else { Err("write auto, cpu or cuda:N".to_owned()) }
 }
 
 #[derive(Parser)]

@@ -6,7 +6,7 @@ use artifacts::preview::Preview;
 use artifacts::{Manifest, Recipe, RunFolder};
 
 use crate::config::{Config, ConfigError, RunSettings};
-use crate::guard::{Begin, Work, begin, begin_shard};
+use crate::guard::{Begin, Making, Work, begin};
 use crate::progress::note;
 use crate::section::Section;
 
@@ -123,9 +123,10 @@ impl Context {
         stage: &str,
         folder: PathBuf,
         recipe: Recipe,
+        making: Making,
         make: impl FnOnce(Work) -> anyhow::Result<Manifest>,
     ) -> anyhow::Result<Outcome> {
-        match begin(&folder, recipe, self.force)? {
+        match begin(&folder, recipe, self.force, making)? {
             Begin::UpToDate(manifest) => Ok(Outcome { folder, manifest, up_to_date: true }),
             Begin::Work(work) => {
                 self.announce(stage, &folder, &work);
@@ -146,7 +147,7 @@ impl Context {
         shard: usize,
         make: impl FnOnce(Work) -> anyhow::Result<Option<Manifest>>,
     ) -> anyhow::Result<Option<Outcome>> {
-        match begin_shard(&folder, recipe, self.force, Some(shard))? {
+        match begin(&folder, recipe, self.force, Making::InPlace(Some(shard)))? {
             Begin::UpToDate(manifest) => Ok(Some(Outcome { folder, manifest, up_to_date: true })),
             Begin::Work(work) => {
                 self.announce(stage, &folder, &work);

@@ -1,15 +1,18 @@
 //! The guard around a stage's work: is it done already, and if not, why not.
 //!
-//! A folder with a manifest of the same fingerprint is up to date. Otherwise the manifest is removed first and
-//! written last, so that a killed stage never looks finished. A lock file keeps a second process out meanwhile.
+//! A folder with a manifest of the same fingerprint is up to date. Otherwise the artifact is made beside it and takes its
+//! place when it is whole; until then, what was finished before stays as it is. A lock keeps a second process out meanwhile.
 
-use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use artifacts::manifest::{self, Manifest, ManifestError, Output, Warning};
-use artifacts::{ModelId, Recipe};
+use artifacts::manifest::{Manifest, ManifestError, Output, Warning};
+use artifacts::{ModelId, OutputError, Recipe};
 use serde_json::{Map, Value};
+
+use crate::place::{self, Lock, Locked, SCRATCH};
+
+pub use crate::place::Making;
 
 /// Why a stage cannot begin or finish.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +28,23 @@ pub enum StageError {
         /// The system's word.
         source: std::io::Error,
     },
-    /// An output of the stage could not be read back, or the manifest not written.
+    /// The disk has no room for what is to come.
+    #[error(
+        "{} will need at least {} MB and its disk has {} MB left: make room, or name another run.folder",
+        folder.display(), needed.div_ceil(1_000_000), free / 1_000_000
+    )]
+    NoSpace {
+        /// The folder of the artifact.
+        folder: PathBuf,
+        /// Bytes to come.
+        needed: u64,
+        /// Bytes that are left.
+        free: u64,
+    },
+    /// An output of the stage could not be read back.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// The manifest could not be written.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
 }
@@ -38,82 +57,59 @@ pub enum Begin {
     Work(Work),
 }
 
-/// The right to write one artifact folder, held until [`Work::finish`].
+/// The right to make one artifact, held until [`Work::finish`].
 pub struct Work {
     folder: PathBuf,
+    /// Where its files are written.
+    place: PathBuf,
     recipe: Recipe,
     reason: String,
     model: Option<ModelId>,
     warnings: Vec<Warning>,
     started: Instant,
-    _locks: Vec<File>,
+    _lock: Lock,
 }
 
-/// Opens `folder` for the work that `recipe` describes.
+/// Opens `folder` for the work that `recipe` describes; nothing finished is touched.
 ///
 /// # Errors
 ///
-/// The folder cannot be made or locked, or another process holds it.
-pub fn begin(folder: &Path, recipe: Recipe, force: bool) -> Result<Begin, StageError> {
-    begin_shard(folder, recipe, force, None)
-}
-
-/// Opens `folder` for one of several processes that share the work; the number tells them apart.
-///
-/// # Errors
-///
-/// As [`begin`]'s; also where another process has the same number.
-pub fn begin_shard(
-    folder: &Path,
-    recipe: Recipe,
-    force: bool,
-    shard: Option<usize>,
-) -> Result<Begin, StageError> {
+/// The folder cannot be made or locked, or another process holds it; also where another process that shares the work has
+/// the same number.
+pub fn begin(folder: &Path, recipe: Recipe, force: bool, making: Making) -> Result<Begin, StageError> {
     let io = |path: &Path, source| StageError::Io { path: path.to_owned(), source };
-    let reason = match Manifest::read(folder) {
-        _ if force => "--force".to_owned(),
-        Ok(old) => match recipe.difference(&old.recipe) {
-            Some(difference) => difference,
-            None => match old.damaged_output(folder) {
-                None => return Ok(Begin::UpToDate(old)),
-                Some(output) => format!("{} is missing or was changed", output.file),
-            },
+    let (up_to_date, reason) = match Manifest::read(folder) {
+        _ if force => (None, "--force".to_owned()),
+        Ok(old) => match (recipe.difference(&old.recipe), old.damaged_output(folder)) {
+            (Some(difference), _) => (None, difference),
+            (None, Some(output)) => (None, format!("{} is missing or was changed", output.file)),
+            (None, None) => (Some(old), String::new()),
         },
-        Err(ManifestError::Missing(_)) => "not made yet".to_owned(),
-        Err(error) => error.to_string(),
+        Err(ManifestError::Missing(_)) => (None, "not made yet".to_owned()),
+        Err(error) => (None, error.to_string()),
     };
-    std::fs::create_dir_all(folder).map_err(|source| io(folder, source))?;
-    let locks = match shard {
-        None => vec![lock(folder, ".lock", File::try_lock)?],
-        Some(number) => vec![
-            lock(folder, ".lock", File::try_lock_shared)?,
-            lock(folder, &format!(".lock-{number}"), File::try_lock)?,
-        ],
-    };
-    let manifest = folder.join(manifest::FILE);
-    match std::fs::remove_file(&manifest) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(io(&manifest, source)),
-        _ => {}
+    if let Some(manifest) = up_to_date {
+        // A run that was killed right after its commit.
+        if place::is_untidy(folder) && Lock::take(folder, making).is_ok() {
+            place::tidy(folder).map_err(|source| io(folder, source))?;
+        }
+        return Ok(Begin::UpToDate(manifest));
     }
+    let lock = Lock::take(folder, making).map_err(|locked| match locked {
+        Locked::ByAnother => StageError::Busy(folder.to_owned()),
+        Locked::Failed(path, source) => StageError::Io { path, source },
+    })?;
+    let place = place::prepare(folder, making, force).map_err(|source| io(folder, source))?;
     Ok(Begin::Work(Work {
         folder: folder.to_owned(),
+        place,
         recipe,
         reason,
         model: None,
         warnings: Vec::new(),
         started: Instant::now(),
-        _locks: locks,
+        _lock: lock,
     }))
-}
-
-fn lock(folder: &Path, name: &str, claim: fn(&File) -> Result<(), TryLockError>) -> Result<File, StageError> {
-    let path = folder.join(name);
-    let file = File::create(&path).map_err(|source| StageError::Io { path: path.clone(), source })?;
-    match claim(&file) {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StageError::Busy(folder.to_owned())),
-        Err(TryLockError::Error(source)) => Err(StageError::Io { path, source }),
-    }
 }
 
 impl Work {
@@ -127,9 +123,32 @@ impl Work {
         &self.recipe
     }
 
-    /// The path of a file in the artifact folder.
+    /// Where a file of the artifact is written.
     pub fn path(&self, file: &str) -> PathBuf {
-        self.folder.join(file)
+        self.place.join(file)
+    }
+
+    /// Where the artifact will lie when it is finished, and may lie now in an older form.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where the stage keeps what it needs to go on after a kill; it goes when the artifact is finished.
+    pub fn scratch(&self) -> PathBuf {
+        self.place.join(SCRATCH)
+    }
+
+    /// Refuses work for which the disk has no room.
+    ///
+    /// # Errors
+    /// When fewer than `bytes` are left, or the system does not say.
+    pub fn needs(&self, bytes: u64) -> Result<(), StageError> {
+        let free =
+            place::free(&self.place).map_err(|source| StageError::Io { path: self.place.clone(), source })?;
+        if free < bytes {
+            return Err(StageError::NoSpace { folder: self.folder.clone(), needed: bytes, free });
+        }
+        Ok(())
     }
 
     /// Notes that something was skipped or cut.
@@ -142,28 +161,42 @@ impl Work {
         self.model = Some(model);
     }
 
-    /// Writes the manifest, which declares the artifact complete.
+    /// Writes the manifest, which declares the artifact complete, and puts it in its place.
     ///
     /// # Errors
-    /// When one of `files` is not there, or the disk refuses the manifest.
+    /// When one of `files` is not there, or the disk refuses the manifest. The older artifact is untouched then.
     pub fn finish(
-        self,
+        mut self,
         files: &[impl AsRef<str>],
         summary: Map<String, Value>,
     ) -> Result<Manifest, StageError> {
-        let outputs = files.iter().map(|file| Output::of(&self.folder, file.as_ref()));
+        self.commit(files, summary)
+    }
+
+    /// The same for work that goes on: what the new artifact no longer needs is removed while the lock is held.
+    ///
+    /// # Errors
+    /// Those of [`finish`](Self::finish).
+    pub fn commit(
+        &mut self,
+        files: &[impl AsRef<str>],
+        summary: Map<String, Value>,
+    ) -> Result<Manifest, StageError> {
+        let outputs = files.iter().map(|file| Output::of(&self.place, file.as_ref()));
         let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         outputs.sort_by(|a, b| a.file.cmp(&b.file));
         let manifest = Manifest {
             fingerprint: self.recipe.fingerprint(),
-            recipe: self.recipe,
-            model: self.model,
+            recipe: self.recipe.clone(),
+            model: self.model.take(),
             outputs,
-            warnings: self.warnings,
+            warnings: std::mem::take(&mut self.warnings),
             summary,
             seconds: self.started.elapsed().as_secs_f64(),
         };
-        manifest.write(&self.folder)?;
+        manifest.write(&self.place)?;
+        place::commit(&self.place, &self.folder)
+            .map_err(|source| StageError::Io { path: self.folder.clone(), source })?;
         Ok(manifest)
     }
 }
@@ -177,49 +210,124 @@ mod tests {
     }
 
     fn work(folder: &Path, setting: u32) -> Work {
-        match begin(folder, recipe(setting), false).unwrap() {
+        match begin(folder, recipe(setting), false, Making::Anew).unwrap() {
             Begin::Work(work) => work,
             Begin::UpToDate(_) => panic!("expected work"),
         }
     }
 
-    #[test]
-    fn finished_work_is_up_to_date_until_a_setting_or_an_output_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = work(folder.path(), 1);
-        assert_eq!(first.reason(), "not made yet");
-        std::fs::write(first.path("a.txt"), "content").unwrap();
-        first.finish(&["a.txt"], Default::default()).unwrap();
-        assert!(matches!(begin(folder.path(), recipe(1), false).unwrap(), Begin::UpToDate(_)));
+    fn finished(folder: &Path, setting: u32, content: &str) {
+        let work = work(folder, setting);
+        std::fs::write(work.path("a.txt"), content).unwrap();
+        work.finish(&["a.txt"], Default::default()).unwrap();
+    }
 
-        std::fs::write(folder.path().join("a.txt"), "cut").unwrap();
-        assert_eq!(work(folder.path(), 1).reason(), "a.txt is missing or was changed");
+    fn content(folder: &Path) -> String {
+        std::fs::read_to_string(folder.join("a.txt")).unwrap()
+    }
+
+    /// What lies in a folder, locks aside.
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.filter(|name| !name.starts_with('.')).collect();
+        names.sort();
+        names
     }
 
     #[test]
-    fn unfinished_work_is_not_up_to_date() {
-        let folder = tempfile::tempdir().unwrap();
-        work(folder.path(), 1).finish(&[] as &[&str], Default::default()).unwrap();
-        assert_eq!(work(folder.path(), 2).reason(), "setting setting: 1 → 2");
-        assert_eq!(work(folder.path(), 1).reason(), "not made yet");
+    fn finished_work_is_up_to_date_until_a_setting_or_an_output_changes() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("text");
+        assert_eq!(work(&folder, 1).reason(), "not made yet");
+        finished(&folder, 1, "content");
+        let again = begin(&folder, recipe(1), false, Making::Anew).unwrap();
+        assert!(matches!(again, Begin::UpToDate(_)));
+        assert_eq!(work(&folder, 2).reason(), "setting setting: 1 → 2");
+        std::fs::write(folder.join("a.txt"), "cut").unwrap();
+        assert_eq!(work(&folder, 1).reason(), "a.txt is missing or was changed");
+    }
+
+    #[test]
+    fn what_is_finished_stays_until_the_new_is_whole() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("text");
+        finished(&folder, 1, "old");
+        for force in [false, true] {
+            let Begin::Work(half) = begin(&folder, recipe(2), force, Making::Anew).unwrap() else { panic!() };
+            std::fs::write(half.path("half.txt"), "half").unwrap();
+            assert!(half.finish(&["a.txt"], Default::default()).is_err(), "a file is missing");
+            assert_eq!(
+                (content(&folder).as_str(), Manifest::read(&folder).unwrap().recipe),
+                ("old", recipe(1))
+            );
+        }
+        finished(&folder, 2, "new");
+        assert_eq!((content(&folder).as_str(), Manifest::read(&folder).unwrap().recipe), ("new", recipe(2)));
+        assert_eq!(names(&folder), ["a.txt", "manifest.json"], "nothing of the killed runs stays");
+        assert_eq!(names(parent.path()), ["text"]);
+    }
+
+    #[test]
+    fn what_is_kept_for_a_resume_goes_with_the_commit_and_not_before() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("train");
+        let resumed = |force| match begin(&folder, recipe(1), force, Making::Resumed).unwrap() {
+            Begin::Work(work) => work,
+            Begin::UpToDate(_) => panic!("expected work"),
+        };
+        let keep = |work: &Work| {
+            std::fs::create_dir_all(work.scratch()).unwrap();
+            std::fs::write(work.scratch().join("half"), "half").unwrap();
+            std::fs::write(work.path(".writing-1"), "litter").unwrap();
+        };
+        keep(&resumed(false));
+        let again = resumed(false);
+        assert!(again.scratch().join("half").exists() && !again.path(".writing-1").exists());
+        drop(again);
+        let fresh = resumed(true);
+        assert!(!fresh.scratch().exists(), "--force starts anew");
+        keep(&fresh);
+        std::fs::write(fresh.path("a.txt"), "whole").unwrap();
+        fresh.finish(&["a.txt"], Default::default()).unwrap();
+        assert_eq!(
+            (names(&folder), names(parent.path())),
+            (vec!["a.txt".into(), "manifest.json".into()], vec!["train".into()])
+        );
+        // A run that was killed right after its commit.
+        std::fs::create_dir(folder.join(SCRATCH)).unwrap();
+        assert!(matches!(begin(&folder, recipe(1), false, Making::Resumed), Ok(Begin::UpToDate(_))));
+        assert_eq!(names(&folder), ["a.txt", "manifest.json"]);
     }
 
     #[test]
     fn a_second_process_is_kept_out() {
-        let folder = tempfile::tempdir().unwrap();
-        let _first = work(folder.path(), 1);
-        assert!(matches!(begin(folder.path(), recipe(1), false), Err(StageError::Busy(_))));
-        assert!(matches!(begin_shard(folder.path(), recipe(1), false, Some(0)), Err(StageError::Busy(_))));
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("text");
+        let _first = work(&folder, 1);
+        for making in [Making::Anew, Making::InPlace(Some(0))] {
+            assert!(matches!(begin(&folder, recipe(1), false, making), Err(StageError::Busy(_))));
+        }
     }
 
     #[test]
     fn shards_work_side_by_side_but_each_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let shard = |number| begin_shard(folder.path(), recipe(1), false, Some(number));
-        let works = [shard(0).unwrap(), shard(1).unwrap()];
-        assert!(matches!(shard(1), Err(StageError::Busy(_))));
-        assert!(matches!(begin(folder.path(), recipe(1), false), Err(StageError::Busy(_))));
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("features");
+        let shard = |number| begin(&folder, recipe(1), false, Making::InPlace(number));
+        let works = [shard(Some(0)).unwrap(), shard(Some(1)).unwrap()];
+        assert!(matches!(shard(Some(1)), Err(StageError::Busy(_))));
+        assert!(matches!(shard(None), Err(StageError::Busy(_))));
         drop(works);
-        assert!(matches!(begin(folder.path(), recipe(1), false), Ok(Begin::Work(_))));
+        assert!(matches!(shard(None), Ok(Begin::Work(_))));
+    }
+
+    #[test]
+    fn a_disk_without_room_is_refused_before_the_work() {
+        let parent = tempfile::tempdir().unwrap();
+        let work = work(&parent.path().join("text"), 1);
+        work.needs(1).unwrap();
+        let message = work.needs(u64::MAX).unwrap_err().to_string();
+        assert!(message.contains("text will need at least 18446744073710 MB"), "{message}");
     }
 }

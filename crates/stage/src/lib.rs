@@ -11,6 +11,7 @@ pub mod config;
 mod context;
 pub mod guard;
 mod help;
+mod place;
 pub mod progress;
 mod section;
 mod sources;

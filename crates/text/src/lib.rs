@@ -18,7 +18,7 @@ use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens};
 use metrics::tokenize::caption_tokens;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use stage::guard::Work;
+use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Stage};
 
 const SCHEMA_VERSION: u32 = 2;
@@ -63,8 +63,9 @@ impl Stage for Text {
         let recipe = Recipe::new(Self::NAME, SCHEMA_VERSION, settings)?
             .input(format!("dataset/{}", images::FILE), upstream.hash_of(&dataset, images::FILE)?)
             .input(format!("dataset/{}", captions::FILE), upstream.hash_of(&dataset, captions::FILE)?);
-        let made = context
-            .guard(Self::NAME, context.folder.text(), recipe, |work| encode(settings, context, work))?;
+        let made = context.guard(Self::NAME, context.folder.text(), recipe, Making::Anew, |work| {
+            encode(settings, context, work)
+        })?;
         Ok(vec![made])
     }
 }

@@ -31,12 +31,13 @@ use model::decoder::DecoderConfig;
 use model::grids::GridStore;
 use model::precision::Precision;
 use serde_json::{Map, json};
-use stage::guard::Work;
+use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Sources, Stage};
 use tch::nn::VarStore;
 
 use data::Examples;
 use progress::Progress;
+use state::State;
 use trainer::Trainer;
 use validation::Validation;
 
@@ -95,17 +96,14 @@ impl Stage for Train {
             recipe.inputs.extend(inputs.clone());
             let model = ModelId::new(&sets, kind.as_str());
             let folder = context.folder.train(&model);
-            outcomes.push(context.guard(Self::NAME, folder.clone(), recipe, |mut work| {
+            let make = |mut work: Work| {
                 work.of_model(model);
                 if let Some(lack) = lack {
                     work.warn("train.precision", lack.said());
                 }
-                if context.force {
-                    state::remove(&folder)?;
-                    reuse::remove(&folder)?;
-                }
                 train(settings, decoder, &sources, context, work)
-            })?);
+            };
+            outcomes.push(context.guard(Self::NAME, folder, recipe, Making::Resumed, make)?);
         }
         Ok(outcomes)
     }
@@ -152,14 +150,16 @@ fn train(
         validation.len(),
         parameters as f64 / 1e6
     ));
-    let (folder, checkpoint) = (work.path(""), work.path(checkpoint::FILE));
+    work.needs(state::size(parameters))?;
+    let folder = work.path("");
     let trainer = Trainer {
         settings,
         seed: context.run.seed,
         device,
         quiet: context.quiet,
         folder: &folder,
-        checkpoint: &checkpoint,
+        earlier: Some(work.folder()).filter(|earlier| !context.force && Manifest::read(earlier).is_ok()),
+        state: State(work.scratch()),
         header,
         decoder,
         store,
@@ -175,7 +175,9 @@ fn train(
         ("best_validation_score".to_owned(), json!(best.map(|best| best.score))),
         ("steps".to_owned(), json!(done.steps)),
     ]);
-    Ok(work.finish(&[checkpoint::FILE, log::FILE], summary)?)
+    let mut files = vec![checkpoint::FILE, log::FILE];
+    files.extend(work.path(reuse::FILE).exists().then_some(reuse::FILE));
+    Ok(work.finish(&files, summary)?)
 }
 
 /// What training reads: train and validation images, and what made their features.
@@ -195,6 +197,9 @@ fn load(
     let train = GridStore::open(&folders(sources.sets()), Split::Train, memory)?;
     if !train.is_resident() {
         context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
+    }
+    for set in train.unchecked() {
+        context.note(&format!("  features {set} carry no checksums: damage in them would go unseen"));
     }
     let specs = train.specs().to_vec();
     let mirrored = sources.mirrored_sets();

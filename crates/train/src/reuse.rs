@@ -1,54 +1,44 @@
 //! A cross-entropy phase that is done already: other self-critical settings start from its checkpoint.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use model::checkpoint::{self, Header};
 use serde_json::Value;
 use tch::Device;
 
-use crate::state;
-
 /// The checkpoint that self-critical training started from.
 pub(crate) const FILE: &str = "cross_entropy.safetensors";
 
 /// Keeps the best checkpoint of the cross-entropy phase, which is over.
-pub(crate) fn keep(folder: &Path) -> std::io::Result<()> {
-    copy(folder, checkpoint::FILE, FILE)
+pub(crate) fn keep(best: &Path, folder: &Path) -> std::io::Result<()> {
+    copy(best, &folder.join(FILE))
 }
 
-/// Whether an earlier run has finished the cross-entropy phase of `header`; its checkpoint is then the best one.
-pub(crate) fn found(folder: &Path, header: &Header) -> std::io::Result<bool> {
-    let same = |file: &str| {
-        let found = checkpoint::load(&folder.join(file), Device::Cpu).ok()?.header;
-        (plan(&found) == plan(header)).then_some(found)
+/// The checkpoint of a finished cross-entropy phase of `header` in `folder`, if it has one.
+///
+/// `finished` says that the whole training there is over: a training of that phase alone has it under its own name.
+pub(crate) fn find(folder: &Path, header: &Header, finished: bool) -> Option<PathBuf> {
+    let same = |path: PathBuf, alone: bool| {
+        let found = checkpoint::load(&path, Device::Cpu).ok()?.header;
+        (plan(&found) == plan(header) && (!alone || epochs(&found) == 0)).then_some(path)
     };
-    if same(FILE).is_some() {
-        copy(folder, FILE, checkpoint::FILE)?;
-        return Ok(true);
-    }
-    // A run of that phase alone, which is over: otherwise its state would be there.
-    let alone = !state::exists(folder) && same(checkpoint::FILE).is_some_and(|found| epochs(&found) == 0);
-    if alone {
-        keep(folder)?;
-    }
-    Ok(alone)
+    let alone = || same(folder.join(checkpoint::FILE), true).filter(|_| finished);
+    same(folder.join(FILE), false).or_else(alone)
 }
 
-/// Forgets earlier checkpoints.
-pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
-    for file in [FILE, checkpoint::FILE] {
-        match std::fs::remove_file(folder.join(file)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+/// Removes the checkpoint that another training kept.
+pub(crate) fn forget(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(folder.join(FILE)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-fn copy(folder: &Path, from: &str, to: &str) -> std::io::Result<()> {
-    let mut from = File::open(folder.join(from))?;
-    artifacts::atomic::write(&folder.join(to), |file| std::io::copy(&mut from, file).map(|_| ()))
+/// Copies a file; the copy is complete or absent.
+pub(crate) fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut from = File::open(from)?;
+    artifacts::atomic::write(to, |file| std::io::copy(&mut from, file).map(|_| ()))
 }
 
 /// What decided a checkpoint's cross-entropy phase: its provenance without the settings of the other one.

@@ -1,7 +1,10 @@
-//! `state/latest.safetensors`: everything needed to go on as if nothing had happened.
+//! What a killed training goes on from, as if nothing had happened: `state/latest.safetensors`, and the best checkpoint.
+//!
+//! `latest` says which epoch was the best, and so which `best-<epoch>.safetensors` belongs to it: writing it is the one
+//! moment in which an epoch counts as done. A best checkpoint is written before, and older ones are removed after it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use artifacts::tensor_file::TRAINING_STATE_KEY;
@@ -14,9 +17,19 @@ use crate::adam::Adam;
 use crate::average::Average;
 use crate::progress::Progress;
 
-fn path(folder: &Path) -> PathBuf {
-    folder.join("state").join("latest.safetensors")
+const LATEST: &str = "latest.safetensors";
+const BEST: &str = "best-";
+/// Weights and Adam's two moments, twice while one state takes the other's place; the best checkpoint, and the published one.
+const COPIES: u64 = 8;
+
+/// Bytes on disk that training so many parameters takes at least.
+pub(crate) fn size(parameters: usize) -> u64 {
+    COPIES * 4 * parameters as u64
 }
+
+/// Where the state of a training lies.
+#[derive(Clone, Debug)]
+pub(crate) struct State(pub(crate) PathBuf);
 
 /// What an optimiser step changes.
 pub(crate) struct Learning {
@@ -30,56 +43,65 @@ fn tensors(store: &VarStore, learning: &Learning) -> BTreeMap<String, Tensor> {
     weights.chain(learning.adam.moments()).chain(learning.average.tensors()).collect()
 }
 
-/// Marks that training is not over.
-pub(crate) fn begin(folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder.join("state"))
-}
-
-/// Whether a training has begun and is not over.
-pub(crate) fn exists(folder: &Path) -> bool {
-    folder.join("state").exists()
-}
-
-/// Saves the state atomically.
-pub(crate) fn save(
-    folder: &Path,
-    progress: &Progress,
-    store: &VarStore,
-    learning: &Learning,
-) -> anyhow::Result<()> {
-    let metadata = BTreeMap::from([(TRAINING_STATE_KEY.to_owned(), serde_json::to_string(progress)?)]);
-    weights::write_safetensors(&path(folder), &tensors(store, learning), &metadata)
-        .context("cannot save the training state")
-}
-
-/// Restores weights and moments of an interrupted run of the same recipe; `None` when there is none.
-pub(crate) fn resume(
-    folder: &Path,
-    fingerprint: &str,
-    store: &VarStore,
-    learning: &mut Learning,
-) -> anyhow::Result<Option<Progress>> {
-    let path = path(folder);
-    if !path.exists() {
-        return Ok(None);
+impl State {
+    /// The best checkpoint of a training that stands at `progress`.
+    pub(crate) fn best(&self, progress: &Progress) -> PathBuf {
+        self.0.join(format!("{BEST}{}.safetensors", progress.best.map_or(0, |best| best.epoch)))
     }
-    let hint = || format!("{}: delete it to start from the first epoch", path.display());
-    let file = weights::read(&path).with_context(hint)?;
-    let json = file.metadata().get(TRAINING_STATE_KEY).map(String::as_str).unwrap_or_default();
-    let progress: Value = serde_json::from_str(json).with_context(hint)?;
-    if progress.get("fingerprint").and_then(Value::as_str) != Some(fingerprint) {
-        return Ok(None);
-    }
-    let progress: Progress = serde_json::from_value(progress).with_context(hint)?;
-    checkpoint::restore(&file, tensors(store, learning)).with_context(hint)?;
-    learning.adam.set_steps(i32::try_from(progress.steps_of_phase())?);
-    Ok(Some(progress))
-}
 
-/// Removes the state: training is over, or starts anew.
-pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
-    match std::fs::remove_dir_all(folder.join("state")) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+    /// Commits where training stands; then older best checkpoints go.
+    pub(crate) fn save(
+        &self,
+        progress: &Progress,
+        store: &VarStore,
+        learning: &Learning,
+    ) -> anyhow::Result<()> {
+        let metadata = BTreeMap::from([(TRAINING_STATE_KEY.to_owned(), serde_json::to_string(progress)?)]);
+        weights::write_safetensors(&self.0.join(LATEST), &tensors(store, learning), &metadata)
+            .context("cannot save the training state")?;
+        let best = self.best(progress);
+        for entry in std::fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            let is_best = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(BEST));
+            if is_best && path != best {
+                std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Restores weights and moments of an interrupted run of the same recipe; `None` when there is none.
+    pub(crate) fn resume(
+        &self,
+        fingerprint: &str,
+        store: &VarStore,
+        learning: &mut Learning,
+    ) -> anyhow::Result<Option<Progress>> {
+        let path = self.0.join(LATEST);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let hint = || format!("delete {} to train from the first epoch on", self.0.display());
+        let file = weights::read(&path).with_context(hint)?;
+        let json = file.metadata().get(TRAINING_STATE_KEY).map(String::as_str).unwrap_or_default();
+        let progress: Value = serde_json::from_str(json).with_context(hint)?;
+        if progress.get("fingerprint").and_then(Value::as_str) != Some(fingerprint) {
+            return Ok(None);
+        }
+        let progress: Progress = serde_json::from_value(progress).with_context(hint)?;
+        // Its best checkpoint must be there and whole, or its score would be a promise only.
+        weights::read(&self.best(&progress)).with_context(hint)?;
+        checkpoint::restore(&file, tensors(store, learning)).with_context(hint)?;
+        learning.adam.set_steps(i32::try_from(progress.steps_of_phase())?);
+        Ok(Some(progress))
+    }
+
+    /// Starts anew: nothing is kept of another training.
+    pub(crate) fn clear(&self) -> std::io::Result<()> {
+        match std::fs::remove_dir_all(&self.0) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        std::fs::create_dir_all(&self.0)
     }
 }

@@ -19,7 +19,7 @@ use crate::objective::{CrossEntropy, Objective, SelfCritical};
 use crate::progress::{Best, Phase, Progress};
 use crate::reuse;
 use crate::settings::Settings;
-use crate::state::{self, Learning};
+use crate::state::{Learning, State};
 use crate::validation::Validation;
 
 const LOG_EVERY: usize = 20;
@@ -31,8 +31,11 @@ pub(crate) struct Trainer<'a> {
     pub(crate) seed: u64,
     pub(crate) device: Device,
     pub(crate) quiet: bool,
+    /// Where the training writes what it publishes: checkpoints and logs.
     pub(crate) folder: &'a Path,
-    pub(crate) checkpoint: &'a Path,
+    /// A finished training that this one takes the place of, if its cross-entropy phase may be used.
+    pub(crate) earlier: Option<&'a Path>,
+    pub(crate) state: State,
     pub(crate) header: Header,
     pub(crate) decoder: Box<dyn Decoder>,
     pub(crate) store: VarStore,
@@ -65,7 +68,8 @@ struct Epoch {
 }
 
 impl Trainer<'_> {
-    /// Trains until the epochs are over or the validation score no longer rises, resuming what was interrupted.
+    /// Trains until the epochs are over or the validation score no longer rises, resuming what was interrupted. Publishes the
+    /// best checkpoint; the state stays, for whoever commits what was published.
     pub(crate) fn run(&self, fingerprint: &str) -> anyhow::Result<Progress> {
         let mut run = self.begin(fingerprint)?;
         for phase in Phase::ALL {
@@ -80,47 +84,52 @@ impl Trainer<'_> {
                 self.close_epoch(&epoch, &mut run)?;
             }
         }
-        state::remove(self.folder)?;
+        reuse::copy(&self.state.best(&run.progress), &self.folder.join(checkpoint::FILE))?;
         Ok(run.progress)
     }
 
     /// Goes on where an interrupted run stopped, or starts anew.
     fn begin(&self, fingerprint: &str) -> anyhow::Result<Run> {
         let mut learning = self.learning();
-        let resumed = state::resume(self.folder, fingerprint, &self.store, &mut learning)?;
-        // The best checkpoint of the interrupted run must still be there, or its score would be a promise only.
-        let progress = match resumed.filter(|_| self.checkpoint.is_file()) {
+        let progress = match self.state.resume(fingerprint, &self.store, &mut learning)? {
             Some(progress) => {
                 (self.note)(&format!("  resuming after epoch {}", progress.done.epochs));
                 progress
             }
             None => self.start(Progress::fresh(fingerprint))?,
         };
-        state::begin(self.folder)?;
         let log = Log::open(self.folder, progress.done.steps)?;
         Ok(Run { learning, progress, log })
     }
 
     /// A fresh training: it begins behind the cross-entropy phase where an earlier run has finished the same one.
     fn start(&self, fresh: Progress) -> anyhow::Result<Progress> {
-        if self.course(Phase::SelfCritical).is_none() || !reuse::found(self.folder, &self.header)? {
+        self.state.clear()?;
+        let here = || reuse::find(self.folder, &self.header, false);
+        let earlier = || reuse::find(self.earlier?, &self.header, true);
+        let found = self.course(Phase::SelfCritical).and_then(|_| here().or_else(earlier));
+        let Some(found) = found else {
+            reuse::forget(self.folder)?;
             return Ok(fresh);
-        }
+        };
         (self.note)("  the cross-entropy phase is that of an earlier run");
-        checkpoint::restore_decoder(self.checkpoint, &self.store)?;
+        checkpoint::restore_decoder(&found, &self.store)?;
         let best = Best { score: self.monitored(&self.scores()?), epoch: 0 };
-        Ok(Progress { phase: Phase::SelfCritical, best: Some(best), ..fresh })
+        let progress = Progress { phase: Phase::SelfCritical, best: Some(best), ..fresh };
+        reuse::copy(&found, &self.state.best(&progress))?;
+        reuse::keep(&found, self.folder)?;
+        Ok(progress)
     }
 
     /// Makes sure that `phase` has begun: the second one goes on from the best checkpoint of the first.
     fn enter(&self, phase: Phase, run: &mut Run) -> anyhow::Result<()> {
         if run.progress.phase < phase {
-            reuse::keep(self.folder)?;
+            reuse::keep(&self.state.best(&run.progress), self.folder)?;
             run.progress.enter(phase);
         }
         if phase == Phase::SelfCritical && run.progress.epochs_of_phase() == 0 {
             (self.note)("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
-            checkpoint::restore_decoder(self.checkpoint, &self.store)?;
+            checkpoint::restore_decoder(&self.state.best(&run.progress), &self.store)?;
             run.learning = self.learning();
         }
         Ok(())
@@ -201,10 +210,10 @@ impl Trainer<'_> {
         let scores = self.scores()?;
         let better = progress.close_epoch(self.monitored(&scores));
         if better {
-            checkpoint::save(self.checkpoint, &self.header, &self.store)?;
+            checkpoint::save(&self.state.best(progress), &self.header, &self.store)?;
         }
         learning.average.swap();
-        state::save(self.folder, progress, &self.store, learning)?;
+        self.state.save(progress, &self.store, learning)?;
         let measure = progress.phase.measure();
         let values = [
             ("validation/bleu_4", scores[Metric::Bleu4]),
@@ -391,7 +400,6 @@ mod tests {
             features: vec![spec()],
             provenance: serde_json::Value::Null,
         };
-        let checkpoint = folder.join(checkpoint::FILE);
         let dimensions = header.dimensions();
         let (examples, validation) = (examples(), validation());
         let trainer = Trainer {
@@ -400,7 +408,8 @@ mod tests {
             device: Device::Cpu,
             quiet: true,
             folder,
-            checkpoint: &checkpoint,
+            earlier: Some(folder),
+            state: State(folder.join("state")),
             header,
             decoder: decoder.build(&store.root(), dimensions, Precision::F32).unwrap(),
             store,
@@ -410,10 +419,12 @@ mod tests {
         };
         let trained = trainer.run("recipe").unwrap().done;
         assert_eq!(trained.steps, 3 * trained.epochs);
-        assert!(!folder.join("state").exists());
+        let published = std::fs::read(folder.join(checkpoint::FILE)).unwrap();
+        // What whoever commits the training does.
+        std::fs::remove_dir_all(folder.join("state")).unwrap();
         let log = std::fs::read_to_string(folder.join(crate::log::FILE)).unwrap();
         let without_seconds = log.lines().last().unwrap().split("seconds").next().unwrap().to_owned();
-        (std::fs::read(&checkpoint).unwrap(), without_seconds)
+        (published, without_seconds)
     }
 
     #[test]

@@ -9,7 +9,7 @@ use metrics::tokenize::caption_tokens;
 use pipeline_tests::browser::Browser;
 use scoring::{Measure, Protocol};
 use serde_json::json;
-use stage::guard::{Begin, begin};
+use stage::guard::{Begin, Making, begin};
 
 use super::*;
 
@@ -83,7 +83,9 @@ fn report(folder: &Path) -> std::path::PathBuf {
         "resize": 40, "crop": 40, "interpolation": "bilinear", "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0],
     });
     let seen = Seen { transform: serde_json::from_value(transform).unwrap(), grid: [2, 2] };
-    let Begin::Work(mut work) = begin(folder, Recipe::new("test", 1, &json!({})).unwrap(), false).unwrap()
+    let folder = &folder.join("evaluation");
+    let Begin::Work(mut work) =
+        begin(folder, Recipe::new("test", 1, &json!({})).unwrap(), false, Making::Anew).unwrap()
     else {
         panic!("expected work");
     };

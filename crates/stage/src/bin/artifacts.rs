@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
-use artifacts::manifest::Manifest;
+use artifacts::manifest::{self, Manifest};
 use artifacts::recipe::digest_file;
 use artifacts::show;
 use clap::Parser;
@@ -30,7 +29,7 @@ enum Command {
         /// A file or a folder.
         path: PathBuf,
     },
-    /// Compares every output below a folder with the hash in its manifest.
+    /// Compares every file of every artifact below a folder with what was written.
     Verify {
         /// A run folder or an artifact folder.
         path: PathBuf,
@@ -69,15 +68,36 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
+/// Says of every file whether it is the one that its stage wrote; goes on behind one that is not.
 fn verify(path: &Path) -> anyhow::Result<ExitCode> {
     let mut damaged = 0;
+    let mut say = |path: &Path, problem: Option<String>| {
+        damaged += usize::from(problem.is_some());
+        match problem {
+            None => print(&format!("ok      {}\n", path.display())),
+            Some(problem) => print(&format!("DAMAGED {}: {problem}\n", path.display())),
+        }
+    };
     for folder in finished(path)? {
-        for output in Manifest::read(&folder)?.outputs {
+        let file = folder.join(manifest::FILE);
+        let manifest = match Manifest::read(&folder) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                say(&file, Some(error.to_string()))?;
+                continue;
+            }
+        };
+        say(&file, None)?;
+        for output in manifest.outputs {
             let file = folder.join(&output.file);
-            let found = digest_file(&file).with_context(|| file.display().to_string())?;
-            let good = found == output.hash;
-            damaged += usize::from(!good);
-            print(&format!("{} {}\n", if good { "ok     " } else { "DAMAGED" }, file.display()))?;
+            let problem = match digest_file(&file) {
+                Ok(found) if found == output.hash => None,
+                Ok(_) => {
+                    Some(format!("not what was written; delete it and run {} again", manifest.recipe.stage))
+                }
+                Err(error) => Some(format!("{error}; run {} again", manifest.recipe.stage)),
+            };
+            say(&file, problem)?;
         }
     }
     Ok(if damaged == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

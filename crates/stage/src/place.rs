@@ -1,0 +1,164 @@
+//! The place of an artifact on disk: the lock beside it, the folder in which it is made, and the one step that commits it.
+//!
+//! An artifact of several files is made in `<name>.unfinished` and exchanged with `<name>` when it is whole, so there is no
+//! moment in which half of the old and half of the new lie under the name, whatever fails.
+
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
+use std::io::{Error, ErrorKind, Result};
+use std::path::{Path, PathBuf};
+
+use artifacts::layout::unfinished;
+use artifacts::{atomic, manifest};
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
+use rustix::io::Errno;
+
+/// What a stage keeps to go on after a kill, in the folder in which it works; of no use when the artifact is whole.
+pub(crate) const SCRATCH: &str = "state";
+
+/// How an artifact comes to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Making {
+    /// From nothing: what a killed run left is removed.
+    Anew,
+    /// By going on with what a killed run left, if the stage finds it fit.
+    Resumed,
+    /// In its own folder, by files whose names no other content has, so that the manifest alone is replaced. Several
+    /// processes may do it, each with a number.
+    InPlace(Option<usize>),
+}
+
+/// The lock of an artifact. It lies beside the folder, which may be exchanged.
+pub(crate) struct Lock {
+    _files: Vec<File>,
+}
+
+/// Why there is no lock.
+pub(crate) enum Locked {
+    ByAnother,
+    Failed(PathBuf, Error),
+}
+
+impl Lock {
+    /// Keeps other processes away from `folder`; those that share the work hold the lock together, each by its number.
+    pub(crate) fn take(folder: &Path, making: Making) -> std::result::Result<Lock, Locked> {
+        let whole = open(folder, ".lock")?;
+        let Making::InPlace(Some(number)) = making else {
+            claim(&whole, File::try_lock)?;
+            return Ok(Lock { _files: vec![whole.1] });
+        };
+        let own = open(folder, &format!(".lock-{number}"))?;
+        claim(&own, File::try_lock)?;
+        // Whoever is alone there tidies before it lets others in.
+        if whole.1.try_lock().is_ok() {
+            let _ = atomic::sweep(folder);
+        }
+        claim(&whole, File::try_lock_shared)?;
+        Ok(Lock { _files: vec![own.1, whole.1] })
+    }
+}
+
+fn open(folder: &Path, end: &str) -> std::result::Result<(PathBuf, File), Locked> {
+    let mut name = OsString::from(".");
+    name.push(folder.file_name().unwrap_or_default());
+    name.push(end);
+    let path = folder.with_file_name(name);
+    let failed = |error| Locked::Failed(path.clone(), error);
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(failed)?;
+    let file = File::options().write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+    Ok((path, file))
+}
+
+fn claim(
+    (path, file): &(PathBuf, File),
+    how: fn(&File) -> std::result::Result<(), TryLockError>,
+) -> std::result::Result<(), Locked> {
+    how(file).map_err(|error| match error {
+        TryLockError::WouldBlock => Locked::ByAnother,
+        TryLockError::Error(error) => Locked::Failed(path.clone(), error),
+    })
+}
+
+/// The folder to work in, without the litter of killed runs.
+pub(crate) fn prepare(folder: &Path, making: Making, fresh: bool) -> Result<PathBuf> {
+    let Making::InPlace(shard) = making else {
+        let place = unfinished(folder);
+        if fresh || making == Making::Anew {
+            remove_folder(&place)?;
+        }
+        remove_folder(&set_aside(folder))?;
+        std::fs::create_dir_all(&place)?;
+        atomic::sweep(&place)?;
+        return Ok(place);
+    };
+    std::fs::create_dir_all(folder)?;
+    if shard.is_none() {
+        atomic::sweep(folder)?;
+    }
+    Ok(folder.to_owned())
+}
+
+/// Puts the finished artifact in `place` under its name. What lay there before goes, and so does what was kept for a
+/// resume: an error in that is none of the artifact's, and the next run tidies.
+pub(crate) fn commit(place: &Path, folder: &Path) -> Result<()> {
+    if place != folder {
+        File::open(place)?.sync_all()?;
+        exchange(place, folder)?;
+    }
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    let _ = tidy(folder);
+    Ok(())
+}
+
+/// Removes what the commit of `folder` left behind.
+pub(crate) fn tidy(folder: &Path) -> Result<()> {
+    let (place, old) = (unfinished(folder), set_aside(folder));
+    // A training of other settings that was interrupted has no manifest, and may still go on.
+    if place.join(manifest::FILE).exists() {
+        remove_folder(&old)?;
+        std::fs::rename(&place, &old)?;
+    }
+    remove_folder(&old)?;
+    remove_folder(&folder.join(SCRATCH))
+}
+
+/// Whether there is something for [`tidy`] to do.
+pub(crate) fn is_untidy(folder: &Path) -> bool {
+    let left = [unfinished(folder).join(manifest::FILE), set_aside(folder), folder.join(SCRATCH)];
+    left.iter().any(|path| path.exists())
+}
+
+fn exchange(place: &Path, folder: &Path) -> Result<()> {
+    match renameat_with(CWD, place, CWD, folder, RenameFlags::EXCHANGE) {
+        Err(Errno::NOENT) => std::fs::rename(place, folder),
+        // A file system that cannot exchange two names: for a moment there is none.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let old = set_aside(folder);
+            std::fs::rename(folder, &old)?;
+            std::fs::rename(place, folder)?;
+            remove_folder(&old)
+        }
+        exchanged => Ok(exchanged?),
+    }
+}
+
+/// Where an old artifact lies until it is removed.
+fn set_aside(folder: &Path) -> PathBuf {
+    let mut name = folder.file_name().unwrap_or_default().to_owned();
+    name.push(".old");
+    unfinished(&folder.with_file_name(name))
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Bytes that a user may still write to the disk of `folder`.
+pub(crate) fn free(folder: &Path) -> Result<u64> {
+    let disk = statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+}
