@@ -223,7 +223,7 @@ fn seeds_stand_side_by_side_on_the_same_features() {
 }
 
 #[test]
-fn a_model_that_answers_nan_is_named_and_nothing_is_written() {
+fn a_model_that_answers_nan_is_named_and_the_older_evaluation_stays() {
     let workspace = trained(&["evaluate.resamples=20"]);
     let name = "resnet18-soft_attention";
     let path = workspace.run_folder().train(name).join("model.safetensors");
@@ -231,8 +231,9 @@ fn a_model_that_answers_nan_is_named_and_nothing_is_written() {
     let nan = |tensor: &Tensor| tensor.full_like(f64::NAN);
     let tensors = file.tensors().iter().map(|(name, tensor)| (name.clone(), nan(tensor))).collect();
     weights::write_safetensors(&path, &tensors, file.metadata()).unwrap();
+    let manifest = workspace.run_folder().evaluate(name, Split::Val).join("manifest.json");
+    let older = fs::read(&manifest).unwrap();
     let message = message(workspace.run_with::<Evaluate>(&["evaluate.resamples=20"], true));
     assert!(message.contains(name) && message.contains("scores that are not numbers"), "{message}");
-    let evaluation = workspace.run_folder().evaluate(name, Split::Val);
-    assert!(!evaluation.join("manifest.json").exists());
+    assert_eq!(fs::read(&manifest).unwrap(), older);
 }

@@ -222,3 +222,33 @@ fn a_fault_in_train_leaves_the_old_model_or_the_new() {
 fn a_fault_in_evaluate_leaves_the_old_scores_or_the_new() {
     torture("evaluate", "evaluate.search.beam_size=2", some);
 }
+
+#[test]
+fn memory_that_the_system_refuses_is_said_and_fails_the_stage() {
+    let workspace = workspace();
+    assert!(stage(&workspace, "dataset", &[], &[]).success());
+    let preprocess = program("preprocess");
+    let mut refused = 0;
+    for kilobytes in [700_000, 800_000, 900_000, 1_000_000, 1_200_000, 8_000_000] {
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &kilobytes.to_string()]).arg(&preprocess);
+        limited
+            .arg("--config")
+            .arg(workspace.path("config.toml"))
+            .args(["--device", "cpu", "--quiet", "--force"]);
+        let output = limited.env("RUST_BACKTRACE", "0").env("RAYON_NUM_THREADS", "2").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let told = format!("{kilobytes} kB: {:?}, {said}", output.status);
+        match output.status.code() {
+            Some(0) => {}
+            Some(1) => {
+                let plain = said.starts_with("error: ") || said.starts_with("memory allocation of ");
+                assert!(plain && said.lines().count() <= 2, "{told}");
+                refused += 1;
+            }
+            _ => panic!("{told}"),
+        }
+        assert!(!said.contains("frame #") && !said.contains("panicked"), "{told}");
+    }
+    assert!(refused > 0 && workspace.run_folder().features("resnet18").join("manifest.json").is_file());
+}

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
-use std::thread::available_parallelism;
+use std::thread::{Builder, available_parallelism};
 use std::time::Instant;
 
 use crossbeam_channel::bounded;
@@ -41,7 +41,8 @@ pub(crate) fn run(
     let bytes = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let (pool, waits, bytes) = (&pool, &waits, &bytes);
-        scope.spawn(move || {
+        // A thread that the system refuses is an error, where `scope.spawn` would panic.
+        Builder::new().spawn_scoped(scope, move || {
             pool.install(|| {
                 // The bridge hands batches out in order, so parts fill one after the other. When nobody wants
                 // pixels any more, somebody else failed, and says why.
@@ -50,10 +51,10 @@ pub(crate) fn run(
                     waits.decoders.time(|| decoded.send(pixels))
                 });
             });
-        });
+        })?;
         for extractor in std::iter::repeat_with(|| extractor.clone()).take(networks) {
             let (to_network, computed) = (to_network.clone(), computed.clone());
-            scope.spawn(move || {
+            Builder::new().spawn_scoped(scope, move || {
                 // Each thread is one thread of libtorch, too.
                 model::threads::single();
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
@@ -67,15 +68,15 @@ pub(crate) fn run(
                     progress.message(format!("{:.1} MB/s", read as f64 / 1e6 / progress.seconds().max(1e-9)));
                     progress.add(images);
                 }
-            });
+            })?;
         }
         drop((to_network, computed));
-        let written = scope.spawn(move || -> anyhow::Result<()> {
+        let written = Builder::new().spawn_scoped(scope, move || -> anyhow::Result<()> {
             while let Ok(part) = waits.writer.time(|| to_pen.recv()) {
                 pen.write(part)?;
             }
             Ok(())
-        });
+        })?;
         let mut collect = || -> anyhow::Result<()> {
             loop {
                 for part in writer.full() {

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use artifacts::Manifest;
 use artifacts::preview::Preview;
 use clap::{Parser, Subcommand};
+use signal_hook::consts::SIGABRT;
 
 use crate::config::{Config, ConfigError};
 use crate::context::{Context, Outcome, Stage};
@@ -107,8 +110,16 @@ pub fn main_with_commands<S: Stage, F: Flags, C: Subcommand>(
     }
 }
 
+/// Makes an abort, by which Rust and libtorch end when the system refuses them memory, a failure like any other: what they
+/// said of it stands on stderr, and the code is 1.
+fn fail_on_abort() {
+    // Where it cannot be set, an abort stays one.
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGABRT, 1, Arc::new(AtomicBool::new(true)));
+}
+
 /// Parses the command line; `--help` names the stage and lists its settings.
 fn parse<S: Stage, P: Parser>() -> P {
+    fail_on_abort();
     let settings = help::describe::<S::Settings>(S::NAME);
     let matches = P::command().name(S::NAME).about(S::ABOUT).after_long_help(settings).get_matches();
     P::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
