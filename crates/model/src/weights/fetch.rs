@@ -398,8 +398,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sha256 = sha256_file(PUBLISHED.as_ref()).unwrap();
         let weights = folder.path().join("weights");
+        // What killed processes left.
+        std::fs::create_dir_all(weights.join(format!("{DOWNLOAD}1"))).unwrap();
+        std::fs::write(weights.join(".writing-1"), "half").unwrap();
         assert!(ensure(tiny(format!("file://{PUBLISHED}"), &sha256[..8]), &weights).unwrap().is_file());
-        assert_eq!(std::fs::read_dir(&weights).unwrap().count(), 1);
+        let names = std::fs::read_dir(&weights).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, [".lock", "tiny.safetensors"]);
 
         let message =
             ensure(tiny(format!("file://{PUBLISHED}-none"), &sha256), folder.path()).unwrap_err().to_string();
