@@ -102,10 +102,14 @@ fn artifacts(run: &Path, told: &str) -> Artifacts {
 /// What lies in a run beside artifacts and locks.
 fn litter(run: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
+    let outputs = Manifest::read(run).map_or(vec![], |manifest| manifest.outputs);
     for entry in fs::read_dir(run).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if name.starts_with(".writing-") || name.contains(".unfinished") || name == "state" {
+        let unfinished = name.starts_with(".writing-") || name.contains(".unfinished") || name == "state";
+        // A table that no manifest promises was one of older settings.
+        let old = name.ends_with(".parquet") && outputs.iter().all(|output| output.file != name);
+        if unfinished || old {
             found.push(path);
         } else if path.is_dir() {
             found.extend(litter(&path));
@@ -223,32 +227,35 @@ fn a_fault_in_evaluate_leaves_the_old_scores_or_the_new() {
     torture("evaluate", "evaluate.search.beam_size=2", some);
 }
 
+/// A program that may take so many bytes of address space; its libraries alone take several hundred million.
+fn limited(program: &Path, megabytes: usize) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &(megabytes * 1000).to_string()]).arg(program);
+    command
+}
+
 #[test]
-fn memory_that_the_system_refuses_is_said_and_fails_the_stage() {
+fn memory_that_the_system_refuses_fails_the_stage_like_any_error() {
     let workspace = workspace();
     assert!(stage(&workspace, "dataset", &[], &[]).success());
     let preprocess = program("preprocess");
-    let mut refused = 0;
-    for kilobytes in [700_000, 800_000, 900_000, 1_000_000, 1_200_000, 8_000_000] {
-        let mut limited = Command::new("sh");
-        limited.args(["-c", "ulimit -v \"$0\" && exec \"$@\"", &kilobytes.to_string()]).arg(&preprocess);
-        limited
-            .arg("--config")
-            .arg(workspace.path("config.toml"))
-            .args(["--device", "cpu", "--quiet", "--force"]);
-        let output = limited.env("RUST_BACKTRACE", "0").env("RAYON_NUM_THREADS", "2").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        let told = format!("{kilobytes} kB: {:?}, {said}", output.status);
-        match output.status.code() {
-            Some(0) => {}
-            Some(1) => {
-                let plain = said.starts_with("error: ") || said.starts_with("memory allocation of ");
-                assert!(plain && said.lines().count() <= 2, "{told}");
-                refused += 1;
-            }
-            _ => panic!("{told}"),
+    let mut told_of_memory = 0;
+    for megabytes in (450..=900).step_by(50) {
+        // Below that nothing of ours runs yet.
+        let starts = limited(&preprocess, megabytes).arg("--help").output().unwrap().status.success();
+        if !starts {
+            continue;
         }
+        let mut command = limited(&preprocess, megabytes);
+        command.arg("--config").arg(workspace.path("config.toml"));
+        command.args(["--device", "cpu", "--quiet", "--force"]);
+        let output = command.env("RUST_BACKTRACE", "0").env("RAYON_NUM_THREADS", "2").output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let told = format!("{megabytes} MB: {:?}, {said}", output.status);
+        assert!(matches!(output.status.code(), Some(0 | 1)), "{told}");
         assert!(!said.contains("frame #") && !said.contains("panicked"), "{told}");
+        told_of_memory += usize::from(!output.status.success() && said.contains("memory"));
     }
-    assert!(refused > 0 && workspace.run_folder().features("resnet18").join("manifest.json").is_file());
+    assert!(told_of_memory > 0, "every run was granted what it asked for, or failed otherwise");
+    assert!(stage(&workspace, "preprocess", &[], &[]).success(), "nothing stands in the way of the next run");
 }

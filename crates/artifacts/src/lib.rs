@@ -34,7 +34,7 @@ pub mod vocabulary;
 pub use layout::RunFolder;
 pub use manifest::Manifest;
 pub use model_id::ModelId;
-pub use output::OutputError;
+pub use output::UnreadableOutput;
 pub use recipe::Recipe;
 pub use split::Split;
 pub use view::View;

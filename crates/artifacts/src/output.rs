@@ -8,7 +8,7 @@ use crate::table::{self, TableError};
 
 /// An output that cannot be read back.
 #[derive(Debug, thiserror::Error)]
-pub enum OutputError {
+pub enum UnreadableOutput {
     /// It is not there.
     #[error("{}: {source}", path.display())]
     Io {
@@ -27,9 +27,9 @@ impl Output {
     ///
     /// # Errors
     /// When the file is not there or, being a table, is none.
-    pub fn of(folder: &Path, file: &str) -> Result<Output, OutputError> {
+    pub fn of(folder: &Path, file: &str) -> Result<Output, UnreadableOutput> {
         let path = folder.join(file);
-        let io = |source| OutputError::Io { path: path.clone(), source };
+        let io = |source| UnreadableOutput::Io { path: path.clone(), source };
         Ok(Output {
             rows: if file.ends_with(".parquet") { Some(table::row_count(&path)?) } else { None },
             bytes: std::fs::metadata(&path).map_err(io)?.len(),

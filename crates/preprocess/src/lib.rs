@@ -25,7 +25,7 @@ use model::precision::{Precision, SlowPrecision};
 use model::weights::{self, FetchError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use stage::guard::{Making, Work};
+use stage::guard::{self, Making, Work};
 use stage::progress::Progress;
 use stage::{ConfigError, Context, Outcome, Sources, Stage};
 
@@ -211,10 +211,11 @@ impl<'a> Set<'a> {
         let folder = context.folder.features(&set_name(self.backbone.name, self.spec.view));
         if shard.count == 1 {
             let make = |work| self.extract(weights, shard, work)?.context("some parts are missing");
-            return Ok(Some(context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make)?));
+            let made = context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make)?;
+            return tidied(made).map(Some);
         }
         let make = |work| self.extract(weights, shard, work);
-        context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)
+        context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)?.map(tidied).transpose()
     }
 
     fn extract(&self, weights: &Path, shard: Shard, work: Work) -> anyhow::Result<Option<Manifest>> {
@@ -268,9 +269,18 @@ impl<'a> Set<'a> {
             work.warn(warning.subject, warning.reason);
         }
         let manifest = work.commit(&parts.files(), summary)?;
-        parts.remove_others()?;
+        parts::remove_others(work.folder(), &manifest)?;
         Ok(manifest)
     }
+}
+
+/// A finished set without the parts that a run left which was killed right after its commit.
+fn tidied(outcome: Outcome) -> anyhow::Result<Outcome> {
+    if outcome.up_to_date && !parts::others(&outcome.folder, &outcome.manifest)?.is_empty() {
+        let tidy = || parts::remove_others(&outcome.folder, &outcome.manifest);
+        guard::when_alone(&outcome.folder, Making::InPlace(None), tidy)?;
+    }
+    Ok(outcome)
 }
 
 fn check_skipped(skipped: &[Warning], images: usize, max_bad_fraction: f64) -> anyhow::Result<()> {

@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use artifacts::Recipe;
+use anyhow::Context as _;
 use artifacts::features::{
     self, Dtype, FeatureKey, FeaturePart, FeatureRow, FeatureSpec, complete_part, part_file,
 };
 use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
 use artifacts::table::TableError;
+use artifacts::{Manifest, Recipe};
 
 use crate::extract::{Batch, Extracted};
 use crate::shard::Shard;
@@ -64,7 +65,7 @@ impl<'a> Parts<'a> {
 
     /// Whole parts in the folder that the same recipe made, whatever images are in them.
     pub(crate) fn old(&self, spec: &FeatureSpec) -> anyhow::Result<Vec<FeaturePart>> {
-        let paths = self.in_folder()?;
+        let paths = in_folder(&self.folder)?;
         let parts = paths.into_iter().filter_map(|path| FeaturePart::open(&path).ok());
         let same = parts.filter(|part| part.spec == *spec && part.is_made_by(self.recipe));
         Ok(same.filter(|part| part.verify().is_ok()).collect())
@@ -79,31 +80,37 @@ impl<'a> Parts<'a> {
     fn skipped_of(&self, part: &Part) -> Option<Vec<Warning>> {
         complete_part(&part.path, self.recipe, &part.keys)
     }
+}
 
-    /// Removes the parts of other settings and other images.
-    pub(crate) fn remove_others(&self) -> anyhow::Result<()> {
-        for path in self.in_folder()? {
-            if !self.parts.iter().any(|part| part.path == path) {
-                std::fs::remove_file(path)?;
-            }
-        }
-        Ok(())
+/// Removes the parts that the set's manifest does not name: those of other settings and other images.
+pub(crate) fn remove_others(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
+    for path in others(folder, manifest)? {
+        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
     }
+    Ok(())
+}
 
-    fn in_folder(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let mut paths = Vec::new();
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with("part-")
-                && Path::new(name.as_ref()).extension().is_some_and(|end| end == "parquet")
-            {
-                paths.push(path);
-            }
+/// Parts that the set's manifest does not name.
+pub(crate) fn others(folder: &Path, manifest: &Manifest) -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = in_folder(folder)?;
+    paths.retain(|path| !manifest.outputs.iter().any(|output| folder.join(&output.file) == *path));
+    Ok(paths)
+}
+
+/// All parts that lie in a folder, in the order of their names.
+fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with("part-")
+            && Path::new(name.as_ref()).extension().is_some_and(|end| end == "parquet")
+        {
+            paths.push(path);
         }
-        paths.sort();
-        Ok(paths)
     }
+    paths.sort();
+    Ok(paths)
 }
 
 /// Whether every row of a part is the one that was written.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use artifacts::manifest::{Manifest, ManifestError, Output, Warning};
-use artifacts::{ModelId, OutputError, Recipe};
+use artifacts::{ModelId, Recipe, UnreadableOutput};
 use serde_json::{Map, Value};
 
 use crate::place::{self, Lock, Locked, SCRATCH};
@@ -43,7 +43,7 @@ pub enum StageError {
     },
     /// An output of the stage could not be read back.
     #[error(transparent)]
-    Output(#[from] OutputError),
+    Output(#[from] UnreadableOutput),
     /// The manifest could not be written.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -90,8 +90,8 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool, making: Making) -> Resu
     };
     if let Some(manifest) = up_to_date {
         // A run that was killed right after its commit.
-        if place::is_untidy(folder) && Lock::take(folder, making).is_ok() {
-            place::tidy(folder).map_err(|source| io(folder, source))?;
+        if place::is_untidy(folder) {
+            when_alone(folder, making, || place::tidy(folder).map_err(|source| io(folder, source)))?;
         }
         return Ok(Begin::UpToDate(manifest));
     }
@@ -110,6 +110,22 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool, making: Making) -> Resu
         started: Instant::now(),
         _lock: lock,
     }))
+}
+
+/// Tidies a finished artifact, unless another process works in its folder.
+///
+/// # Errors
+/// When the system refuses the lock, or those of `tidy`.
+pub fn when_alone<E: From<StageError>>(
+    folder: &Path,
+    making: Making,
+    tidy: impl FnOnce() -> Result<(), E>,
+) -> Result<(), E> {
+    match Lock::take(folder, making) {
+        Ok(_lock) => tidy(),
+        Err(Locked::ByAnother) => Ok(()),
+        Err(Locked::Failed(path, source)) => Err(StageError::Io { path, source }.into()),
+    }
 }
 
 impl Work {
@@ -298,6 +314,19 @@ mod tests {
         std::fs::create_dir(folder.join(SCRATCH)).unwrap();
         assert!(matches!(begin(&folder, recipe(1), false, Making::Resumed), Ok(Begin::UpToDate(_))));
         assert_eq!(names(&folder), ["a.txt", "manifest.json"]);
+    }
+
+    #[test]
+    fn a_kill_between_two_renames_loses_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("text");
+        finished(&folder, 1, "old");
+        // Where names cannot be exchanged, the old one steps aside first.
+        std::fs::rename(&folder, place::set_aside(&folder)).unwrap();
+        drop(work(&folder, 2));
+        assert_eq!(content(&folder), "old");
+        finished(&folder, 2, "new");
+        assert_eq!((content(&folder).as_str(), names(parent.path())), ("new", vec!["text".into()]));
     }
 
     #[test]

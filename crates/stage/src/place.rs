@@ -86,7 +86,12 @@ pub(crate) fn prepare(folder: &Path, making: Making, fresh: bool) -> Result<Path
         if fresh || making == Making::Anew {
             remove_folder(&place)?;
         }
-        remove_folder(&set_aside(folder))?;
+        let old = set_aside(folder);
+        // A kill between the two renames of a commit.
+        if old.exists() && !folder.exists() {
+            std::fs::rename(&old, folder)?;
+        }
+        remove_folder(&old)?;
         std::fs::create_dir_all(&place)?;
         atomic::sweep(&place)?;
         return Ok(place);
@@ -132,7 +137,7 @@ pub(crate) fn is_untidy(folder: &Path) -> bool {
 fn exchange(place: &Path, folder: &Path) -> Result<()> {
     match renameat_with(CWD, place, CWD, folder, RenameFlags::EXCHANGE) {
         Err(Errno::NOENT) => std::fs::rename(place, folder),
-        // A file system that cannot exchange two names: for a moment there is none.
+        // A file system that cannot exchange two names: for a moment there is none, and `prepare` undoes a kill in it.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
             let old = set_aside(folder);
             std::fs::rename(folder, &old)?;
@@ -144,7 +149,7 @@ fn exchange(place: &Path, folder: &Path) -> Result<()> {
 }
 
 /// Where an old artifact lies until it is removed.
-fn set_aside(folder: &Path) -> PathBuf {
+pub(crate) fn set_aside(folder: &Path) -> PathBuf {
     let mut name = folder.file_name().unwrap_or_default().to_owned();
     name.push(".old");
     unfinished(&folder.with_file_name(name))
