@@ -47,8 +47,8 @@ pub(crate) fn captions(
     context: &Context,
 ) -> anyhow::Result<Vec<Captioned>> {
     let store = GridStore::open(features, settings.split, 0)?;
-    for set in store.unchecked() {
-        context.note(&format!("  features {set} carry no checksums: damage in them would go unseen"));
+    for warning in store.warnings() {
+        context.note(&format!("  {warning}"));
     }
     for (wanted, found) in model.header.features.iter().zip(store.specs()) {
         anyhow::ensure!(
@@ -81,7 +81,10 @@ pub(crate) fn captions(
     let models = (0..workers).map(|_| model.share()).collect::<Result<Vec<_>, _>>()?;
     let found = thread::scope(|scope| {
         let work = &work;
-        let spawn = |model| thread::Builder::new().spawn_scoped(scope, move || work(model));
+        let spawn = |model| {
+            let started = thread::Builder::new().spawn_scoped(scope, move || work(model));
+            started.context("cannot start a thread")
+        };
         let workers = models.into_iter().map(spawn).collect::<Result<Vec<_>, _>>()?;
         let ended =
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)));

@@ -10,6 +10,7 @@ use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, available_parallelism};
 use std::time::Instant;
 
+use anyhow::Context as _;
 use crossbeam_channel::bounded;
 use model::grids::Extractor;
 use rayon::ThreadPoolBuilder;
@@ -18,6 +19,8 @@ use stage::progress::Progress;
 
 use crate::extract::{Batch, Decoder, Pixels, features};
 use crate::parts::{FullPart, Writer};
+
+const NO_THREAD: &str = "cannot start a thread";
 
 /// Computes and writes all that `writer` wants, with `workers` threads per step (0: one per core).
 pub(crate) fn run(
@@ -42,7 +45,7 @@ pub(crate) fn run(
     std::thread::scope(|scope| {
         let (pool, waits, bytes) = (&pool, &waits, &bytes);
         // A thread that the system refuses is an error, where `scope.spawn` would panic.
-        Builder::new().spawn_scoped(scope, move || {
+        let started = Builder::new().spawn_scoped(scope, move || {
             pool.install(|| {
                 // The bridge hands batches out in order, so parts fill one after the other. When nobody wants
                 // pixels any more, somebody else failed, and says why.
@@ -51,10 +54,11 @@ pub(crate) fn run(
                     waits.decoders.time(|| decoded.send(pixels))
                 });
             });
-        })?;
+        });
+        started.context(NO_THREAD)?;
         for extractor in std::iter::repeat_with(|| extractor.clone()).take(networks) {
             let (to_network, computed) = (to_network.clone(), computed.clone());
-            Builder::new().spawn_scoped(scope, move || {
+            let started = Builder::new().spawn_scoped(scope, move || {
                 // Each thread is one thread of libtorch, too.
                 model::threads::single();
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
@@ -68,7 +72,8 @@ pub(crate) fn run(
                     progress.message(format!("{:.1} MB/s", read as f64 / 1e6 / progress.seconds().max(1e-9)));
                     progress.add(images);
                 }
-            })?;
+            });
+            started.context(NO_THREAD)?;
         }
         drop((to_network, computed));
         let written = Builder::new().spawn_scoped(scope, move || -> anyhow::Result<()> {
@@ -76,7 +81,8 @@ pub(crate) fn run(
                 pen.write(part)?;
             }
             Ok(())
-        })?;
+        });
+        let written = written.context(NO_THREAD)?;
         let mut collect = || -> anyhow::Result<()> {
             loop {
                 for part in writer.full() {

@@ -198,8 +198,8 @@ fn load(
     if !train.is_resident() {
         context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
     }
-    for set in train.unchecked() {
-        context.note(&format!("  features {set} carry no checksums: damage in them would go unseen"));
+    for warning in train.warnings() {
+        context.note(&format!("  {warning}"));
     }
     let specs = train.specs().to_vec();
     let mirrored = sources.mirrored_sets();

@@ -76,9 +76,13 @@ impl GridStore {
         &self.specs
     }
 
-    /// Names of the sets whose rows carry no checksums, so that damage in them goes unseen.
-    pub fn unchecked(&self) -> impl Iterator<Item = String> {
-        self.sets.iter().filter(|set| !set.features.is_checked()).map(|set| set.features.spec().name())
+    /// What whoever reads the sets should know: those without checksums, in which damage goes unseen.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        let unchecked = self.sets.iter().filter(|set| !set.features.is_checked());
+        unchecked.map(|set| {
+            let set = set.features.spec().name();
+            format!("features {set} carry no checksums: damage in them would go unseen")
+        })
     }
 
     /// How they become one.
