@@ -176,9 +176,11 @@ impl Models {
             std::thread::sleep(every);
             match self.reload(every) {
                 Ok(None) => {}
-                Ok(Some(version)) => {
+                Ok(Some((model, version))) => {
                     metrics.version.set(version as i64);
                     metrics.loads.with_label_values(&["ok"]).inc();
+                    // Said last: whoever reads it finds everything as it says.
+                    tracing::info!(model = %model.display(), version, "newer model loaded");
                 }
                 Err(error) => {
                     metrics.loads.with_label_values(&["failed"]).inc();
@@ -189,9 +191,9 @@ impl Models {
         }
     }
 
-    /// Loads what is there if it is not what is served, and serves it from the next request on. Requests under way keep
-    /// theirs. What failed rests for `every` at first, unless it changes.
-    fn reload(&self, every: Duration) -> Result<Option<u64>, ModelError> {
+    /// Loads what is there if it is not what is served, and serves it from the next request on: the file and its version.
+    /// Requests under way keep theirs. What failed rests for `every` at first, unless it changes.
+    fn reload(&self, every: Duration) -> Result<Option<(PathBuf, u64)>, ModelError> {
         // Between two versions there may be none for a moment.
         let Ok(found) = self.source.find() else { return Ok(None) };
         let failed = {
@@ -213,9 +215,9 @@ impl Models {
             Ok(captioner) => {
                 *self.served.write().unwrap_or_else(PoisonError::into_inner) =
                     Arc::new(Served { version, captioner });
-                tracing::info!(model = %found.path.display(), version, "newer model loaded");
+                let model = found.path.clone();
                 *looked = Looked { loaded: found, failed: None };
-                Ok(Some(version))
+                Ok(Some((model, version)))
             }
             Err(error) => {
                 let mut back_off = failed.map_or(BackOff::new(every), |failed| failed.back_off);

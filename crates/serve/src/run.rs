@@ -90,8 +90,6 @@ async fn listen(
     memory: u64,
 ) -> anyhow::Result<()> {
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
-    let memory_mb = memory >> 20;
-    tracing::info!(http = %http_address, grpc = %grpc_address, memory_mb, "listening");
     let (stop, stopped) = watch::channel(false);
     let (budget, patience) = (app.budget.clone(), app.deadline);
     let open = |listener, door, router| -> io::Result<JoinHandle<()>> {
@@ -102,12 +100,15 @@ async fn listen(
     let grpc = open(grpc, Door::Grpc, grpc::router(app.clone()))?;
     let http = open(http, Door::Http, http::router(app, samples))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let memory_mb = memory >> 20;
+    // Said when a signal, too, finds someone who listens.
+    tracing::info!(http = %http_address, grpc = %grpc_address, memory_mb, "listening");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    tracing::info!("draining: no new connections, requests at hand are answered");
     stop.send_replace(true);
+    tracing::info!("draining: no new connections, requests at hand are answered");
     http.await?;
     grpc.await?;
     tracing::info!("ended");
