@@ -98,6 +98,26 @@ fn a_killed_extraction_redoes_only_what_is_missing() {
 }
 
 #[test]
+fn a_set_that_is_up_to_date_loses_what_it_replaced_and_keeps_what_others_began() {
+    let workspace = workspace();
+    workspace.run::<Preprocess>(&[]).unwrap();
+    let folder = workspace.run_folder().features("resnet18");
+    let finished = parts(&folder);
+    // A kill right after the commit: an older part is still there.
+    let left = folder.join("part-left.parquet");
+    fs::copy(folder.join(finished.keys().next().unwrap()), &left).unwrap();
+    let manifest = fs::metadata(folder.join("manifest.json")).unwrap().modified().unwrap();
+    fs::File::options().write(true).open(&left).unwrap().set_modified(manifest).unwrap();
+    // And one of two processes has done its share by other settings.
+    workspace.run::<Preprocess>(&["preprocess.dtype=f32", "preprocess.shard=0/2"]).unwrap();
+    let begun = parts(&folder).len() - finished.len() - 1;
+    assert!(begun > 0 && left.exists());
+    workspace.run::<Preprocess>(&[]).unwrap();
+    assert!(!left.exists());
+    assert_eq!(parts(&folder).len(), finished.len() + begun);
+}
+
+#[test]
 fn added_images_extend_the_cache_and_removed_ones_drop_out() {
     let workspace = workspace();
     workspace.run::<Preprocess>(&[]).unwrap();

@@ -269,16 +269,16 @@ impl<'a> Set<'a> {
             work.warn(warning.subject, warning.reason);
         }
         let manifest = work.commit(&parts.files(), summary)?;
-        parts::remove_others(work.folder(), &manifest)?;
+        parts::remove_old(work.folder())?;
         Ok(manifest)
     }
 }
 
 /// A finished set without the parts that a run left which was killed right after its commit.
 fn tidied(outcome: Outcome) -> anyhow::Result<Outcome> {
-    if outcome.up_to_date && !parts::others(&outcome.folder, &outcome.manifest)?.is_empty() {
-        let tidy = || parts::remove_others(&outcome.folder, &outcome.manifest);
-        guard::when_alone(&outcome.folder, Making::InPlace(None), tidy)?;
+    let folder = &outcome.folder;
+    if outcome.up_to_date && !parts::old(folder)?.is_empty() {
+        guard::when_alone(folder, Making::InPlace(None), || parts::remove_old(folder))?;
     }
     Ok(outcome)
 }

@@ -8,7 +8,7 @@ use artifacts::features::{
     self, Dtype, FeatureKey, FeaturePart, FeatureRow, FeatureSpec, complete_part, part_file,
 };
 use artifacts::images::ImageRow;
-use artifacts::manifest::Warning;
+use artifacts::manifest::{self, Warning};
 use artifacts::table::TableError;
 use artifacts::{Manifest, Recipe};
 
@@ -82,19 +82,27 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// Removes the parts that the set's manifest does not name: those of other settings and other images.
-pub(crate) fn remove_others(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    for path in others(folder, manifest)? {
+/// Removes what [`old`] finds; for whoever holds the lock.
+pub(crate) fn remove_old(folder: &Path) -> anyhow::Result<()> {
+    for path in old(folder)? {
         std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
     }
     Ok(())
 }
 
-/// Parts that the set's manifest does not name.
-pub(crate) fn others(folder: &Path, manifest: &Manifest) -> anyhow::Result<Vec<PathBuf>> {
-    let mut paths = in_folder(folder)?;
-    paths.retain(|path| !manifest.outputs.iter().any(|output| folder.join(&output.file) == *path));
-    Ok(paths)
+/// Parts that a finished set has replaced: its manifest does not name them and is newer. What is newer than the manifest
+/// belongs to a run that is not finished, which goes on with it.
+pub(crate) fn old(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let manifest = Manifest::read(folder)?;
+    let finished = std::fs::metadata(folder.join(manifest::FILE))?.modified()?;
+    let mut old = Vec::new();
+    for path in in_folder(folder)? {
+        let named = manifest.outputs.iter().any(|output| folder.join(&output.file) == path);
+        if !named && std::fs::metadata(&path)?.modified()? <= finished {
+            old.push(path);
+        }
+    }
+    Ok(old)
 }
 
 /// All parts that lie in a folder, in the order of their names.
