@@ -10,17 +10,21 @@ use serde_json::{Map, Value, json};
 use crate::tensorboard::EventFile;
 
 /// File name in the train folder.
-pub(crate) const FILE: &str = "metrics.jsonl";
+pub const FILE: &str = "metrics.jsonl";
 
 /// The two logs of a run.
-pub(crate) struct Log {
+pub struct Log {
     lines: File,
     events: EventFile,
 }
 
 impl Log {
     /// Opens the logs of `folder` for the steps after `steps_done`; what an interrupted run logged beyond is dropped.
-    pub(crate) fn open(folder: &Path, steps_done: usize) -> anyhow::Result<Log> {
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn open(folder: &Path, steps_done: usize) -> anyhow::Result<Log> {
         let path = folder.join(FILE);
         let kept = kept_lines(&path, steps_done).with_context(|| path.display().to_string())?;
         artifacts::atomic::write(&path, |file| file.write_all(kept.as_bytes()))?;
@@ -38,7 +42,11 @@ impl Log {
     }
 
     /// Logs named values of one step.
-    pub(crate) fn write(&mut self, step: usize, values: &[(&str, f64)]) -> std::io::Result<()> {
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn write(&mut self, step: usize, values: &[(&str, f64)]) -> std::io::Result<()> {
         let mut line = Map::from_iter([("step".to_owned(), json!(step))]);
         line.extend(values.iter().map(|(name, value)| (name.to_string(), json!(value))));
         writeln!(self.lines, "{}", Value::Object(line))?;

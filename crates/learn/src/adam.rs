@@ -5,15 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use tch::nn::VarStore;
 use tch::{Kind, TchError, Tensor};
 
 const BETA_1: f64 = 0.9;
 const BETA_2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// The optimiser of all trainable variables of a [`VarStore`].
-pub(crate) struct Adam {
+/// The optimiser of some tensors with gradients, in the order of their names.
+pub struct Adam {
     parameters: BTreeMap<String, Parameter>,
     weight_decay: f64,
     steps: i32,
@@ -26,40 +25,64 @@ struct Parameter {
 }
 
 impl Adam {
-    /// Zero moments for every variable. Matrices shrink by `weight_decay × learning rate` a step; vectors (biases,
-    /// normalisations) do not.
-    pub(crate) fn new(store: &VarStore, weight_decay: f64) -> Adam {
-        let variables = store.variables().into_iter().filter(|(_, value)| value.requires_grad());
+    /// Zero moments for every tensor with a gradient. Matrices shrink by `weight_decay × learning rate` a step; vectors
+    /// (biases, normalisations) do not.
+    pub fn new(parameters: impl IntoIterator<Item = (String, Tensor)>, weight_decay: f64) -> Adam {
+        let learning = parameters.into_iter().filter(|(_, value)| value.requires_grad());
         let parameter =
             |value: Tensor| Parameter { mean: value.zeros_like(), square: value.zeros_like(), value };
-        let parameters = variables.map(|(name, value)| (name, parameter(value))).collect();
+        let parameters = learning.map(|(name, value)| (name, parameter(value))).collect();
         Adam { parameters, weight_decay, steps: 0 }
     }
 
+    /// What it changes, in the order of the names.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.parameters.iter().map(|(name, parameter)| (name.as_str(), &parameter.value))
+    }
+
     /// Forgets the gradients of the last step.
-    pub(crate) fn zero_gradients(&mut self) {
+    pub fn zero_gradients(&mut self) {
         for parameter in self.parameters.values_mut() {
             parameter.value.zero_grad();
         }
     }
 
-    /// Scales the gradients that lie in the variables to norm `clip` at most, and takes a step.
-    pub(crate) fn step(&mut self, learning_rate: f64, clip: f64) -> Result<(), TchError> {
-        tch::no_grad(|| self.apply(learning_rate, clip))
+    /// Scales the gradients that lie in the tensors to norm `clip` at most, and takes a step.
+    ///
+    /// # Errors
+    ///
+    /// libtorch refuses.
+    pub fn step(&mut self, learning_rate: f64, clip: f64) -> Result<(), TchError> {
+        let gradients: Vec<Tensor> =
+            self.parameters.values().map(|parameter| parameter.value.grad()).collect();
+        self.step_along(&gradients, learning_rate, clip)
     }
 
-    fn apply(&mut self, learning_rate: f64, clip: f64) -> Result<(), TchError> {
+    /// The same with gradients that lie elsewhere, one for each of [`parameters`](Self::parameters); undefined ones are left
+    /// out.
+    ///
+    /// # Errors
+    ///
+    /// libtorch refuses.
+    pub fn step_along(
+        &mut self,
+        gradients: &[Tensor],
+        learning_rate: f64,
+        clip: f64,
+    ) -> Result<(), TchError> {
+        tch::no_grad(|| self.apply(gradients, learning_rate, clip))
+    }
+
+    fn apply(&mut self, gradients: &[Tensor], learning_rate: f64, clip: f64) -> Result<(), TchError> {
         self.steps += 1;
-        let gradients = self.parameters.values().map(|parameter| parameter.value.grad());
-        let squares =
-            gradients.filter(Tensor::defined).map(|gradient| gradient.f_square()?.f_sum(Kind::Float));
+        let defined = gradients.iter().filter(|gradient| gradient.defined());
+        let squares = defined.map(|gradient| gradient.f_square()?.f_sum(Kind::Float));
         let squares: Vec<Tensor> = squares.collect::<Result<_, _>>()?;
         let norm = Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?.f_double_value(&[])?;
         let scale = (clip / (norm + 1e-6)).min(1.0);
         let correction_1 = 1.0 - BETA_1.powi(self.steps);
         let correction_2 = 1.0 - BETA_2.powi(self.steps);
-        for Parameter { value, mean, square } in self.parameters.values_mut() {
-            let gradient = value.grad();
+        for (Parameter { value, mean, square }, gradient) in self.parameters.values_mut().zip(gradients) {
             if !gradient.defined() {
                 continue;
             }
@@ -79,7 +102,7 @@ impl Adam {
     }
 
     /// The moments by name, to be saved.
-    pub(crate) fn moments(&self) -> impl Iterator<Item = (String, Tensor)> {
+    pub fn moments(&self) -> impl Iterator<Item = (String, Tensor)> {
         self.parameters.iter().flat_map(|(name, parameter)| {
             [("mean", &parameter.mean), ("square", &parameter.square)]
                 .map(|(moment, tensor)| (format!("adam.{moment}.{name}"), tensor.shallow_clone()))
@@ -87,7 +110,7 @@ impl Adam {
     }
 
     /// Goes on from `steps` with the moments as they were saved (written into the tensors of [`Adam::moments`]).
-    pub(crate) fn set_steps(&mut self, steps: i32) {
+    pub fn set_steps(&mut self, steps: i32) {
         self.steps = steps;
     }
 }
@@ -95,7 +118,7 @@ impl Adam {
 #[cfg(test)]
 mod tests {
     use tch::Device;
-    use tch::nn::{self, OptimizerConfig};
+    use tch::nn::{self, OptimizerConfig, VarStore};
 
     use super::*;
 
@@ -119,7 +142,7 @@ mod tests {
     fn steps_are_those_of_libtorch() {
         let (ours, a) = store();
         let (theirs, b) = store();
-        let mut adam = Adam::new(&ours, 0.0);
+        let mut adam = Adam::new(ours.variables(), 0.0);
         let mut reference = nn::Adam::default().build(&theirs, 0.05).unwrap();
         for _ in 0..20 {
             minimize(&mut adam, &loss(&a));
@@ -137,7 +160,7 @@ mod tests {
         };
         let (ours, a) = matrix();
         let (theirs, b) = matrix();
-        let mut adam = Adam::new(&ours, 0.1);
+        let mut adam = Adam::new(ours.variables(), 0.1);
         let mut reference = nn::AdamW { wd: 0.1, ..Default::default() }.build(&theirs, 0.05).unwrap();
         for _ in 0..20 {
             minimize(&mut adam, &loss(&a));
