@@ -1,0 +1,102 @@
+//! Image files as a network takes them, on the threads of whoever asks.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use artifacts::images::ImageRow;
+use image::RgbImage;
+use imaging::Transform;
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use tch::{Device, TchError, Tensor};
+
+use crate::augment::{Augment, Change};
+use crate::examples::Examples;
+
+/// The train images, never twice the same.
+pub(crate) struct Feed<'a> {
+    pub(crate) examples: &'a Examples,
+    pub(crate) reader: Reader,
+    pub(crate) augment: Augment,
+    /// Decides the order of the images and all changes.
+    pub(crate) seed: u64,
+    /// Where images are read.
+    pub(crate) threads: &'a ThreadPool,
+}
+
+impl Feed<'_> {
+    /// Some images as they are shown in an epoch.
+    pub(crate) fn batch(&self, images: &[usize], epoch: usize) -> Pixels {
+        let wanted = images.iter().map(|&image| {
+            let example = &self.examples.images[image];
+            (image, &example.row, Some(self.augment.change(self.seed, epoch, image, !example.sided)))
+        });
+        let wanted: Vec<_> = wanted.collect();
+        self.threads.install(|| self.reader.read(&wanted))
+    }
+}
+
+/// Where images lie, and what a network sees of each.
+pub(crate) struct Reader {
+    pub(crate) root: PathBuf,
+    pub(crate) transform: Transform,
+}
+
+/// Images that a network takes together.
+#[derive(Default)]
+pub(crate) struct Pixels {
+    /// Numbers of those that could be read, as whoever asked counts them.
+    pub(crate) images: Vec<usize>,
+    /// `[images × 3 × side × side]`, normalised.
+    pub(crate) values: Vec<f32>,
+    /// Why others could not be, by path.
+    pub(crate) skipped: BTreeMap<String, String>,
+}
+
+impl Reader {
+    /// Numbers of one image: 3 × side × side.
+    fn numbers(&self) -> usize {
+        3 * (self.transform.crop as usize).pow(2)
+    }
+
+    /// Reads images side by side; each comes with its number and, in training, its change.
+    pub(crate) fn read(&self, wanted: &[(usize, &ImageRow, Option<Change>)]) -> Pixels {
+        let squares: Vec<_> = wanted.par_iter().map(|(_, row, change)| self.square(row, *change)).collect();
+        let mut pixels = Pixels::default();
+        for ((image, row, _), square) in wanted.iter().zip(squares) {
+            match square {
+                Ok(square) => {
+                    pixels.images.push(*image);
+                    pixels.values.extend(square);
+                }
+                Err(error) => drop(pixels.skipped.insert(row.path.clone(), format!("skipped: {error:#}"))),
+            }
+        }
+        pixels
+    }
+
+    /// Values that were read as a network takes them: `[images, 3, side, side]` on the device.
+    pub(crate) fn tensor(&self, values: &[f32], device: Device) -> Result<Tensor, TchError> {
+        let side = i64::from(self.transform.crop);
+        Tensor::f_from_slice(values)?.f_view([-1, 3, side, side])?.f_to_device(device)
+    }
+
+    fn square(&self, row: &ImageRow, change: Option<Change>) -> anyhow::Result<Vec<f32>> {
+        let image = self.image(row)?;
+        let mut square = vec![0.0; self.numbers()];
+        match change {
+            Some(change) => change.apply(&image, &self.transform, &mut square),
+            None => self.transform.normalize(&self.transform.pixels(&image), &mut square),
+        }
+        Ok(square)
+    }
+
+    fn image(&self, row: &ImageRow) -> anyhow::Result<RgbImage> {
+        let bytes = imaging::read_file(&self.root.join(&row.path))?;
+        anyhow::ensure!(
+            artifacts::recipe::digest(&bytes) == row.content_hash,
+            "changed since the dataset stage saw it: run the dataset stage again"
+        );
+        Ok(imaging::decode(&bytes)?)
+    }
+}

@@ -1,0 +1,303 @@
+//! Images and their captions' words → a backbone that knows the dataset.
+//!
+//! The published networks know ImageNet's classes. Taught to predict the words that people use of the images, their deeper
+//! blocks see what captions speak of; whoever reads their features writes better captions. The head that predicts the words is
+//! kept with the weights: it names what is in a photo.
+
+mod augment;
+mod content;
+mod examples;
+mod images;
+mod objective;
+mod quality;
+mod settings;
+mod start;
+mod state;
+mod tuner;
+mod words;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::thread::available_parallelism;
+
+use anyhow::Context as _;
+use artifacts::features::WeightsOrigin;
+use artifacts::images::{self as image_table, Images};
+use artifacts::layout::TUNED_WEIGHTS;
+use artifacts::tokens::{self, TokenRow};
+use artifacts::vocabulary::{self, Vocabulary};
+use artifacts::{Manifest, Recipe, Split, View, table};
+use model::backbone::{BackboneSpec, Trainable};
+use model::tuned::{TunedHeader, WordScores};
+use model::weights::{self, FetchError, NamedTensors};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde_json::{Map, json};
+use stage::guard::{Making, Work};
+use stage::{Context, Outcome, Sources, Stage};
+use tch::{Device, Tensor};
+
+use augment::Augment;
+use examples::Examples;
+use images::{Feed, Reader};
+use start::{Start, Weights};
+use state::State;
+use tuner::Tuner;
+use words::Words;
+
+pub use settings::Settings;
+
+const SCHEMA_VERSION: u32 = 1;
+/// Weights and Adam's two moments, twice while one state takes the other's place, and the published weights.
+const COPIES: u64 = 7;
+
+/// The stage `tune`: images and words to weights of each backbone whose features are to be those of tuned weights.
+pub struct Tune;
+
+impl Stage for Tune {
+    const NAME: &'static str = "tune";
+    const ABOUT: &'static str = "Teaches backbones the words of the captions";
+    type Settings = Settings;
+
+    fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+        check_values(settings, context)?;
+        if !settings.starts_from_a_file() {
+            for Wanted { backbone, .. } in wanted(settings, context)? {
+                let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
+                weights::find(backbone, &context.run.weights).map_err(absent)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
+        // Parts of a batch are computed side by side, each on one thread of libtorch.
+        model::threads::single();
+        Ok(())
+    }
+
+    fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
+        let wanted = wanted(settings, context)?;
+        if wanted.is_empty() {
+            context.note("tune: no backbone is to be tuned (preprocess.weights)");
+        }
+        wanted.into_iter().map(|wanted| tune(settings, wanted, context)).collect()
+    }
+}
+
+/// Fetches the published weights that tuning begins with; returns where they are.
+///
+/// # Errors
+/// Values that the stage refuses, or weights that are nowhere to be had.
+pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
+    let settings = context.config.section(Tune::NAME)?;
+    check_values(&settings, context)?;
+    let wanted = if settings.starts_from_a_file() { vec![] } else { wanted(&settings, context)? };
+    Ok(weights::ensure_all(wanted.into_iter().map(|wanted| wanted.backbone), &context.run.weights)?)
+}
+
+/// The check of all that the config says; published weights are not looked for.
+fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+    let problem = settings.problem();
+    let problem = problem.as_ref().map(|problem| (problem.key.as_str(), &problem.reason));
+    context.refuse_any::<Tune, _>(problem)?;
+    let suits = settings.from_block.suits(Sources::of(&context.config)?.backbone.all().len());
+    let lengths = "must be one number, or as many as preprocess.backbone has names";
+    context.refuse_any::<Tune, _>((!suits).then_some(("from_block", lengths)))?;
+    for Wanted { backbone, from_block } in wanted(settings, context)? {
+        let blocks = backbone.blocks();
+        let reason = format!("{} has the blocks 0 to {}", backbone.name, blocks - 1);
+        context.refuse_any::<Tune, _>((from_block >= blocks).then_some(("from_block", reason)))?;
+    }
+    if settings.starts_from_a_file() && !settings.start_from.is_file() {
+        let reason = format!("{} is not there", settings.start_from.display());
+        return Err(context.refuse::<Tune>("start_from", reason).into());
+    }
+    model::device::parse(&context.device)?;
+    Ok(())
+}
+
+/// A backbone whose features are to be those of tuned weights.
+#[derive(Clone, Copy)]
+struct Wanted {
+    backbone: &'static BackboneSpec,
+    /// The first block that learns.
+    from_block: usize,
+}
+
+fn wanted(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Wanted>> {
+    let sources = Sources::of(&context.config)?;
+    let from_blocks = settings.from_block.beside(sources.backbone.all()).map(|(_, &block)| block);
+    let tuned = sources.backbones().zip(from_blocks);
+    let tuned = tuned.filter(|((_, weights), _)| *weights == WeightsOrigin::Tuned);
+    let wanted = |((name, _), from_block)| {
+        let unknown = |error| context.config.bad_value("preprocess.backbone", format!("{error}"));
+        Ok(Wanted { backbone: BackboneSpec::named(name).map_err(unknown)?, from_block })
+    };
+    tuned.map(wanted).collect()
+}
+
+fn tune(settings: &Settings, wanted: Wanted, context: &Context) -> anyhow::Result<Outcome> {
+    let backbone = wanted.backbone;
+    let start = Start::find(settings, backbone, context)?;
+    let view = Sources::of(&context.config)?.views.first().copied().unwrap_or_default();
+    let mut plan = serde_json::to_value(settings)?;
+    if let Some(plan) = plan.as_object_mut() {
+        plan.remove("start_from");
+        plan.insert("backbone".to_owned(), json!(backbone.name));
+        plan.insert("from_block".to_owned(), json!(wanted.from_block));
+        plan.insert("view".to_owned(), json!(view));
+        plan.insert("seed".to_owned(), json!(context.run.seed));
+    }
+    let mut recipe = Recipe::new(Tune::NAME, SCHEMA_VERSION, &plan)?;
+    recipe.inputs.extend([start.input.clone()]);
+    let inputs = [
+        ("dataset", context.folder.dataset(), image_table::FILE),
+        ("text", context.folder.text(), vocabulary::FILE),
+        ("text", context.folder.text(), tokens::FILE),
+    ];
+    for (stage, folder, file) in inputs {
+        recipe = recipe.input(format!("{stage}/{file}"), Manifest::read(&folder)?.hash_of(&folder, file)?);
+    }
+    let folder = context.folder.tune(backbone.name);
+    let Wanted { from_block, .. } = wanted;
+    let make = |work| Tuning { settings, backbone, from_block, view, context }.make(&start, work);
+    context.guard(Tune::NAME, folder, recipe, Making::Resumed, make)
+}
+
+/// One backbone that is tuned.
+struct Tuning<'a> {
+    settings: &'a Settings,
+    backbone: &'static BackboneSpec,
+    from_block: usize,
+    view: View,
+    context: &'a Context,
+}
+
+impl Tuning<'_> {
+    fn make(&self, start: &Start, work: Work) -> anyhow::Result<Manifest> {
+        let Tuning { settings, backbone, context, .. } = self;
+        let weights = start.read(backbone)?;
+        if settings.epochs == 0 {
+            return self.unpack(&weights, work);
+        }
+        let device = model::device::parse(&context.device)?;
+        let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
+        let words: Vec<String> = vocabulary.words().take(settings.words).map(str::to_owned).collect();
+        let content = content::indices(&words);
+        let images = Images::read(&context.folder.dataset())?;
+        let (captions, _) = table::read::<TokenRow>(&context.folder.text().join(tokens::FILE))?;
+        let [train, val] =
+            [Split::Train, Split::Val].map(|split| Examples::new(&images, split, &captions, &words));
+        anyhow::ensure!(train.len() > 0, "no train image has captions: tuning needs some to learn from");
+        anyhow::ensure!(val.len() > 0, "no val image has captions: tuning needs some to calibrate its head");
+        let network = Trainable::build(backbone, &weights.tensors, self.from_block, device)?;
+        let learning: usize = network.parameters().iter().map(|(_, tensor)| tensor.numel()).sum();
+        context.note(&format!(
+            "  {} train images, {} validation images, {} words, {:.1} M parameters learn",
+            train.len(),
+            val.len(),
+            words.len(),
+            learning as f64 / 1e6
+        ));
+        work.needs(COPIES * 4 * backbone.parameters)?;
+        let head = Words::new(&train, &words, &weights, backbone.channels, device)?;
+        let objective = head.share();
+        let cores = available_parallelism().map_or(1, usize::from);
+        let folder = work.path("");
+        let feed = Feed {
+            examples: &train,
+            reader: Reader { root: images.root.clone(), transform: backbone.transform_of(self.view) },
+            augment: Augment { least_area: settings.least_area, light: settings.light },
+            seed: context.run.seed,
+            threads: &pool("read", cores)?,
+        };
+        let tuner = Tuner {
+            settings,
+            device,
+            quiet: context.quiet,
+            folder: &folder,
+            state: State(work.scratch()),
+            network,
+            words: head,
+            objective: &objective,
+            feed: &feed,
+            val: &val,
+            content: &content,
+            networks: &pool("tune", if device.is_cuda() { 1 } else { cores })?,
+            note: &|line| context.note(line),
+        };
+        let progress = tuner.run(&work.recipe().fingerprint())?;
+        let predictions = tuner.predictions(&val)?;
+        let calibration = predictions.calibration();
+        let header = TunedHeader {
+            backbone: backbone.name.to_owned(),
+            scores: predictions.quality(&calibration),
+            words: words.clone(),
+            content: content.clone(),
+            calibration,
+            provenance: work.recipe().provenance(),
+        };
+        let mut work = work;
+        for (path, reason) in progress.skipped {
+            work.warn(path, reason);
+        }
+        let learnt = tuner.network.parameters().into_iter().chain(tuner.words.tensors());
+        self.publish(&weights.tensors, learnt, &header, progress.steps, work)
+    }
+
+    /// Takes over what was tuned before.
+    fn unpack(&self, weights: &Weights, work: Work) -> anyhow::Result<Manifest> {
+        let header = weights.header.as_ref().with_context(|| {
+            let path = self.settings.start_from.display();
+            format!(
+                "tune.start_from: {path} holds no tuned {}: give tune.epochs at least 1",
+                self.backbone.name
+            )
+        })?;
+        let channels = i64::from(self.backbone.channels);
+        let words = header.words.len() as i64;
+        let head = [(model::tuned::WEIGHT, vec![words, channels]), (model::tuned::BIAS, vec![words])];
+        let head = head.map(|(name, shape)| Ok((name.to_owned(), weights.tensors.get(name, &shape)?)));
+        let head = head.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+        self.publish(&weights.tensors, head, header, 0, work)
+    }
+
+    /// Writes the network's tensors, those that learnt in the place of the others, and the head. The classifier that the
+    /// network was published with is left out: it no longer fits.
+    fn publish(
+        &self,
+        start: &NamedTensors,
+        learnt: impl IntoIterator<Item = (String, Tensor)>,
+        header: &TunedHeader,
+        steps: usize,
+        work: Work,
+    ) -> anyhow::Result<Manifest> {
+        let names = self.backbone.tensors(start);
+        let kept = names.iter().map(|(name, shape)| Ok((name.clone(), start.get(name, shape)?)));
+        let mut tensors = kept.collect::<anyhow::Result<BTreeMap<String, Tensor>>>()?;
+        tensors.extend(learnt);
+        for tensor in tensors.values_mut() {
+            *tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(tch::Kind::Float)?;
+        }
+        let entries = BTreeMap::from([header.entry()?]);
+        weights::write_safetensors(&work.path(TUNED_WEIGHTS), &tensors, &entries)?;
+        let WordScores { mean_average_precision, calibration_error, words, images } = header.scores;
+        let summary = Map::from_iter([
+            ("steps".to_owned(), json!(steps)),
+            ("mean_average_precision".to_owned(), json!(mean_average_precision)),
+            ("calibration_error".to_owned(), json!(calibration_error)),
+            ("words_scored".to_owned(), json!(words)),
+            ("images_scored".to_owned(), json!(images)),
+        ]);
+        let log = learn::LOG_FILE;
+        let files = [Some(TUNED_WEIGHTS), work.path(log).exists().then_some(log)];
+        Ok(work.finish(&files.into_iter().flatten().collect::<Vec<_>>(), summary)?)
+    }
+}
+
+/// Threads that compute with one thread of libtorch each.
+fn pool(name: &'static str, threads: usize) -> anyhow::Result<ThreadPool> {
+    let builder = ThreadPoolBuilder::new().num_threads(threads);
+    let builder = builder.thread_name(move |number| format!("{name}-{number}"));
+    Ok(builder.start_handler(|_| model::threads::single()).build()?)
+}

@@ -1,0 +1,67 @@
+//! What tuning begins with: the weights of a network, and the head of an earlier tuning if there is one.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use artifacts::recipe::digest_file;
+use model::backbone::BackboneSpec;
+use model::captioner_file::CaptionerFile;
+use model::tuned::TunedHeader;
+use model::weights::{self, NamedTensors};
+use stage::Context;
+
+use crate::settings::Settings;
+
+/// Where the weights of a backbone come from.
+pub(crate) struct Start {
+    path: PathBuf,
+    /// Name and hash, for the recipe.
+    pub(crate) input: (String, String),
+}
+
+/// Weights to begin with.
+pub(crate) struct Weights {
+    /// The network's, and [`model::tuned`]'s where it was tuned before.
+    pub(crate) tensors: NamedTensors,
+    /// What an earlier tuning learnt.
+    pub(crate) header: Option<TunedHeader>,
+}
+
+impl Start {
+    /// Finds the file that the settings mean.
+    pub(crate) fn find(
+        settings: &Settings,
+        backbone: &'static BackboneSpec,
+        context: &Context,
+    ) -> anyhow::Result<Start> {
+        if settings.starts_from_a_file() {
+            let path = settings.start_from.clone();
+            let hash = digest_file(&path).with_context(|| format!("tune.start_from: {}", path.display()))?;
+            return Ok(Start { path, input: ("start_from".to_owned(), hash) });
+        }
+        let path = weights::find(backbone, &context.run.weights)?;
+        let sha256 = weights::sha256_file(&path)?;
+        Ok(Start { path, input: (format!("weights/{}", backbone.name), format!("sha256:{sha256}")) })
+    }
+
+    /// Reads the weights of the backbone out of it.
+    pub(crate) fn read(&self, backbone: &'static BackboneSpec) -> anyhow::Result<Weights> {
+        let file = weights::read(&self.path)?;
+        let path = self.path.display();
+        if CaptionerFile::is_in(&file) {
+            let captioner = CaptionerFile::from_tensors(file)?;
+            let header = captioner.tuned(backbone.name)?;
+            return Ok(Weights { tensors: captioner.weights_of(backbone.name), header });
+        }
+        let header = TunedHeader::of(&file).map_err(|reason| anyhow::anyhow!("{path}: {reason}"))?;
+        if let Some(header) = &header {
+            anyhow::ensure!(
+                header.backbone == backbone.name,
+                "tune.start_from: {path} holds weights of {}, not of {}",
+                header.backbone,
+                backbone.name
+            );
+        }
+        Ok(Weights { tensors: file, header })
+    }
+}

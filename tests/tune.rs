@@ -1,0 +1,159 @@
+//! Tuned weights from the images and their words to an export, and out of it again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use artifacts::Manifest;
+use artifacts::layout::TUNED_WEIGHTS;
+use dataset::Dataset;
+use evaluate::Evaluate;
+use model::backbone::BackboneSpec;
+use model::tuned::{BIAS, TunedHeader, WEIGHT};
+use model::weights::{self, NamedTensors};
+use pipeline_tests::{Workspace, program};
+use preprocess::Preprocess;
+use stage::Stage as _;
+use tch::Tensor;
+use text::Text;
+use train::Train;
+use tune::Tune;
+
+const CONFIG: &str = r#"
+[dataset]
+layout = "scenes"
+scenes = 16
+val_fraction = 0.5
+test_fraction = 0.0
+
+[preprocess]
+backbone = "resnet18"
+weights = "tuned"
+
+[text]
+min_count = 1
+
+[tune]
+from_block = 7
+words = 20
+epochs = 1
+batch_images = 4
+
+[train]
+decoders = ["soft_attention"]
+epochs = 1
+batch_images = 6
+soft_attention = { embedding_size = 16, feature_size = 16, hidden_size = 16, attention_size = 8 }
+
+[evaluate]
+attention_images = 0
+search = { max_length = 8 }
+"#;
+
+fn tuned(workspace: &Workspace) -> NamedTensors {
+    weights::read(&workspace.run_folder().tune("resnet18").join(TUNED_WEIGHTS)).unwrap()
+}
+
+fn message<T>(result: anyhow::Result<T>) -> String {
+    format!("{:#}", result.err().unwrap())
+}
+
+fn exported(workspace: &Workspace, to: &Path) {
+    let run = workspace.run_folder();
+    let weights = workspace.path("nothing");
+    let mut command = Command::new(program("export"));
+    command.arg(run.path()).arg("--weights").arg(weights).arg("--output").arg(to);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn what_was_tuned_goes_through_an_export_into_another_run() {
+    let workspace = Workspace::new(CONFIG).with_weights("resnet18");
+    for run in [Workspace::run::<Dataset>, Workspace::run::<Text>, Workspace::run::<Tune>] {
+        run(&workspace, &[]).unwrap();
+    }
+    assert!(workspace.run::<Tune>(&[]).unwrap()[0].up_to_date);
+
+    // Published names, and of the tensors only those of the last block changed that learn.
+    let published = weights::read(&workspace.path("weights/resnet18.safetensors")).unwrap();
+    let spec = BackboneSpec::named("resnet18").unwrap();
+    let file = tuned(&workspace);
+    let names: BTreeSet<String> = file.tensors().keys().cloned().collect();
+    let network = spec.tensors(&published).into_iter().map(|(name, _)| name);
+    assert_eq!(names, network.chain([WEIGHT, BIAS].map(str::to_owned)).collect());
+    for (name, tensor) in file.tensors() {
+        let Some(before) = published.tensors().get(name) else { continue };
+        let learns = name.starts_with("layer4.1") && !name.contains("running");
+        assert_eq!(before == tensor, !learns, "{name}");
+    }
+    let header = TunedHeader::of(&file).unwrap().unwrap();
+    assert_eq!((header.words.len(), header.scores.images), (20, 8));
+    assert!(header.calibration.probability(0.0).is_finite() && header.provenance["stage"] == "tune");
+    let manifest = Manifest::read(&workspace.run_folder().tune("resnet18")).unwrap();
+    assert_eq!(manifest.summary["steps"], 2);
+    assert!(manifest.outputs.iter().any(|output| output.file == "metrics.jsonl"));
+
+    for run in [Workspace::run::<Preprocess>, Workspace::run::<Train>, Workspace::run::<Evaluate>] {
+        run(&workspace, &[]).unwrap();
+    }
+    let export = workspace.path("model.safetensors");
+    exported(&workspace, &export);
+
+    // Another run needs no weights beside the export, and has the same eyes.
+    fs::remove_dir_all(workspace.path("weights")).unwrap();
+    let hash = || Manifest::read(&workspace.run_folder().features("resnet18.tuned")).unwrap().hash_of_all();
+    let features = hash();
+    fs::remove_dir_all(workspace.run_folder().tune("resnet18")).unwrap();
+    let from = format!("tune.start_from={}", export.display());
+    let unpack = [from.as_str(), "tune.epochs=0"];
+    assert!(tune::fetch_weights(&workspace.context(&unpack).unwrap()).unwrap().is_empty());
+    workspace.run::<Tune>(&unpack).unwrap();
+    let unpacked = tuned(&workspace);
+    assert!(unpacked.tensors() == file.tensors() && unpacked.metadata() == file.metadata());
+    assert!(workspace.run::<Preprocess>(&unpack).unwrap()[0].up_to_date && hash() == features);
+
+    // Tuned on, it goes on from there; words are matched by spelling.
+    workspace
+        .run::<Tune>(&[&from, "tune.words=5", "tune.learning_rate=1e-9", "tune.head_learning_rate=1e-9"])
+        .unwrap();
+    let further = tuned(&workspace);
+    let rows = |file: &NamedTensors| -> BTreeMap<String, Tensor> {
+        let words = TunedHeader::of(file).unwrap().unwrap().words;
+        words.into_iter().zip((0..).map(|row| file.tensors()[WEIGHT].get(row))).collect()
+    };
+    let (before, after) = (rows(&file), rows(&further));
+    assert_eq!(after.len(), 5);
+    for (word, row) in after {
+        assert!((&before[&word] - row).abs().max().double_value(&[]) < 1e-6, "{word}");
+    }
+}
+
+#[test]
+fn what_cannot_be_tuned_is_refused_with_its_key() {
+    let workspace = Workspace::new(CONFIG).with_weights("resnet18").with_weights("resnet34");
+    let random = workspace.random_model("trained.safetensors", 1);
+    workspace.run::<Dataset>(&[]).unwrap();
+    workspace.run::<Text>(&[]).unwrap();
+    let untuned = format!("tune.start_from={}", workspace.path("weights/resnet18.safetensors").display());
+    let checkpoint = format!("tune.start_from={}", random.display());
+    let cases: [(&[&str], &str); 6] = [
+        (&["tune.from_block=8"], "`tune.from_block`: resnet18 has the blocks 0 to 7"),
+        (&["tune.from_block=[1, 2]"], "as many as preprocess.backbone has names"),
+        (&["tune.epochs=0"], "tune.start_from names what was tuned before"),
+        (&["tune.start_from=none.safetensors"], "none.safetensors is not there"),
+        (&["tune.epochs=0", &untuned], "holds no tuned resnet18: give tune.epochs at least 1"),
+        (&[&checkpoint], "holds no tensor `conv1.weight`"),
+    ];
+    for (overrides, said) in cases {
+        let message = message(workspace.run::<Tune>(overrides));
+        assert!(message.contains(said), "{message}");
+    }
+    fs::remove_dir_all(workspace.path("weights")).unwrap();
+    let absent = message(workspace.context(&[]).unwrap().checked::<Tune>());
+    assert!(absent.contains("run `just weights resnet18`"), "{absent}");
+    // Without a backbone to tune there is nothing to do, and nothing to fetch.
+    let published = workspace.context(&["preprocess.weights=published"]).unwrap();
+    assert!(Tune::run(&published.checked::<Tune>().unwrap(), &published).unwrap().is_empty());
+}
