@@ -204,6 +204,7 @@ mod tests {
         let spec = FeatureSpec {
             backbone: "tiny".to_owned(),
             view: Default::default(),
+            weights: Default::default(),
             weights_sha256: String::new(),
             transform: serde_json::Value::Null,
             grid: [1, 2],

@@ -3,18 +3,16 @@
 //! Each decoder is trained into a folder of its own, on the same features with the same seed, so that what is left
 //! between two of them is the architecture.
 
-mod adam;
 mod average;
 mod data;
-mod log;
 mod monitor;
 mod objective;
 mod progress;
 mod reuse;
 mod reward;
 mod settings;
+mod start;
 mod state;
-mod tensorboard;
 mod trainer;
 mod validation;
 
@@ -30,6 +28,7 @@ use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
 use model::grids::GridStore;
 use model::precision::Precision;
+use model::pretrained::Pretrained;
 use serde_json::{Map, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Sources, Stage};
@@ -42,7 +41,7 @@ use trainer::Trainer;
 use validation::Validation;
 
 pub use monitor::Monitor;
-pub use settings::{Schedule, SelfCriticalSettings, Settings};
+pub use settings::{SelfCriticalSettings, Settings};
 
 const SCHEMA_VERSION: u32 = 2;
 
@@ -59,6 +58,7 @@ impl Stage for Train {
         context
             .refuse_any::<Self, _>(problem.as_ref().map(|problem| (problem.key.as_str(), &problem.reason)))?;
         model::device::parse(&context.device)?;
+        start::read(settings, context)?;
         Ok(())
     }
 
@@ -82,7 +82,9 @@ impl Stage for Train {
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
         let sources = Sources::of(&context.config)?;
         let sets = sources.sets();
-        let inputs = inputs(context, &sources)?;
+        let pretrained = start::read(settings, context)?;
+        let mut inputs = inputs(context, &sources)?;
+        inputs.extend(pretrained.iter().map(|file| (start::INPUT.to_owned(), file.hash().to_owned())));
         let device = model::device::parse(&context.device)?;
         let lack = settings.precision.lack(device);
         if let Some(lack) = lack {
@@ -101,7 +103,7 @@ impl Stage for Train {
                 if let Some(lack) = lack {
                     work.warn("train.precision", lack.said());
                 }
-                train(settings, decoder, &sources, context, work)
+                train(settings, decoder, pretrained.as_ref(), &sources, context, work)
             };
             outcomes.push(context.guard(Self::NAME, folder, recipe, Making::Resumed, make)?);
         }
@@ -127,6 +129,7 @@ fn inputs(context: &Context, sources: &Sources) -> anyhow::Result<Vec<(String, S
 fn train(
     settings: &Settings,
     decoder_config: DecoderConfig,
+    pretrained: Option<&Pretrained>,
     sources: &Sources,
     context: &Context,
     work: Work,
@@ -142,7 +145,14 @@ fn train(
         features: specs,
         provenance: work.recipe().provenance(),
     };
-    let decoder = header.decoder.build(&store.root(), header.dimensions(), settings.precision.on(device))?;
+    let precision = settings.precision.on(device);
+    let (decoder, found_again) = match pretrained {
+        Some(file) => {
+            let (decoder, words) = start::from(file, &store, &header, precision, context)?;
+            (decoder, Some(words))
+        }
+        None => (header.decoder.build(&store.root(), header.dimensions(), precision)?, None),
+    };
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
     context.note(&format!(
         "  {} train images, {} validation images, {:.1} M parameters",
@@ -168,14 +178,15 @@ fn train(
         note: &|line| context.note(line),
     };
     let Progress { done, best, .. } = trainer.run(&work.recipe().fingerprint())?;
-    let summary = Map::from_iter([
+    let mut summary = Map::from_iter([
         ("parameters".to_owned(), json!(parameters)),
         ("epochs".to_owned(), json!(done.epochs)),
         ("best_epoch".to_owned(), json!(best.map(|best| best.epoch))),
         ("best_validation_score".to_owned(), json!(best.map(|best| best.score))),
         ("steps".to_owned(), json!(done.steps)),
     ]);
-    let mut files = vec![checkpoint::FILE, log::FILE];
+    summary.extend(found_again.map(|words| ("words_found_again".to_owned(), json!(words))));
+    let mut files = vec![checkpoint::FILE, learn::LOG_FILE];
     files.extend(work.path(reuse::FILE).exists().then_some(reuse::FILE));
     Ok(work.finish(&files, summary)?)
 }

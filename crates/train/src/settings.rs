@@ -1,7 +1,9 @@
 //! Settings of the `train` stage.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
+use learn::Schedule;
 use model::decoder::{ChosenDecoders, DecoderConfig, DecoderConfigs, DecoderKind};
 use model::precision::{Precision, PrecisionChoice};
 use model::problem::{Problem, above_0, at_least, first, not_negative, share, unless, within};
@@ -23,6 +25,9 @@ pub struct Settings {
     /// Which decoders.
     #[serde(flatten)]
     pub chosen: ChosenDecoders,
+    /// A checkpoint of `train` or a captioner of `export` to go on from: each decoder starts from what the one of its kind,
+    /// of the same sizes, has learnt there, words matched by spelling. Empty: weights are drawn anew.
+    pub start_from: PathBuf,
     /// Passes over the train images at most.
     pub epochs: usize,
     /// Images per batch, each with all its captions.
@@ -88,6 +93,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             chosen: ChosenDecoders::default(),
+            start_from: PathBuf::new(),
             epochs: 10,
             batch_images: 16,
             learning_rate: 1e-3,
@@ -109,35 +115,9 @@ impl Default for Settings {
     }
 }
 
-/// How the learning rate falls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Not at all.
-    Constant,
-    /// Along half a cosine, to nearly 0 at the last step.
-    Cosine,
-}
-
-impl Schedule {
-    /// The learning rate of `step` (from 0) out of `steps`, as a share of the highest one.
-    pub fn factor(self, step: usize, warmup_steps: usize, steps: usize) -> f64 {
-        if step < warmup_steps {
-            return (step + 1) as f64 / warmup_steps as f64;
-        }
-        match self {
-            Schedule::Constant => 1.0,
-            Schedule::Cosine => {
-                let done = (step - warmup_steps) as f64 / (steps.saturating_sub(warmup_steps)).max(1) as f64;
-                0.5 * (1.0 + (std::f64::consts::PI * done.min(1.0)).cos())
-            }
-        }
-    }
-}
-
 impl Settings {
     /// The settings that decide one decoder's weights, and the precision that they came to on this machine; other decoders'
-    /// sizes are not among them.
+    /// sizes are not among them, nor where the file lies that it starts from: its content is an input.
     pub(crate) fn plan(
         &self,
         decoder: &DecoderConfig,
@@ -149,6 +129,7 @@ impl Settings {
             settings.retain(|key, _| DecoderKind::ALL.iter().all(|kind| kind.as_str() != key));
             settings.remove("decoders");
             settings.remove("feature_memory_mb");
+            settings.remove("start_from");
             settings.insert("decoder".to_owned(), serde_json::to_value(decoder)?);
             settings.insert("precision".to_owned(), serde_json::to_value(precision)?);
             settings.insert("seed".to_owned(), json!(seed));
@@ -201,14 +182,6 @@ impl SelfCriticalSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_learning_rate_rises_then_falls() {
-        let at = |step| Schedule::Cosine.factor(step, 10, 110);
-        assert!((at(0) - 0.1).abs() < 1e-12 && (at(9) - 1.0).abs() < 1e-12);
-        assert!((at(60) - 0.5).abs() < 1e-12 && at(109) < 0.001);
-        assert_eq!(Schedule::Constant.factor(60, 0, 110), 1.0);
-    }
 
     #[test]
     fn values_without_sense_are_refused_by_name() {

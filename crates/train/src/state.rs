@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use artifacts::tensor_file::TRAINING_STATE_KEY;
+use learn::Adam;
 use model::{checkpoint, weights};
 use serde_json::Value;
 use tch::Tensor;
 use tch::nn::VarStore;
 
-use crate::adam::Adam;
 use crate::average::Average;
 use crate::progress::Progress;
 

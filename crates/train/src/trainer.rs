@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
+use learn::{Adam, Log, step_seed};
 use metrics::{Metric, Scores};
 use model::checkpoint::{self, Header};
 use model::decoder::Decoder;
@@ -11,10 +12,8 @@ use stage::progress::Progress as Bar;
 use tch::Device;
 use tch::nn::VarStore;
 
-use crate::adam::Adam;
 use crate::average::Average;
 use crate::data::{Batch, Examples};
-use crate::log::Log;
 use crate::objective::{CrossEntropy, Objective, SelfCritical};
 use crate::progress::{Best, Phase, Progress};
 use crate::reuse;
@@ -250,7 +249,7 @@ impl Trainer<'_> {
 
     fn learning(&self) -> Learning {
         Learning {
-            adam: Adam::new(&self.store, self.settings.weight_decay),
+            adam: Adam::new(self.store.variables(), self.settings.weight_decay),
             average: Average::new(&self.store, self.settings.average_decay),
         }
     }
@@ -292,14 +291,6 @@ impl Trainer<'_> {
     }
 }
 
-/// A seed for one step that looks nothing like its neighbours' (SplitMix64, Steele et al. 2014).
-fn step_seed(seed: u64, step: usize) -> u64 {
-    let mut z = seed.wrapping_add((step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -313,6 +304,7 @@ mod tests {
     use model::decoder::{DecoderConfig, HardAttentionConfig, SoftAttentionConfig};
     use model::grids::GridStore;
     use model::precision::Precision;
+    use model::pretrained::Pretrained;
 
     use super::*;
     use crate::settings::SelfCriticalSettings;
@@ -323,6 +315,7 @@ mod tests {
         FeatureSpec {
             backbone: "tiny".to_owned(),
             view: Default::default(),
+            weights: Default::default(),
             weights_sha256: String::new(),
             transform: serde_json::Value::Null,
             grid: [1, 2],
@@ -374,9 +367,33 @@ mod tests {
         [DecoderConfig::SoftAttention(soft), DecoderConfig::HardAttention(hard)]
     }
 
+    fn header(decoder: &DecoderConfig, words: &[&str]) -> Header {
+        Header {
+            decoder: decoder.clone(),
+            vocabulary: Vocabulary::new(words.iter().map(|&word| word.to_owned())).unwrap(),
+            features: vec![spec()],
+            provenance: serde_json::Value::Null,
+        }
+    }
+
+    /// A checkpoint of other words, to start from.
+    fn pretrained(decoder: &DecoderConfig, path: &Path) -> Pretrained {
+        let header = header(decoder, &["three", "four", "one"]);
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = VarStore::new(Device::Cpu);
+        decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
+        checkpoint::save(path, &header, &store).unwrap();
+        Pretrained::read(path).unwrap()
+    }
+
     /// Trains three epochs on words and two on whole captions; `note` hears of each. Returns the kept checkpoint and
     /// the last logged line.
-    fn train(decoder: &DecoderConfig, folder: &Path, note: impl Fn(&str)) -> (Vec<u8>, String) {
+    fn train(
+        decoder: &DecoderConfig,
+        start: Option<&Pretrained>,
+        folder: &Path,
+        note: impl Fn(&str),
+    ) -> (Vec<u8>, String) {
         let self_critical = SelfCriticalSettings { epochs: 2, batch_images: 2, ..Default::default() };
         let settings = Settings {
             epochs: 3,
@@ -389,18 +406,15 @@ mod tests {
             self_critical,
             ..Settings::default()
         };
-        let vocabulary = Vocabulary::new(["one", "two", "three"].map(str::to_owned)).unwrap();
+        let header = header(decoder, &["one", "two", "three"]);
         // Other tests draw from libtorch's generator too, which belongs to the process.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         tch::manual_seed(1);
         let store = VarStore::new(Device::Cpu);
-        let header = Header {
-            decoder: decoder.clone(),
-            vocabulary,
-            features: vec![spec()],
-            provenance: serde_json::Value::Null,
+        let decoder = match start {
+            Some(file) => file.decoder(decoder).unwrap().build(&store, &header, Precision::F32).unwrap().0,
+            None => decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap(),
         };
-        let dimensions = header.dimensions();
         let (examples, validation) = (examples(), validation());
         let trainer = Trainer {
             settings: &settings,
@@ -411,7 +425,7 @@ mod tests {
             earlier: Some(folder),
             state: State(folder.join("state")),
             header,
-            decoder: decoder.build(&store.root(), dimensions, Precision::F32).unwrap(),
+            decoder,
             store,
             examples: &examples,
             validation: &validation,
@@ -422,7 +436,7 @@ mod tests {
         let published = std::fs::read(folder.join(checkpoint::FILE)).unwrap();
         // What whoever commits the training does.
         std::fs::remove_dir_all(folder.join("state")).unwrap();
-        let log = std::fs::read_to_string(folder.join(crate::log::FILE)).unwrap();
+        let log = std::fs::read_to_string(folder.join(learn::LOG_FILE)).unwrap();
         let without_seconds = log.lines().last().unwrap().split("seconds").next().unwrap().to_owned();
         (published, without_seconds)
     }
@@ -433,9 +447,9 @@ mod tests {
         let decoder = &decoders()[0];
         let epochs = std::cell::Cell::new(0);
         let count = |line: &str| epochs.set(epochs.get() + usize::from(line.contains("epoch ")));
-        let wanted = train(decoder, folder.path(), count);
+        let wanted = train(decoder, None, folder.path(), count);
         assert_eq!(epochs.replace(0), 5);
-        let again = train(decoder, folder.path(), count);
+        let again = train(decoder, None, folder.path(), count);
         assert_eq!(epochs.get(), 2);
         assert!(wanted.0 == again.0, "another start of the second phase gave other weights");
     }
@@ -443,17 +457,29 @@ mod tests {
     #[test]
     fn an_interrupted_run_ends_like_an_undisturbed_one() {
         for decoder in decoders() {
-            let undisturbed = tempfile::tempdir().unwrap();
-            let wanted = train(&decoder, undisturbed.path(), |_| ());
-            for killed_in in ["epoch  2", "epoch  4"] {
-                let interrupted = tempfile::tempdir().unwrap();
-                let stopped = catch_unwind(AssertUnwindSafe(|| {
-                    train(&decoder, interrupted.path(), |line| assert!(!line.contains(killed_in), "killed"));
-                }));
-                assert!(stopped.is_err() && interrupted.path().join("state").exists());
-                let resumed = train(&decoder, interrupted.path(), |line| assert!(!line.contains(killed_in)));
-                assert!(wanted == resumed, "{decoder:?}: resuming changed {} to {}", wanted.1, resumed.1);
-            }
+            let files = tempfile::tempdir().unwrap();
+            let pretrained = pretrained(&decoder, &files.path().join("start"));
+            let train = |start: bool, folder: &Path, note: &dyn Fn(&str)| {
+                train(&decoder, start.then_some(&pretrained), folder, note)
+            };
+            let [anew, warm] = [false, true].map(|start| {
+                let undisturbed = tempfile::tempdir().unwrap();
+                let wanted = train(start, undisturbed.path(), &|_| ());
+                for killed_in in ["epoch  2", "epoch  4"] {
+                    let interrupted = tempfile::tempdir().unwrap();
+                    let stopped = catch_unwind(AssertUnwindSafe(|| {
+                        train(start, interrupted.path(), &|line| {
+                            assert!(!line.contains(killed_in), "killed")
+                        });
+                    }));
+                    assert!(stopped.is_err() && interrupted.path().join("state").exists());
+                    let resumed =
+                        train(start, interrupted.path(), &|line| assert!(!line.contains(killed_in)));
+                    assert!(wanted == resumed, "{decoder:?}: resuming changed {} to {}", wanted.1, resumed.1);
+                }
+                wanted
+            });
+            assert_ne!(anew, warm);
         }
     }
 }

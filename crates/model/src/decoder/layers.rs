@@ -39,7 +39,8 @@ impl Embedding {
     /// Drawn from a normal distribution of standard deviation 1/√size.
     pub(super) fn new(parameters: Parameters, words: i64, size: i64) -> Result<Self, BuildError> {
         let stdev = 1.0 / (size as f64).sqrt();
-        Ok(Embedding { weight: parameters.get("weight", &[words, size], Init::Randn { mean: 0.0, stdev })? })
+        let init = Init::Randn { mean: 0.0, stdev };
+        Ok(Embedding { weight: parameters.by_word().get("weight", &[words, size], init)? })
     }
 
     /// Ids `[…]` → vectors `[…, size]`.

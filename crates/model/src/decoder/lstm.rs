@@ -84,7 +84,7 @@ impl Lstm {
             initial_cell: Linear::new(parameters / "initial_cell", feature_size, hidden_size)?,
             embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, embedding_size)?,
             lstm: recurrent::Lstm::new(parameters / "lstm", inputs, hidden_size, precision)?,
-            output: Linear::new(parameters / "output", hidden_size, dimensions.vocabulary)?,
+            output: Linear::new(parameters.by_word() / "output", hidden_size, dimensions.vocabulary)?,
             dropout,
         })
     }

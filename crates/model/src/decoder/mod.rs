@@ -16,6 +16,7 @@ pub mod reinforce;
 mod rows;
 mod show_attend_tell;
 mod table;
+mod warm_start;
 
 use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
@@ -29,6 +30,7 @@ pub use chosen::ChosenDecoders;
 pub use ensemble::Ensemble;
 pub use parameters::{BuildError, Parameters};
 pub use rows::Rows;
+pub use warm_start::WarmStart;
 
 mod hard_attention;
 mod lstm;

@@ -63,7 +63,7 @@ impl ShowAttendTell {
             lstm: Lstm::new(parameters / "lstm", words + feature, hidden, precision)?,
             output_hidden: Linear::new(parameters / "output_hidden", hidden, words)?,
             output_context: Linear::new(parameters / "output_context", feature, words)?,
-            output: Linear::new(parameters / "output", words, dimensions.vocabulary)?,
+            output: Linear::new(parameters.by_word() / "output", words, dimensions.vocabulary)?,
             dropout,
         })
     }

@@ -5,6 +5,9 @@ use crate::precision::Precision;
 use crate::problem::{Problem, within};
 
 /// What a decoder's file tells the table, by its config: sizes whose defaults are those of the settings.
+///
+/// Whole numbers in it are the sizes of the network; shares and weights shape its training alone, and may be others when
+/// one goes on from what another has learnt.
 pub(super) trait Architecture: Default {
     /// The first of its keys with a value that makes no sense.
     fn problem(&self) -> Option<Problem>;
@@ -94,8 +97,18 @@ macro_rules! decoders {
                 }
             }
 
-            /// Builds the network with `parameters`, those of a file or fresh ones below a path of a store; `precision` is
-            /// what weights that many products share are rounded to.
+            /// The first size in which it differs from `other` of the same kind: its key, its value here and there.
+            pub fn differing_size(&self, other: &DecoderConfig) -> Option<(String, i64, i64)> {
+                let sizes = |config: &DecoderConfig| serde_json::to_value(config).unwrap_or_default();
+                let (here, there) = (sizes(self), sizes(other));
+                here.as_object()?.iter().find_map(|(key, size)| {
+                    let (here, there) = (size.as_i64()?, there.get(key)?.as_i64()?);
+                    (here != there).then(|| (key.clone(), here, there))
+                })
+            }
+
+            /// Builds the network with `parameters`: those of a file, fresh ones below a path of a store, or there those
+            /// of a [`WarmStart`]; `precision` is what weights that many products share are rounded to.
             ///
             /// # Errors
             ///

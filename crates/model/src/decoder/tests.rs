@@ -1,9 +1,11 @@
 //! What every decoder must do, whatever its architecture.
 
+use artifacts::vocabulary::Vocabulary;
 use tch::nn::{OptimizerConfig, VarStore};
 use tch::{Device, Kind, Tensor, nn};
 
 use super::*;
+use crate::weights::NamedTensors;
 
 const DIMENSIONS: Dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 11 };
 
@@ -235,4 +237,118 @@ fn sizes_without_sense_are_refused_by_name() {
     let configs = DecoderConfigs { transformer: uneven, ..Default::default() };
     let problem = configs.problem().unwrap().to_string();
     assert_eq!(problem, "transformer.model_size must be a multiple of twice the heads, of 4");
+}
+
+fn vocabulary(words: &[&str]) -> Vocabulary {
+    Vocabulary::new(words.iter().map(|&word| word.to_owned())).unwrap()
+}
+
+/// The parameters in `store` as a file has them.
+fn learnt(store: &VarStore) -> NamedTensors {
+    NamedTensors::new("learnt", store.variables().into_iter().collect())
+}
+
+/// Seven words, as many as [`DIMENSIONS`] has beside the special tokens.
+const LEARNT: [&str; 7] = ["a", "bird", "cat", "dog", "runs", "sits", "the"];
+
+#[test]
+fn words_are_found_again_by_their_spelling() {
+    // The same words with other ids: whatever a decoder knows of them must have moved with them.
+    let (before, after) =
+        (vocabulary(&LEARNT), vocabulary(&["the", "cat", "a", "sits", "runs", "bird", "dog"]));
+    let ids: Vec<i64> = before.ids_in(&after).into_iter().map(|id| i64::from(id.unwrap())).collect();
+    let ids = Tensor::from_slice(&ids);
+    for config in DecoderConfig::every_small() {
+        let (store, decoder) = build(&config);
+        let tensors = learnt(&store);
+        let start = WarmStart::new(&tensors, &before, &after);
+        assert_eq!(start.words(), 7);
+        let store = VarStore::new(Device::Cpu);
+        let warm = config.build((&store.root(), &start), DIMENSIONS, Precision::F32).unwrap();
+        let grid = grid(2);
+        let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 10]).view([2, 1, 4]);
+        let score = |decoder: &dyn Decoder, words: &Tensor| {
+            decoder.forward(&decoder.encode(&grid, false).unwrap(), words, false).unwrap().logits
+        };
+        let moved = score(warm.as_ref(), &ids.take(&words)).index_select(2, &ids);
+        assert!(difference(&score(decoder.as_ref(), &words), &moved) < 1e-5, "{config:?}");
+    }
+}
+
+#[test]
+fn new_words_are_drawn_and_all_else_is_what_was_learnt() {
+    let (before, after) =
+        (vocabulary(&LEARNT), vocabulary(&["zebra", "dog", "yak", "a", "x", "y", "z", "runs"]));
+    let dimensions = Dimensions { vocabulary: after.len() as i64, ..DIMENSIONS };
+    for kind in [Kind::Float, Kind::Half] {
+        for config in DecoderConfig::every_small() {
+            // Numbers that nobody draws.
+            let (store, _) = build(&config);
+            let numbers = store.variables().into_iter().map(|(name, tensor)| {
+                let numbers = Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)) + 100.0;
+                (name, numbers.view_as(&tensor).to_kind(kind))
+            });
+            let tensors = NamedTensors::new("learnt", numbers.collect());
+            let start = WarmStart::new(&tensors, &before, &after);
+            assert_eq!(start.words(), 3);
+            let store = VarStore::new(Device::Cpu);
+            config.build((&store.root(), &start), dimensions, Precision::F32).unwrap();
+            let mut by_word = 0;
+            for (name, found) in store.variables() {
+                assert!(found.requires_grad() && found.kind() == Kind::Float, "{config:?}: {name}");
+                let learnt = tensors.tensors()[&name].to_kind(Kind::Float);
+                if found.size() == learnt.size() {
+                    assert_eq!(found, learnt, "{config:?}: {name}");
+                    continue;
+                }
+                by_word += 1;
+                for (row, id) in (0..).zip(after.ids_in(&before)) {
+                    let found = found.get(row);
+                    let right = match id {
+                        Some(id) => found == learnt.get(i64::from(id)),
+                        None => found.abs().max().double_value(&[]) < 50.0,
+                    };
+                    assert!(right, "{config:?}: {name}, {}", after.word(row as u32));
+                }
+            }
+            assert!(by_word >= 2, "{config:?}");
+        }
+    }
+}
+
+#[test]
+fn what_another_network_has_learnt_is_refused() {
+    let words = vocabulary(&LEARNT);
+    for config in DecoderConfig::every_small() {
+        let (store, _) = build(&config);
+        let tensors = learnt(&store);
+        let refused = |learnt: &Vocabulary, dimensions| {
+            let store = VarStore::new(Device::Cpu);
+            let start = WarmStart::new(&tensors, learnt, &words);
+            config.build((&store.root(), &start), dimensions, Precision::F32).err().unwrap().to_string()
+        };
+        let error = refused(&words, Dimensions { channels: 7, ..DIMENSIONS });
+        assert!(error.contains("tensor `feature.weight` is"), "{error}");
+        // It says of itself that it has fewer words than it has rows, or more.
+        for words in [&["dog"][..], &["a", "b", "c", "d", "e", "f", "g", "h"]] {
+            let error = refused(&vocabulary(words), DIMENSIONS);
+            assert!(error.contains("are these the weights of another network?"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn sizes_are_compared_and_what_shapes_the_training_alone_is_not() {
+    for config in DecoderConfig::every_small() {
+        assert_eq!(config.differing_size(&config), None);
+        let sizes = serde_json::to_value(&config).unwrap();
+        for (key, value) in sizes.as_object().unwrap().iter().filter(|(_, value)| value.is_number()) {
+            let mut other = sizes.clone();
+            let size = value.as_i64();
+            other[key] = size.map_or(serde_json::json!(0.25), |size| (size + 1).into());
+            let other: DecoderConfig = serde_json::from_value(other).unwrap();
+            let wanted = size.map(|size| (key.clone(), size, size + 1));
+            assert_eq!(config.differing_size(&other), wanted, "{key}");
+        }
+    }
 }

@@ -231,6 +231,7 @@ impl Transformer {
         };
         let stdev = 1.0 / (size as f64).sqrt();
         let positions = Init::Randn { mean: 0.0, stdev };
+        let of_words = parameters.by_word();
         Ok(Transformer {
             feature: Linear::new(parameters / "feature", dimensions.channels, size)?,
             region_positions: parameters.get("region_positions", &[dimensions.regions, size], positions)?,
@@ -239,7 +240,7 @@ impl Transformer {
             embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, size)?,
             decoder: layers("decoder", config.layers, true)?,
             norm: LayerNorm::new(parameters / "norm", size)?,
-            output_bias: parameters.get("output_bias", &[dimensions.vocabulary], Init::Const(0.0))?,
+            output_bias: of_words.get("output_bias", &[dimensions.vocabulary], Init::Const(0.0))?,
             model_size: size,
             heads: config.heads,
             dropout: config.dropout,

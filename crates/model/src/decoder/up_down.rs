@@ -102,7 +102,7 @@ impl UpDown {
             embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, embedding_size)?,
             attention_lstm: lstm("attention_lstm", hidden_size + feature_size + embedding_size)?,
             language_lstm: lstm("language_lstm", feature_size + hidden_size)?,
-            output: Linear::new(parameters / "output", hidden_size, dimensions.vocabulary)?,
+            output: Linear::new(parameters.by_word() / "output", hidden_size, dimensions.vocabulary)?,
             hidden_size,
             dropout,
         })
