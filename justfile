@@ -25,6 +25,12 @@ dataset *args: build
 text *args: build
     @scripts/with-config.sh {{bin}}/text -- "$@"
 
+# Images and words → tune/<backbone>/weights.safetensors, for backbones whose preprocess.weights are "tuned"
+[group('pipeline')]
+tune *args: build
+    @scripts/with-config.sh {{bin}}/tune weights -- "$@" > /dev/null
+    @scripts/with-config.sh {{bin}}/tune -- "$@"
+
 # Images → features/<backbone>/part-*.parquet
 [group('pipeline')]
 features *args: build

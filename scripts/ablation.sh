@@ -3,8 +3,8 @@
 #
 #   scripts/ablation.sh [CONFIG] [--seeds 1,2,3] [--split val] [--set SECTION.KEY=VALUE]…
 #
-# With --seeds every decoder is trained once per seed. The seeds share dataset, features and text, so that nothing but the
-# training differs: the run of seed 2 is the folder <run>-seed2, where these three are links.
+# With --seeds every decoder is trained once per seed. The seeds share dataset, text, tuned backbones and features, so that
+# nothing but the training differs: the run of seed 2 is the folder <run>-seed2, where these are links.
 set -euo pipefail
 
 bin="${BIN:-$(dirname "$0")/../target/release}"
@@ -26,8 +26,8 @@ fi
 
 stage() { "$bin/$1" --config "$config" --set evaluate.split="$split" "${settings[@]}" "${@:2}"; }
 for name in dataset text train evaluate; do stage "$name" --check; done
-"$bin/preprocess" weights --config "$config" "${settings[@]}" > /dev/null
-for name in dataset text preprocess; do stage "$name"; done
+for name in tune preprocess; do "$bin/$name" weights --config "$config" "${settings[@]}" > /dev/null; done
+for name in dataset text tune preprocess; do stage "$name"; done
 run=$("$bin/artifacts" status --config "$config" "${settings[@]}" | sed -n 's#^\(.*\)/dataset .*#\1#p')
 
 runs=()
@@ -40,7 +40,7 @@ fi
 for seed in ${seeds//,/ }; do
     name=$(basename "$run")-seed$seed
     mkdir -p "$run-seed$seed"
-    for shared in dataset features text; do ln -sfn "../$(basename "$run")/$shared" "$run-seed$seed/$shared"; done
+    for shared in dataset features text tune; do ln -sfn "../$(basename "$run")/$shared" "$run-seed$seed/$shared"; done
     stage train --set run.name="$name" --set run.seed="$seed"
     stage evaluate --set run.name="$name" --set run.seed="$seed" >&2
     runs+=("$run-seed$seed")

@@ -15,11 +15,11 @@ preview=$(mktemp)
 trap 'rm -f "$preview"' EXIT
 run dataset preview "$preview"
 for stage in text train evaluate; do run $stage --check --preview "$preview"; done
-run preprocess weights > /dev/null
-run preprocess --check
+for stage in tune preprocess; do run $stage weights > /dev/null; done
+for stage in tune preprocess; do run $stage --check; done
 
 # The vocabulary comes before the networks: whatever can be refused is refused early.
-for stage in dataset text preprocess train evaluate; do run $stage; done
+for stage in dataset text tune preprocess train evaluate; do run $stage; done
 
 # Where it all lies: `artifacts status` wants the config and the settings alone.
 where=()

@@ -18,7 +18,7 @@ struct Wall {
 const TENSORS: &[&str] = &["tch", "torch-sys"];
 const PROGRAMS: &[&str] = &["anyhow", "clap", "indicatif", "toml"];
 
-const WALLS: [Wall; 13] = [
+const WALLS: [Wall; 15] = [
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
@@ -28,7 +28,17 @@ const WALLS: [Wall; 13] = [
     Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
     Wall { name: "preprocess", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet"] },
-    Wall { name: "train", knows: &["artifacts", "metrics", "model", "stage"], never: &["image", "parquet"] },
+    Wall { name: "learn", knows: &["artifacts"], never: &["image", "parquet", "arrow-array", "clap"] },
+    Wall {
+        name: "tune",
+        knows: &["artifacts", "imaging", "learn", "model", "stage"],
+        never: &["parquet", "arrow-array"],
+    },
+    Wall {
+        name: "train",
+        knows: &["artifacts", "learn", "metrics", "model", "stage"],
+        never: &["image", "parquet"],
+    },
     Wall {
         name: "evaluate",
         knows: &["artifacts", "imaging", "metrics", "model", "scoring", "stage"],

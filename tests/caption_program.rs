@@ -124,7 +124,7 @@ fn photos_come_from_files_patterns_folders_and_stdin() {
     let workspace = at_home(&[]);
     let output = run(&workspace, &["album/a.jpg"]);
     assert!(output.status.success());
-    assert_eq!(stderr(&output).trim(), format!("model: data/{RUN}"));
+    assert_eq!(stderr(&output).trim(), format!("model: data/{RUN} (of drawn scenes: there is no other)"));
     let alone = stdout(&output).to_owned();
     assert_eq!(alone.lines().count(), 1);
 
@@ -132,6 +132,11 @@ fn photos_come_from_files_patterns_folders_and_stdin() {
     let piped = child.stdin(File::open(workspace.path("album/a.jpg")).unwrap()).output().unwrap();
     assert_eq!((stdout(&piped), stderr(&piped)), (alone.as_str(), ""));
     assert_eq!(printed(&workspace, &["--model", &format!("data/{RUN}"), "album/a.jpg"]), alone);
+    fs::create_dir(workspace.path("models")).unwrap();
+    fs::copy(workspace.path(RUN), workspace.path("models/starter.safetensors")).unwrap();
+    let started = run(&workspace, &["album/a.jpg"]);
+    let starter = "model: models/starter.safetensors (the starter: no run of yours is newer)";
+    assert_eq!((stdout(&started), stderr(&started).trim()), (alone.as_str(), starter));
 
     let several = printed(&workspace, &["album/deep", "album/[ab].*"]);
     let paths: Vec<&str> = several.lines().map(|line| line.split('\t').next().unwrap()).collect();

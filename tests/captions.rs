@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use artifacts::per_image::{self, PerImage};
 use artifacts::results::{self, CaptionResult};
-use artifacts::{Split, images::Images};
-use caption::{CaptionError, Captioned, Captioner, Options, Photo, SearchSettings};
+use artifacts::{Manifest, Recipe, Split, images::Images};
+use caption::{CaptionError, Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
 use dataset::Dataset;
 use evaluate::Evaluate;
 use half::f16;
@@ -48,8 +49,16 @@ fn search() -> SearchSettings {
     SearchSettings { max_length: 8, ..Default::default() }
 }
 
+/// A workspace with weights.
+pub(crate) fn workspace() -> Workspace {
+    Workspace::new(CONFIG).with_weights("resnet18").with_weights("efficientnet_b1")
+}
+
 pub(crate) fn trained(overrides: &[&str]) -> Workspace {
-    let workspace = Workspace::new(CONFIG).with_weights("resnet18").with_weights("efficientnet_b1");
+    trained_in(workspace(), overrides)
+}
+
+pub(crate) fn trained_in(workspace: Workspace, overrides: &[&str]) -> Workspace {
     workspace.run::<Dataset>(overrides).unwrap();
     workspace.run::<Preprocess>(overrides).unwrap();
     workspace.run::<Text>(overrides).unwrap();
@@ -204,22 +213,90 @@ fn weights_that_are_absent_or_others_are_refused() {
 }
 
 #[test]
-fn the_newest_finished_model_is_found() {
-    let folder = tempfile::tempdir().unwrap();
-    let message = caption::newest_model(folder.path()).unwrap_err().to_string();
-    assert!(message.contains("holds no trained model: run `just pipeline`"), "{message}");
-    let train = |run: &str, name: &str, finished: bool| {
-        let folder = folder.path().join(run).join("train").join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("model.safetensors"), "").unwrap();
-        if finished {
-            fs::write(folder.join("manifest.json"), "").unwrap();
-        }
-        std::thread::sleep(std::time::Duration::from_millis(20));
-        folder.join("model.safetensors")
+fn tuned_weights_are_looked_for_in_the_run_of_the_checkpoint() {
+    let workspace = workspace();
+    workspace.tune("resnet18", 2);
+    let workspace = trained_in(workspace, &["preprocess.weights=tuned"]);
+    is_what_the_stages_made(&workspace, &["resnet18.tuned"], "soft_attention", true);
+    let model = model(&workspace, "resnet18.tuned-soft_attention");
+    let refused = |model: &PathBuf| {
+        let options = Options { weights: workspace.path("weights"), ..Default::default() };
+        Captioner::open(model, &options).err().unwrap().to_string()
     };
-    train("b", "first", true);
-    let last = train("a", "second", true);
-    train("c", "running", false);
-    assert_eq!(caption::newest_model(folder.path()).unwrap(), last);
+    let moved = workspace.path("model.safetensors");
+    fs::copy(&model, &moved).unwrap();
+    let alone = refused(&moved);
+    assert!(
+        alone.contains("tuned weights, which lie in its run") && alone.contains("just export"),
+        "{alone}"
+    );
+    workspace.tune("resnet18", 3);
+    let other = refused(&model);
+    assert!(other.contains("tune/resnet18/weights.safetensors has SHA-256"), "{other}");
+    fs::remove_dir_all(workspace.run_folder().tune("resnet18")).unwrap();
+    let absent = refused(&model);
+    assert!(
+        absent.contains("weights.safetensors is not there") && absent.contains("run the tune stage"),
+        "{absent}"
+    );
+}
+
+#[test]
+fn without_a_name_it_is_the_newest_model_that_knows_photos() {
+    let folder = tempfile::tempdir().unwrap();
+    let choose = || caption::default_model(folder.path()).unwrap();
+    let message = caption::default_model(folder.path()).unwrap_err().to_string();
+    assert!(message.contains("data/runs holds no trained model, and "), "{message}");
+    assert!(message.contains("models/starter.safetensors is not there: run `just pipeline`"), "{message}");
+
+    let made = |file: &str, hour: u64| {
+        let file = folder.path().join(file);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(3600 * hour);
+        fs::File::create(&file).unwrap().set_modified(time).unwrap();
+        file
+    };
+    let trained = |run: &str, hour: u64| {
+        made(&format!("data/runs/{run}/train/one/manifest.json"), hour);
+        made(&format!("data/runs/{run}/train/one/model.safetensors"), 0)
+    };
+    let dataset = |run: &str, layout: &str| {
+        let recipe = Recipe::new("dataset", 1, &serde_json::json!({ "layout": layout })).unwrap();
+        let manifest = Manifest {
+            fingerprint: recipe.fingerprint(),
+            recipe,
+            model: None,
+            outputs: vec![],
+            warnings: vec![],
+            summary: Default::default(),
+            seconds: 0.0,
+        };
+        let folder = folder.path().join("data/runs").join(run).join("dataset");
+        fs::create_dir_all(&folder).unwrap();
+        manifest.write(&folder).unwrap();
+    };
+    // Not finished, or still being made.
+    made("data/runs/begun/train/one/model.safetensors", 90);
+    made("data/runs/begun/train/two.unfinished/model.safetensors", 90);
+    made("data/runs/begun/train/two.unfinished/manifest.json", 90);
+    made("data/runs/begun/export/.writing-1.safetensors", 90);
+    assert!(caption::default_model(folder.path()).is_err());
+
+    dataset("drawn", "scenes");
+    let drawn = trained("drawn", 9);
+    assert_eq!(choose(), DefaultModel { path: drawn, why: "of drawn scenes: there is no other" });
+    dataset("mine", "folder");
+    let mine = trained("mine", 3);
+    let newest = |path: &PathBuf| DefaultModel { path: path.clone(), why: "the newest of your runs" };
+    assert_eq!(choose(), newest(&mine));
+    let starter = made("models/starter.safetensors", 4);
+    let the_starter = DefaultModel { path: starter, why: "the starter: no run of yours is newer" };
+    assert_eq!(choose(), the_starter);
+    fs::remove_dir_all(folder.path().join("data/runs/mine")).unwrap();
+    assert_eq!(choose(), the_starter);
+    // One whose dataset is not there any more may know photos.
+    let other = trained("other", 5);
+    assert_eq!(choose(), newest(&other));
+    let exported = made("data/runs/other/export/one.safetensors", 6);
+    assert_eq!(choose(), newest(&exported));
 }

@@ -10,6 +10,7 @@ use preprocess::Preprocess;
 use stage::{Context, Stage};
 use text::Text;
 use train::Train;
+use tune::Tune;
 
 const CONFIG: &str = r#"
 [dataset]
@@ -38,8 +39,13 @@ fn refusals(workspace: &Workspace, overrides: &[&str]) -> Vec<String> {
     if let Err(error) = context.checked::<Dataset>() {
         return vec![format!("{error:#}")];
     }
-    let all =
-        [of::<Preprocess>(&context), of::<Text>(&context), of::<Train>(&context), of::<Evaluate>(&context)];
+    let all = [
+        of::<Preprocess>(&context),
+        of::<Text>(&context),
+        of::<Tune>(&context),
+        of::<Train>(&context),
+        of::<Evaluate>(&context),
+    ];
     all.into_iter().flatten().collect()
 }
 
@@ -57,12 +63,18 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
         ("preprocess.backbone=resnet34", "run.weights", "run `just weights resnet34`"),
         ("preprocess.views=[]", "preprocess.views", "at least one view"),
         ("preprocess.views=[\"flip\", \"flip\"]", "preprocess.views", "each view once"),
+        ("preprocess.weights=tuend", "preprocess.weights", "expected `published` or `tuned`"),
+        ("preprocess.weights=[\"tuned\", \"tuned\"]", "preprocess.weights", "a list with one for each"),
         ("preprocess.part_images=0", "preprocess.part_images", "at least 1"),
         ("preprocess.max_bad_fraction=-1", "preprocess.max_bad_fraction", "between 0 and 1"),
         ("preprocess.shard=\"4/4\"", "preprocess.shard", "0 to n − 1"),
         ("text.max_length=0", "text.max_length", "at least 1"),
         ("text.min_count=100000", "text.min_count", "the commonest one of the train captions occurs"),
+        ("tune.epochs=0", "tune.epochs", "at least 1"),
+        ("tune.from_block=[1, 2]", "tune.from_block", "as many as preprocess.backbone has names"),
+        ("tune.start_from=no-such.safetensors", "tune.start_from", "no-such.safetensors"),
         ("train.decoders=[]", "train.decoders", "at least one decoder"),
+        ("train.start_from=no-such.safetensors", "train.start_from", "no-such.safetensors"),
         ("train.epochs=0", "train.epochs", "at least 1"),
         ("train.batch_images=0", "train.batch_images", "at least 1"),
         ("train.learning_rate=-1", "train.learning_rate", "above 0"),
@@ -79,8 +91,11 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
     ];
     for (value, key, allowed) in wrong {
         let refused = refusals(&workspace, &[value]);
-        assert_eq!(refused.len(), 1, "{value}: {refused:?}");
-        assert!(refused[0].contains(&format!("`{key}`")) && refused[0].contains(allowed), "{refused:?}");
+        assert!(!refused.is_empty(), "{value}");
+        // What is wrong with the sources of features, later stages may say too.
+        for refused in refused {
+            assert!(refused.contains(&format!("`{key}`")) && refused.contains(allowed), "{value}: {refused}");
+        }
     }
     // Captions enough for everything, but no image to choose or to test by.
     let alone = refusals(&workspace, &["dataset.val_fraction=0", "evaluate.split=test"]);
@@ -92,7 +107,7 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
 #[test]
 fn the_pipeline_ends_before_it_has_made_anything() {
     let workspace = workspace();
-    let programs = ["dataset", "preprocess", "text", "train", "evaluate", "artifacts"].map(program);
+    let programs = ["dataset", "preprocess", "text", "tune", "train", "evaluate", "artifacts"].map(program);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/pipeline.sh");
     for (value, key) in [
         ("train.learning_rate=-1", "train.learning_rate"),

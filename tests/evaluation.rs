@@ -187,7 +187,7 @@ fn seeds_stand_side_by_side_on_the_same_features() {
         "#,
     )
     .with_weights("resnet18");
-    let programs = ["artifacts", "dataset", "preprocess", "text", "train", "evaluate"].map(program);
+    let programs = ["artifacts", "dataset", "preprocess", "text", "tune", "train", "evaluate"].map(program);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/ablation.sh");
     let ablation = |seeds: &str| {
         let config = workspace.path("config.toml");

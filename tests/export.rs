@@ -8,11 +8,13 @@ use std::process::{Child, Command, Output, Stdio};
 
 use artifacts::results::{self, CaptionResult};
 use artifacts::{Split, images::Images, show};
-use caption::{Captioner, Options};
+use caption::{Captioner, Options, Photo};
+use model::weights;
 use pipeline_tests::{Workspace, program};
 use serde_json::Value;
+use train::Train;
 
-use crate::captions::trained;
+use crate::captions::{trained, trained_in, workspace};
 
 const ENSEMBLE: &str = "resnet18-transformer+soft_attention";
 const OVERRIDES: [&str; 3] = [
@@ -40,16 +42,26 @@ fn refused(workspace: &Workspace, args: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// The validation images' files with the captions that `evaluate` wrote, by path.
-fn written(workspace: &Workspace) -> BTreeMap<PathBuf, String> {
+/// The validation images' files with the captions that `evaluate` wrote by a model, by path.
+fn written(workspace: &Workspace, model: &str) -> BTreeMap<PathBuf, String> {
     let folder = workspace.run_folder();
-    let file = folder.evaluate(ENSEMBLE, Split::Val).join(results::FILE);
+    let file = folder.evaluate(model, Split::Val).join(results::FILE);
     let captions: Vec<CaptionResult> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let captions: BTreeMap<String, String> =
         captions.into_iter().map(|result| (result.image_id, result.caption)).collect();
     let images = Images::read(&folder.dataset()).unwrap();
     let val = images.rows.iter().filter(|row| row.split == Split::Val);
     val.map(|row| (images.root.join(&row.path), captions[&row.image_id].clone())).collect()
+}
+
+/// The captioner in an export, without any weights beside it.
+fn opened(path: &Path) -> Captioner {
+    let options = Options { weights: path.join("nothing"), ..Default::default() };
+    Captioner::open(path, &options).unwrap()
+}
+
+fn photos(captioner: &Captioner, files: &BTreeMap<PathBuf, String>) -> Vec<Photo> {
+    files.keys().map(|path| captioner.photo(&fs::read(path).unwrap()).unwrap()).collect()
 }
 
 /// A server that ends with its test.
@@ -96,7 +108,7 @@ impl Server {
 #[test]
 fn an_exported_ensemble_writes_what_evaluate_wrote_from_a_folder_without_weights() {
     let workspace = trained(&OVERRIDES);
-    let wanted = written(&workspace);
+    let wanted = written(&workspace, ENSEMBLE);
     assert_eq!(wanted.len(), 12);
     let said = exported(&workspace, &[]);
     let path = workspace.run_folder().exports().join(format!("{ENSEMBLE}.safetensors"));
@@ -104,18 +116,14 @@ fn an_exported_ensemble_writes_what_evaluate_wrote_from_a_folder_without_weights
     let first = fs::read(&path).unwrap();
     exported(&workspace, &[]);
     assert!(first == fs::read(&path).unwrap(), "the same run gave another file");
-    assert_eq!(caption::newest_model(&workspace.path("runs")).unwrap(), path);
 
     let elsewhere = tempfile::tempdir().unwrap();
     let model = elsewhere.path().join("model.safetensors");
     fs::copy(&path, &model).unwrap();
-    let options = Options { weights: elsewhere.path().join("nothing"), ..Default::default() };
-    let captioner = Captioner::open(&model, &options).unwrap();
+    let captioner = opened(&model);
     let search = captioner.search_settings();
     assert_eq!((search.beam_size, search.max_length, search.no_repeat_ngram), (4, 7, 2));
-    let photos: Vec<_> =
-        wanted.keys().map(|path| captioner.photo(&fs::read(path).unwrap()).unwrap()).collect();
-    let captioned = captioner.caption(&photos, search).unwrap();
+    let captioned = captioner.caption(&photos(&captioner, &wanted), search).unwrap();
     let captions: Vec<&str> = captioned.iter().map(|photo| photo.best().caption.as_str()).collect();
     assert!(captions.iter().eq(wanted.values()), "{captions:?}");
 
@@ -128,6 +136,63 @@ fn an_exported_ensemble_writes_what_evaluate_wrote_from_a_folder_without_weights
     let server = Server::start(elsewhere.path(), &model);
     for (path, caption) in &wanted {
         assert_eq!(server.caption(&fs::read(path).unwrap()), *caption, "{}", path.display());
+    }
+}
+
+#[test]
+fn tuned_weights_and_the_words_they_were_tuned_for_go_with_the_export() {
+    let workspace = workspace();
+    workspace.tune("resnet18", 2);
+    let workspace = trained_in(workspace, &["preprocess.weights=tuned"]);
+    let wanted = written(&workspace, "resnet18.tuned-soft_attention");
+    let path = PathBuf::from(exported(&workspace, &[]).trim());
+    fs::remove_dir_all(workspace.run_folder().tune("resnet18")).unwrap();
+    assert!(refused(&workspace, &[]).contains("run the tune stage"));
+
+    let captioner = opened(&path);
+    let captions = captioner.caption(&photos(&captioner, &wanted), captioner.search_settings()).unwrap();
+    assert!(captions.iter().map(|photo| &photo.best().caption).eq(wanted.values()));
+    let file = weights::read(&path).unwrap();
+    assert!(file.get("backbones.resnet18.words.weight", &[2, 512]).is_ok());
+    let header: Value = serde_json::from_str(&file.metadata()["captioning.captioner"]).unwrap();
+    assert_eq!(header["features"][0]["weights"], "tuned");
+    assert_eq!(header["tuned"]["resnet18"]["words"], serde_json::json!(["dog", "tree"]));
+}
+
+#[test]
+fn halves_take_half_the_bytes_and_find_captions_as_probable() {
+    let workspace = trained(&[]);
+    let wanted = written(&workspace, "resnet18-soft_attention");
+    let whole = PathBuf::from(exported(&workspace, &[]).trim());
+    let half = workspace.path("half.safetensors");
+    exported(&workspace, &["--half", "--output", half.to_str().unwrap()]);
+    let bytes = [&whole, &half].map(|path| fs::metadata(path).unwrap().len());
+    assert!(bytes[1] * 100 < bytes[0] * 51, "{bytes:?}");
+    assert!(show::describe(&half).unwrap()["tensors_of_type"].get("F32").is_none());
+
+    let words = |caption: &String| caption.split(' ').map(str::to_owned).collect();
+    let captions: Vec<Vec<String>> = wanted.values().map(words).collect();
+    let [whole, half] = [&whole, &half].map(|path| {
+        let captioner = opened(path);
+        let features = captioner.features(&photos(&captioner, &wanted)).unwrap();
+        let captioned = captioner.search(&features, captioner.search_settings()).unwrap();
+        assert!(captioned.iter().all(|photo| !photo.best().caption.is_empty()));
+        captioner.log_likelihoods(&features, &captions).unwrap()
+    });
+    for (whole, half) in whole.iter().flatten().zip(half.iter().flatten()) {
+        assert!((whole - half).abs() < 0.01 * whole.abs(), "{whole} {half}");
+    }
+}
+
+#[test]
+fn each_decoder_of_an_exported_ensemble_can_be_gone_on_from() {
+    let workspace = trained(&OVERRIDES);
+    let source = format!("train.start_from={}", exported(&workspace, &[]).trim());
+    let outcomes = workspace.run::<Train>(&[&OVERRIDES[..], &[&source, "train.epochs=1"]].concat()).unwrap();
+    assert_eq!(outcomes.len(), 2);
+    for outcome in outcomes {
+        assert!(!outcome.up_to_date);
+        assert!(outcome.manifest.summary["words_found_again"].as_u64() > Some(10));
     }
 }
 

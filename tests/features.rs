@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use artifacts::features::{Dtype, FeatureKey, FeaturePart, FeatureRow, write_part};
+use artifacts::features::{
+    Dtype, FeatureKey, FeaturePart, FeatureRow, FeatureSet, WeightsOrigin, write_part,
+};
 use artifacts::{Manifest, Recipe};
 use dataset::Dataset;
 use half::f16;
 use pipeline_tests::{Workspace, message};
 use preprocess::Preprocess;
+use preprocess::inspect::{self, Request};
 
 const CONFIG: &str = r#"
 [dataset]
@@ -180,6 +183,44 @@ fn every_view_is_a_set_of_its_own() {
         assert!(of(set).iter().all(|(id, row)| row.grid != centre[id].grid), "{set}");
     }
     assert_eq!(of("resnet18.large").values().next().unwrap().grid.len(), 100 * 512);
+}
+
+#[test]
+fn tuned_weights_are_those_of_the_run_and_nobody_fetches_them() {
+    let workspace = Workspace::new(CONFIG);
+    workspace.run::<Dataset>(&[]).unwrap();
+    let tuned = ["preprocess.weights=tuned"];
+    // A check comes before the tune stage has run, the stage itself after it.
+    let context = workspace.context(&tuned).unwrap();
+    context.checked::<Preprocess>().unwrap();
+    assert!(preprocess::fetch_weights(&context).unwrap().is_empty());
+    let early = message(workspace.run::<Preprocess>(&tuned));
+    assert!(early.contains("tune/resnet18 is not there") && early.contains("run the tune stage"), "{early}");
+
+    workspace.tune("resnet18", 2);
+    workspace.run::<Preprocess>(&tuned).unwrap();
+    let folder = workspace.run_folder().features("resnet18.tuned");
+    let set = FeatureSet::open_named(&folder, "resnet18.tuned").unwrap();
+    let file = workspace.run_folder().tune("resnet18").join("weights.safetensors");
+    assert_eq!(set.spec().weights, WeightsOrigin::Tuned);
+    assert_eq!(set.spec().weights_sha256, model::weights::sha256_file(&file).unwrap());
+    let inputs = Manifest::read(&folder).unwrap().recipe.inputs;
+    let names: Vec<&str> = inputs.keys().map(String::as_str).collect();
+    assert_eq!(names, ["dataset/images.parquet", "tune/resnet18/weights.safetensors"]);
+    let request = Request { folder: folder.clone(), like: None, neighbours: 0, sheet: None, json: true };
+    let shown = inspect::inspect(&request).unwrap().to_string();
+    assert!(shown.contains("resnet18, view centre, tuned weights sha256:"), "{shown}");
+
+    // Another file than the manifest promises is never read.
+    let mut bytes = fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let damaged = message(workspace.run_with::<Preprocess>(&tuned, true));
+    assert!(
+        damaged.contains("weights.safetensors is damaged") && damaged.contains("run `tune` again"),
+        "{damaged}"
+    );
+    assert_eq!(FeatureSet::open(&folder).unwrap().spec(), set.spec());
 }
 
 #[test]

@@ -111,6 +111,29 @@ fn another_backbone_reruns_extraction_and_lies_beside_the_first() {
 }
 
 #[test]
+fn tuned_weights_rerun_what_reads_their_features_and_lie_beside_the_published_ones() {
+    let workspace = workspace();
+    workspace.tune("resnet18", 2);
+    pipeline(&workspace, &[], false);
+    let (tuned, readers) = (["preprocess.weights=tuned"], ["preprocess", "train", "evaluate"]);
+    assert_eq!(stages_that_worked(&workspace, &tuned), readers);
+    for overrides in [&[][..], &tuned, &["preprocess.weights=[\"tuned\"]"]] {
+        assert!(stages_that_worked(&workspace, overrides).is_empty(), "{overrides:?}");
+    }
+    let folder = workspace.run_folder();
+    let hash = |set: &str| Manifest::read(&folder.features(set)).unwrap().hash_of_all();
+    assert_ne!(hash("resnet18"), hash("resnet18.tuned"));
+    let scores = json(&folder.evaluate("resnet18.tuned-lstm", Split::Val).join("scores.json"));
+    assert_eq!(scores["id"]["sets"], serde_json::json!(["resnet18.tuned"]));
+    // Tuned again to the same weights, nothing has changed; to others, what reads the published ones has not.
+    workspace.tune("resnet18", 2);
+    assert!(stages_that_worked(&workspace, &tuned).is_empty());
+    workspace.tune("resnet18", 3);
+    assert!(stages_that_worked(&workspace, &[]).is_empty());
+    assert_eq!(stages_that_worked(&workspace, &tuned), readers);
+}
+
+#[test]
 fn sets_whose_names_begin_alike_lie_side_by_side() {
     let workspace = workspace();
     let views = ["preprocess.views=[\"squash\"]", "preprocess.views=[\"squash-flip\"]"];

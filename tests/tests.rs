@@ -16,4 +16,6 @@ mod inspect; // what is said of a set of features
 mod interop; // the feature cache in other tools, as the documentation shows it
 mod layouts; // public layouts of images and captions
 mod licences; // whose code may come in
+mod own; // a few photos of one's own go on from a model of others
 mod pipeline; // from scenes to scores; what reruns and what does not
+mod tune; // tuned weights from the images to an export, and out of it again

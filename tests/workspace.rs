@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use artifacts::RunFolder;
 use artifacts::features::FeatureSpec;
+use artifacts::layout::TUNED_WEIGHTS;
+use artifacts::tensor_file::TUNED_KEY;
 use artifacts::vocabulary::Vocabulary;
+use artifacts::{Manifest, Recipe, RunFolder, manifest};
 use model::backbone::BackboneSpec;
 use model::checkpoint::{self, Header};
 use model::decoder::{DecoderConfig, SoftAttentionConfig};
@@ -47,30 +49,33 @@ impl Workspace {
 
     /// Random weights of a backbone, in the shapes that its published file has.
     pub fn with_weights(self, backbone: &str) -> Workspace {
-        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/fixtures");
-        let fixture = weights::read(&fixtures.join(format!("{backbone}.safetensors"))).unwrap();
-        let shapes: BTreeMap<String, Vec<i64>> = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
-        let _alone = alone();
-        tch::manual_seed(1);
-        let tensor = |name: &str, shape: &[i64]| {
-            let options = (Kind::Float, Device::Cpu);
-            let inputs = shape.iter().skip(1).product::<i64>() as f64;
-            match shape.len() {
-                4 => Tensor::randn(shape, options) * (2.0 / inputs).sqrt(),
-                // Both ways through a ResNet block: features stay near 1, as those of published weights do.
-                _ if name.ends_with(".bn2.weight") || name.ends_with(".downsample.1.weight") => {
-                    Tensor::full(shape, 0.5, options)
-                }
-                _ if name.ends_with("weight") || name.ends_with("running_var") => {
-                    Tensor::ones(shape, options)
-                }
-                _ => Tensor::zeros(shape, options),
-            }
-        };
-        let tensors = shapes.iter().map(|(name, shape)| (name.clone(), tensor(name, shape))).collect();
         let path = self.path(&format!("weights/{backbone}.safetensors"));
-        weights::write_safetensors(&path, &tensors, &BTreeMap::new()).unwrap();
+        weights::write_safetensors(&path, &random_weights(backbone, 1), &BTreeMap::new()).unwrap();
         self
+    }
+
+    /// What the stage `tune` leaves of a backbone, with random weights and a head for two words; the seed of
+    /// [`with_weights`](Self::with_weights) is 1.
+    pub fn tune(&self, backbone: &str, seed: i64) {
+        let folder = self.run_folder().tune(backbone);
+        std::fs::create_dir_all(&folder).unwrap();
+        let mut tensors = random_weights(backbone, seed);
+        let channels = i64::from(BackboneSpec::named(backbone).unwrap().channels);
+        tensors.insert("words.weight".to_owned(), Tensor::ones([2, channels], (Kind::Float, Device::Cpu)));
+        tensors.insert("words.bias".to_owned(), Tensor::zeros([2], (Kind::Float, Device::Cpu)));
+        let said = BTreeMap::from([(TUNED_KEY.to_owned(), r#"{"words":["dog","tree"]}"#.to_owned())]);
+        weights::write_safetensors(&folder.join(TUNED_WEIGHTS), &tensors, &said).unwrap();
+        let recipe = Recipe::new("tune", 1, &seed).unwrap();
+        let manifest = Manifest {
+            fingerprint: recipe.fingerprint(),
+            recipe,
+            model: None,
+            outputs: vec![manifest::Output::of(&folder, TUNED_WEIGHTS).unwrap()],
+            warnings: vec![],
+            summary: Default::default(),
+            seconds: 0.0,
+        };
+        manifest.write(&folder).unwrap();
     }
 
     /// A trained model's file with a decoder of random weights, large enough to make a difference between photos; it
@@ -82,6 +87,7 @@ impl Workspace {
         let features = FeatureSpec {
             backbone: backbone.name.to_owned(),
             view: Default::default(),
+            weights: Default::default(),
             weights_sha256: weights::sha256_file(&self.path("weights/resnet18.safetensors")).unwrap(),
             transform: serde_json::to_value(&backbone.transform).unwrap(),
             grid: [7, 7],
@@ -162,6 +168,29 @@ impl Workspace {
         };
         Ok(Context::load(&args)?)
     }
+}
+
+/// Random weights of a backbone, in the shapes that its published file has.
+fn random_weights(backbone: &str, seed: i64) -> BTreeMap<String, Tensor> {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/model/tests/fixtures");
+    let fixture = weights::read(&fixtures.join(format!("{backbone}.safetensors"))).unwrap();
+    let shapes: BTreeMap<String, Vec<i64>> = serde_json::from_str(&fixture.metadata()["shapes"]).unwrap();
+    let _alone = alone();
+    tch::manual_seed(seed);
+    let tensor = |name: &str, shape: &[i64]| {
+        let options = (Kind::Float, Device::Cpu);
+        let inputs = shape.iter().skip(1).product::<i64>() as f64;
+        match shape.len() {
+            4 => Tensor::randn(shape, options) * (2.0 / inputs).sqrt(),
+            // Both ways through a ResNet block: features stay near 1, as those of published weights do.
+            _ if name.ends_with(".bn2.weight") || name.ends_with(".downsample.1.weight") => {
+                Tensor::full(shape, 0.5, options)
+            }
+            _ if name.ends_with("weight") || name.ends_with("running_var") => Tensor::ones(shape, options),
+            _ => Tensor::zeros(shape, options),
+        }
+    };
+    shapes.iter().map(|(name, shape)| (name.clone(), tensor(name, shape))).collect()
 }
 
 /// A program of the workspace, built as the tests are.

@@ -7,6 +7,11 @@ use crate::split::Split;
 
 /// How the name of a folder ends in which an artifact is being made, beside its place.
 const UNFINISHED: &str = ".unfinished";
+/// Name of the folder that holds trained decoders.
+const TRAIN: &str = "train";
+
+/// File name of a backbone's weights in its folder of [`RunFolder::tune`].
+pub const TUNED_WEIGHTS: &str = "weights.safetensors";
 
 /// The folder in which the artifact of `folder` is made, until it takes that place as a whole.
 pub fn unfinished(folder: &Path) -> PathBuf {
@@ -30,6 +35,13 @@ impl RunFolder {
         RunFolder(path.into())
     }
 
+    /// The run in which a file of a trained decoder lies, `<run>/train/<model>/<file>`.
+    pub fn of_trained(file: &Path) -> Option<Self> {
+        let file = file.canonicalize().ok()?;
+        let trainings = file.parent()?.parent()?;
+        (trainings.file_name()? == TRAIN).then_some(RunFolder::new(trainings.parent()?))
+    }
+
     /// The folder itself.
     pub fn path(&self) -> &Path {
         &self.0
@@ -38,6 +50,11 @@ impl RunFolder {
     /// `images.parquet`, `captions.parquet`, and for the demo `objects.parquet`.
     pub fn dataset(&self) -> PathBuf {
         self.0.join("dataset")
+    }
+
+    /// Weights of a backbone that were tuned for the run's captions ([`TUNED_WEIGHTS`]).
+    pub fn tune(&self, backbone: &str) -> PathBuf {
+        self.0.join("tune").join(backbone)
     }
 
     /// `part-*.parquet` of one set of features ([`set_name`](crate::features::set_name)).
@@ -52,7 +69,7 @@ impl RunFolder {
 
     /// A folder for each trained decoder.
     pub fn trainings(&self) -> PathBuf {
-        self.0.join("train")
+        self.0.join(TRAIN)
     }
 
     /// Checkpoint, resume state and logs of one trained decoder, a [`ModelId`](crate::ModelId).

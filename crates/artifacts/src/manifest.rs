@@ -166,6 +166,11 @@ impl Manifest {
         crate::recipe::digest(lines.concat().as_bytes())
     }
 
+    /// Of a dataset: whether its images are the built-in drawn scenes.
+    pub fn is_of_scenes(&self) -> bool {
+        self.recipe.settings["layout"] == "scenes"
+    }
+
     /// The first output that is missing or has another size than recorded; cheap, reads no content.
     pub fn damaged_output(&self, folder: &Path) -> Option<&Output> {
         self.outputs.iter().find(|output| {

@@ -11,7 +11,9 @@ use serde_json::{Map, Value, json};
 use crate::layout::is_unfinished;
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::table::{self, KIND_KEY, TableError};
-use crate::tensor_file::{CAPTIONER_KEY, CHECKPOINT_KEY, TRAINING_STATE_KEY, TensorFileError, TensorHeader};
+use crate::tensor_file::{
+    CAPTIONER_KEY, CHECKPOINT_KEY, TRAINING_STATE_KEY, TUNED_KEY, TensorFileError, TensorHeader,
+};
 use kind::Kind;
 
 /// Of a longer list, only the beginning is shown.
@@ -113,6 +115,7 @@ fn safetensors(path: &Path) -> Result<Value, ShowError> {
     let kinds = [
         (CAPTIONER_KEY, "captioner: decoders, backbones and all that captions need"),
         (CHECKPOINT_KEY, "checkpoint of a decoder"),
+        (TUNED_KEY, "tuned weights of a backbone"),
         (TRAINING_STATE_KEY, "state of a training that can be resumed"),
     ];
     let kind = kinds.iter().find(|(key, _)| header.entries.contains_key(*key));

@@ -12,6 +12,8 @@ use serde::Serialize;
 pub const CHECKPOINT_KEY: &str = "captioning.checkpoint";
 /// Header entry of a captioner, which `export` writes: everything that captions need.
 pub const CAPTIONER_KEY: &str = "captioning.captioner";
+/// Header entry of a backbone's weights that `tune` writes.
+pub const TUNED_KEY: &str = "captioning.tuned";
 /// Header entry of a training that can be resumed.
 pub const TRAINING_STATE_KEY: &str = "captioning.training_state";
 
@@ -20,6 +22,7 @@ pub fn remedy<'a>(mut keys: impl Iterator<Item = &'a str>) -> &'static str {
     let remedies = [
         (CHECKPOINT_KEY, "delete it and run train again"),
         (CAPTIONER_KEY, "export it again"),
+        (TUNED_KEY, "delete it and run tune again"),
         (TRAINING_STATE_KEY, "delete it to train from the first epoch on"),
     ];
     let known = keys.find_map(|key| remedies.iter().find(|(known, _)| *known == key));

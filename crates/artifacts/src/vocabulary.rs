@@ -82,6 +82,11 @@ impl Vocabulary {
         self.words.is_empty()
     }
 
+    /// The words in the order of their ids, without the special tokens.
+    pub fn words(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().skip(SPECIAL.len()).map(String::as_str)
+    }
+
     /// The id of a word, [`UNK`] when it is not in the vocabulary (or only looks like a special token).
     pub fn id(&self, word: &str) -> u32 {
         self.ids.get(word).copied().unwrap_or(UNK).max(UNK)
@@ -90,6 +95,11 @@ impl Vocabulary {
     /// The word of an id, `<unk>` when there is none.
     pub fn word(&self, id: u32) -> &str {
         self.words.get(id as usize).map_or(SPECIAL[UNK as usize], String::as_str)
+    }
+
+    /// For each of its ids, that of the same spelling in `other`.
+    pub fn ids_in(&self, other: &Vocabulary) -> Vec<Option<u32>> {
+        self.words.iter().map(|word| other.ids.get(word).copied()).collect()
     }
 
     /// `<bos>`, the ids of the words, `<eos>`.
@@ -141,6 +151,14 @@ mod tests {
         assert_eq!(vocabulary.decode(&[BOS, 5, 4, EOS, 4]), ["a", "dog"]);
         let json = serde_json::to_string(&vocabulary).unwrap();
         assert_eq!(serde_json::from_str::<Vocabulary>(&json).unwrap(), vocabulary);
+    }
+
+    #[test]
+    fn words_are_found_in_another_vocabulary_by_their_spelling() {
+        let [ours, theirs] = [["dog", "runs", "sees"], ["sees", "Dog", "runs"]]
+            .map(|words| Vocabulary::new(words.map(str::to_owned)).unwrap());
+        let special = [PAD, BOS, EOS, UNK].map(Some);
+        assert_eq!(ours.ids_in(&theirs), [&special[..], &[None, Some(6), Some(4)]].concat());
     }
 
     #[test]

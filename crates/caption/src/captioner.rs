@@ -30,7 +30,8 @@ const SEARCHED_AT_ONCE: usize = 25;
 pub struct Options {
     /// Where the networks run.
     pub device: Device,
-    /// Folder with the weights of the backbones, for checkpoints of `train`; captioners of `export` hold their own.
+    /// Folder with the published weights of the backbones, for checkpoints of `train`; those that were tuned lie in the
+    /// checkpoint's run, and captioners of `export` hold their own.
     pub weights: PathBuf,
 }
 

@@ -11,9 +11,17 @@ use model::weights::{FetchError, WeightsError};
 /// Why there is no captioner, or no caption.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptionError {
-    /// No run below the folder has a finished model.
-    #[error("{} holds no trained model: run `just pipeline`, or name a model.safetensors", .0.display())]
-    NoModel(PathBuf),
+    /// No model is named, and none is where one would be.
+    #[error(
+        "{} holds no trained model, and {} is not there: run `just pipeline`, or name a model.safetensors",
+        runs.display(), starter.display()
+    )]
+    NoModel {
+        /// Folder of the runs.
+        runs: PathBuf,
+        /// The starter's file.
+        starter: PathBuf,
+    },
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),

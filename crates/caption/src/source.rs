@@ -1,33 +1,35 @@
 //! The two kinds of files that caption: a captioner, which holds everything, and a checkpoint of `train`, whose backbones
-//! lie in a folder of weights.
+//! lie in a folder of weights, or in its run if they were tuned.
 
 use std::path::Path;
 
+use artifacts::RunFolder;
 use artifacts::features::FeatureSpec;
 use model::backbone::Backbone;
 use model::captioner_file::CaptionerFile;
 use model::checkpoint::{self, Model};
 use model::grids::Extractor;
 use model::search::SearchSettings;
-use model::weights::{self, NamedTensors};
+use model::weights::{self, NamedTensors, WeightPlaces};
 use tch::Device;
 
 use crate::error::CaptionError;
 
 /// Where the networks come from.
-pub(crate) enum Source<'a> {
+pub(crate) enum Source {
     Captioner(Box<CaptionerFile>),
-    Checkpoint { file: NamedTensors, weights: &'a Path },
+    Checkpoint { file: NamedTensors, weights: WeightPlaces },
 }
 
-impl Source<'_> {
-    /// Reads a file, whose header says which of the two it is.
-    pub(crate) fn read<'a>(path: &Path, weights: &'a Path) -> Result<Source<'a>, CaptionError> {
+impl Source {
+    /// Reads a file, whose header says which of the two it is; `weights` is the folder of published weights.
+    pub(crate) fn read(path: &Path, weights: &Path) -> Result<Source, CaptionError> {
         let file = weights::read(path)?;
-        match CaptionerFile::is_in(&file) {
-            true => Ok(Source::Captioner(Box::new(CaptionerFile::from_tensors(file)?))),
-            false => Ok(Source::Checkpoint { file, weights }),
+        if CaptionerFile::is_in(&file) {
+            return Ok(Source::Captioner(Box::new(CaptionerFile::from_tensors(file)?)));
         }
+        let weights = WeightPlaces { published: weights.to_owned(), run: RunFolder::of_trained(path) };
+        Ok(Source::Checkpoint { file, weights })
     }
 
     pub(crate) fn model(&self, device: Device) -> Result<Model, CaptionError> {
@@ -43,8 +45,7 @@ impl Source<'_> {
             Source::Captioner(captioner) => Ok(captioner.backbone(spec, device)?),
             Source::Checkpoint { weights, .. } => {
                 let row = Extractor::backbone_of(spec)?;
-                let path = weights::find_trained(row, weights, &spec.weights_sha256)?;
-                Ok(Backbone::load(row, &path, device)?)
+                Ok(Backbone::load(row, &weights.find(row, spec)?, device)?)
             }
         }
     }

@@ -31,9 +31,12 @@ struct Args {
     /// The file; RUN/export/NAME.safetensors if none is named.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Folder with the weights of the backbones.
+    /// Folder with the published weights of the backbones; tuned ones lie in the run.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     weights: PathBuf,
+    /// Stores the numbers in half precision: a file of half the size, whose captions may differ in a word here and there.
+    #[arg(long)]
+    half: bool,
     /// Also writes the folder that a model hub expects: the file, config.json, and a card.
     #[arg(long, value_name = "FOLDER")]
     hub: Option<PathBuf>,
@@ -54,7 +57,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let run = RunFolder::new(&args.run);
     let model = Evaluated::choose(&run, args.split, args.model.as_deref())?;
     note(&format!("{model} on {}", args.split));
-    let captioner = pack::pack(&run, &model, &args.weights)?;
+    let packed = pack::pack(&run, &model, &args.weights)?;
+    let captioner = if args.half { packed.in_halves()? } else { packed };
     let output = match &args.output {
         Some(output) => output.clone(),
         None => run.exports().join(format!("{}.safetensors", model.name())),
@@ -73,12 +77,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
 
 /// What people call the dataset of a run: the name of its folder or file, not where that lies.
 fn dataset(run: &RunFolder) -> anyhow::Result<String> {
-    let settings = Manifest::read(&run.dataset())?.recipe.settings;
-    let text = |key: &str| settings[key].as_str().unwrap_or_default().to_owned();
-    if text("layout") == "scenes" {
+    let manifest = Manifest::read(&run.dataset())?;
+    if manifest.is_of_scenes() {
         return Ok("drawn scenes".to_owned());
     }
-    let root = PathBuf::from(text("root"));
+    let root = PathBuf::from(manifest.recipe.settings["root"].as_str().unwrap_or_default());
     let name = root.file_stem().context("the dataset's manifest names no root")?;
     Ok(name.to_string_lossy().into_owned())
 }

@@ -6,10 +6,12 @@ use anyhow::Context;
 use artifacts::RunFolder;
 use artifacts::tensor_file::{CAPTIONER_KEY, TensorHeader};
 use model::captioner_file::CaptionerFile;
+use model::weights::WeightPlaces;
 
 use crate::evaluated::Evaluated;
 
-/// The model with the backbones in `weights`, its search settings and its scores.
+/// The model with its search settings, its scores, and its backbones: their published weights lie in `weights`, tuned ones in
+/// the run.
 ///
 /// # Errors
 ///
@@ -19,7 +21,8 @@ pub fn pack(run: &RunFolder, model: &Evaluated, weights: &Path) -> anyhow::Resul
     // What the header says itself.
     scores.as_object_mut().map(|scores| scores.remove("details"));
     let checkpoints = model.checkpoints(run)?;
-    Ok(CaptionerFile::pack(model.name(), &checkpoints, weights, model.search().clone(), scores)?)
+    let weights = WeightPlaces { published: weights.to_owned(), run: Some(run.clone()) };
+    Ok(CaptionerFile::pack(model.name(), &checkpoints, &weights, model.search().clone(), scores)?)
 }
 
 /// Writes a captioner, in the place of an older one at most.

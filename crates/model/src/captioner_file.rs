@@ -2,17 +2,17 @@
 //! that captions need.
 //!
 //! Tensors are named `decoders.<n>.<name>` and `backbones.<backbone>.<name>`. The header holds the vocabulary, how the
-//! features are made, the search settings, where every decoder comes from and how it scored. Equal content gives equal
-//! bytes.
+//! features are made, the search settings, where every decoder comes from and how it scored. Of tuned weights all tensors
+//! are there, and what their file says of itself. Equal content gives equal bytes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use artifacts::features::FeatureSpec;
-use artifacts::tensor_file::CAPTIONER_KEY;
+use artifacts::tensor_file::{CAPTIONER_KEY, TUNED_KEY};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use crate::backbone::{Backbone, Placement};
 use crate::checkpoint::{self, CheckpointError, Member, Model};
@@ -20,7 +20,8 @@ use crate::decoder::DecoderConfig;
 use crate::grids::{Extractor, GridError};
 use crate::header;
 use crate::search::SearchSettings;
-use crate::weights::{self, FetchError, NamedTensors, WeightsError};
+use crate::tuned::TunedHeader;
+use crate::weights::{self, FetchError, NamedTensors, WeightPlaces, WeightsError};
 
 const FORMAT: u32 = 1;
 
@@ -35,6 +36,9 @@ pub struct CaptionerHeader {
     pub vocabulary: Vocabulary,
     /// The features that its decoders read; of several sets, the channels side by side.
     pub features: Vec<FeatureSpec>,
+    /// What the files of tuned weights say of themselves, by the names of their backbones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tuned: BTreeMap<String, serde_json::Value>,
     /// How its captions are searched unless told otherwise.
     pub search: SearchSettings,
     /// How it scored and by which protocol, as `scores.json` has it.
@@ -98,7 +102,7 @@ pub enum CaptionerError {
 }
 
 impl CaptionerFile {
-    /// Packs checkpoints, and the weights in `weights` that their features were made with, into a captioner called `name`.
+    /// Packs checkpoints, and the weights that their features were made with, into a captioner called `name`.
     ///
     /// # Errors
     ///
@@ -107,7 +111,7 @@ impl CaptionerFile {
     pub fn pack(
         name: &str,
         decoders: &[Trained],
-        weights: &Path,
+        weights: &WeightPlaces,
         search: SearchSettings,
         scores: serde_json::Value,
     ) -> Result<CaptionerFile, CaptionerError> {
@@ -119,10 +123,17 @@ impl CaptionerFile {
         for (number, file) in files.iter().enumerate() {
             add(&mut tensors, &decoder_prefix(number), file);
         }
+        let mut tuned = BTreeMap::new();
         for spec in &common.features {
-            let row = Extractor::backbone_of(spec)?;
-            let path = weights::find_trained(row, weights, &spec.weights_sha256)?;
-            add(&mut tensors, &backbone_prefix(&spec.backbone), &weights::read(&path)?);
+            let file = weights::read(&weights.find(Extractor::backbone_of(spec)?, spec)?)?;
+            add(&mut tensors, &backbone_prefix(&spec.backbone), &file);
+            if let Some(said) = file.metadata().get(TUNED_KEY) {
+                let said = serde_json::from_str(said).map_err(|error| CaptionerError::Header {
+                    path: file.path().to_owned(),
+                    reason: format!("its header entry {TUNED_KEY}: {error}"),
+                })?;
+                tuned.insert(spec.backbone.clone(), said);
+            }
         }
         let (vocabulary, features) = (common.vocabulary.clone(), common.features.clone());
         let decoders = decoders.iter().zip(headers).map(|(trained, header)| DecoderHeader {
@@ -132,9 +143,24 @@ impl CaptionerFile {
             provenance: header.provenance,
         });
         let name = name.to_owned();
-        let header =
-            CaptionerHeader { name, decoders: decoders.collect(), vocabulary, features, search, scores };
+        let decoders = decoders.collect();
+        let header = CaptionerHeader { name, decoders, vocabulary, features, tuned, search, scores };
         Ok(CaptionerFile { header, tensors: NamedTensors::new("", tensors) })
+    }
+
+    /// The same in about half the bytes: floating-point numbers are rounded to half precision, except in a tensor that has one
+    /// beyond its range. Every reader computes with them in f32 or f64.
+    ///
+    /// # Errors
+    ///
+    /// When libtorch refuses.
+    pub fn in_halves(self) -> Result<CaptionerFile, CaptionerError> {
+        let halved = self.tensors.tensors().iter().map(|(name, tensor)| {
+            let half = halved(tensor).map_err(|error| self.tensors.torch_error(name, error))?;
+            Ok((name.clone(), half))
+        });
+        let halved = halved.collect::<Result<BTreeMap<String, Tensor>, WeightsError>>()?;
+        Ok(CaptionerFile { tensors: NamedTensors::new(self.tensors.path(), halved), ..self })
     }
 
     /// Writes it, atomically.
@@ -174,21 +200,27 @@ impl CaptionerFile {
     ///
     /// When a tensor is absent or has another shape, or there is no decoder.
     pub fn model(&self, device: Device) -> Result<Model, CaptionerError> {
-        let first = self.header.decoders.first().ok_or(CheckpointError::NoMembers)?;
-        let header = checkpoint::Header {
-            decoder: first.decoder.clone(),
-            vocabulary: self.header.vocabulary.clone(),
-            features: self.header.features.clone(),
-            provenance: first.provenance.clone(),
+        let load = |(header, tensors): (checkpoint::Header, NamedTensors)| {
+            let (member, _) = Member::load(&header.decoder, header.dimensions(), &tensors, device)?;
+            Ok((header, member))
         };
-        let dimensions = header.dimensions();
-        let load = |(number, of): (usize, &DecoderHeader)| {
-            let tensors = self.tensors.below(&decoder_prefix(number));
-            Ok(Member::load(&of.decoder, dimensions, &tensors, device)?.0)
-        };
-        let members = self.header.decoders.iter().enumerate().map(load);
-        let members: Vec<Member> = members.collect::<Result<_, CheckpointError>>()?;
+        let loaded = self.decoders().map(load).collect::<Result<Vec<_>, CheckpointError>>()?;
+        let (headers, members): (Vec<_>, Vec<Member>) = loaded.into_iter().unzip();
+        let header = headers.into_iter().next().ok_or(CheckpointError::NoMembers)?;
         Ok(Model::assemble(header, members, device)?)
+    }
+
+    /// Its decoders, each with what a checkpoint of its own would hold; shares their memory.
+    pub fn decoders(&self) -> impl Iterator<Item = (checkpoint::Header, NamedTensors)> {
+        self.header.decoders.iter().enumerate().map(|(number, of)| {
+            let header = checkpoint::Header {
+                decoder: of.decoder.clone(),
+                vocabulary: self.header.vocabulary.clone(),
+                features: self.header.features.clone(),
+                provenance: of.provenance.clone(),
+            };
+            (header, self.tensors.below(&decoder_prefix(number)))
+        })
     }
 
     /// The network that makes features of `spec`, one of the header's.
@@ -205,10 +237,35 @@ impl CaptionerFile {
         Ok(Backbone::build(Extractor::backbone_of(spec)?, &weights, placement)?)
     }
 
+    /// The tensors of a backbone, as they were named in its file.
+    pub fn weights_of(&self, backbone: &str) -> NamedTensors {
+        self.tensors.below(&backbone_prefix(backbone))
+    }
+
+    /// What the tuning of a backbone learnt, `None` for published weights.
+    ///
+    /// # Errors
+    ///
+    /// When its header is not that of this program.
+    pub fn tuned(&self, backbone: &str) -> Result<Option<TunedHeader>, CaptionerError> {
+        let said = self.header.tuned.get(backbone);
+        let header = said.map(|said| TunedHeader::parse(said.clone())).transpose();
+        header.map_err(|reason| CaptionerError::Header { path: self.tensors.path().to_owned(), reason })
+    }
+
     /// Numbers in all tensors whose names begin so.
     pub fn numbers(&self, prefix: &str) -> usize {
         self.tensors.below(prefix).tensors().values().map(Tensor::numel).sum()
     }
+}
+
+fn halved(tensor: &Tensor) -> Result<Tensor, TchError> {
+    if !matches!(tensor.f_kind()?, Kind::Float | Kind::Double | Kind::BFloat16) {
+        return Ok(tensor.shallow_clone());
+    }
+    let half = tensor.f_to_kind(Kind::Half)?;
+    let fits = half.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0;
+    Ok(if fits { half } else { tensor.shallow_clone() })
 }
 
 fn decoder_prefix(number: usize) -> String {
@@ -223,4 +280,23 @@ fn add(tensors: &mut BTreeMap<String, Tensor>, prefix: &str, file: &NamedTensors
     let named =
         file.tensors().iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone()));
     tensors.extend(named);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_half_precision_cannot_hold_stays_as_it_is() {
+        let kind = |tensor: Tensor| {
+            let stored = halved(&tensor).unwrap();
+            let close = (stored.to_kind(Kind::Double) - tensor.to_kind(Kind::Double)).abs().max();
+            assert!(close.double_value(&[]) < 0.01, "{tensor:?}");
+            stored.kind()
+        };
+        assert_eq!(kind(Tensor::from_slice(&[1.0f32, -0.3, 1e-9])), Kind::Half);
+        assert_eq!(kind(Tensor::from_slice(&[0.7f64])), Kind::Half);
+        assert_eq!(kind(Tensor::from_slice(&[1.0f32, 70_000.0])), Kind::Float);
+        assert_eq!(kind(Tensor::from_slice(&[70_000i64])), Kind::Int64);
+    }
 }

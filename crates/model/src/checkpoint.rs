@@ -290,6 +290,7 @@ mod tests {
         let features = FeatureSpec {
             backbone: "resnet18".to_owned(),
             view: Default::default(),
+            weights: Default::default(),
             weights_sha256: "0".repeat(64),
             transform: serde_json::json!({ "crop": 224 }),
             grid: [2, 2],

@@ -13,6 +13,7 @@ use model::checkpoint::{self, Header};
 use model::decoder::{DecoderConfig, DecoderConfigs, DecoderKind};
 use model::grids::{self, Extractor};
 use model::precision::Precision;
+use model::pretrained::{Pretrained, PretrainedError};
 use model::search::SearchSettings;
 use model::weights::{self, NamedTensors};
 use proptest::prelude::*;
@@ -54,8 +55,8 @@ fn numbers(value: &Value, place: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The header entries and tensors of a small model: as a checkpoint, and as a captioner.
-fn small(kind: DecoderKind) -> [(&'static str, Value, BTreeMap<String, Tensor>); 2] {
+/// The header of a small model.
+fn header(kind: DecoderKind) -> Header {
     let mut sizes = serde_json::to_value(DecoderConfigs::default().get(kind)).unwrap();
     for (key, value) in sizes.as_object_mut().unwrap() {
         match key.as_str() {
@@ -69,6 +70,7 @@ fn small(kind: DecoderKind) -> [(&'static str, Value, BTreeMap<String, Tensor>);
     let features = FeatureSpec {
         backbone: "resnet18".to_owned(),
         view: Default::default(),
+        weights: Default::default(),
         weights_sha256: "0".repeat(64),
         transform: json!({
             "resize": 256, "crop": 224, "interpolation": "bilinear", "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]
@@ -77,7 +79,12 @@ fn small(kind: DecoderKind) -> [(&'static str, Value, BTreeMap<String, Tensor>);
         channels: 6,
     };
     let vocabulary = Vocabulary::new(["dog".to_owned(), "runs".to_owned()]).unwrap();
-    let header = Header { decoder, vocabulary, features: vec![features], provenance: Value::Null };
+    Header { decoder, vocabulary, features: vec![features], provenance: Value::Null }
+}
+
+/// The header entries and tensors of a small model: as a checkpoint, and as a captioner.
+fn small(kind: DecoderKind) -> [(&'static str, Value, BTreeMap<String, Tensor>); 2] {
+    let header = header(kind);
     let store = VarStore::new(Device::Cpu);
     let _decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
     let tensors: BTreeMap<String, Tensor> = store.variables().into_iter().collect();
@@ -104,6 +111,7 @@ fn read(path: &Path, key: &str, header: &Value, tensors: &BTreeMap<String, Tenso
 
 /// What a program does with a file: every use of a number that the header holds.
 fn load(key: &str, file: NamedTensors) -> Result<(), String> {
+    let pretrained = Pretrained::read(file.path()).and_then(|file| go_on_from(&file));
     let model = if key == CAPTIONER_KEY {
         let file = CaptionerFile::from_tensors(file).map_err(|error| error.to_string())?;
         file.model(Device::Cpu).map_err(|error| error.to_string())?
@@ -115,7 +123,21 @@ fn load(key: &str, file: NamedTensors) -> Result<(), String> {
         // It is not that of ResNet-18: refused, by whatever shape it names.
         assert!(Extractor::backbone_of(spec).is_err());
     }
-    model.share().map(|_| ()).map_err(|error| error.to_string())
+    model.share().map_err(|error| error.to_string())?;
+    pretrained.map_err(|error| error.to_string())
+}
+
+/// Starts a decoder of each kind and of the sizes of a small model from the one in a file, where it has one.
+fn go_on_from(file: &Pretrained) -> Result<(), PretrainedError> {
+    for header in DecoderKind::ALL.iter().map(|&kind| header(kind)) {
+        match file.decoder(&header.decoder) {
+            Err(PretrainedError::Kind { .. }) => {}
+            decoder => {
+                decoder?.build(&VarStore::new(Device::Cpu), &header, Precision::F32)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The most memory that this process ever had, in MB.

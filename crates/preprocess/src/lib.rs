@@ -9,29 +9,29 @@ pub mod inspect;
 mod parts;
 mod pipeline;
 mod shard;
-mod views;
-
-use std::path::{Path, PathBuf};
+mod weights;
 
 use anyhow::Context as _;
-use artifacts::features::{Dtype, FeatureSpec, set_name};
+use artifacts::features::{Dtype, FeatureSpec};
 use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
-use model::backbone::{Backbone, BackboneSpec, Placement};
+use model::backbone::Placement;
 use model::device::DeviceError;
 use model::grids::Extractor;
 use model::precision::{Precision, SlowPrecision};
-use model::weights::{self, FetchError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stage::guard::{self, Making, Work};
 use stage::progress::Progress;
-use stage::{ConfigError, Context, Outcome, Sources, Stage};
+use stage::{Context, Outcome, Sources, Stage};
 
 use extract::Decoder;
 use parts::{Parts, Writer};
 use shard::Shard;
+use weights::Weights;
+
+pub use weights::fetch_weights;
 
 const SCHEMA_VERSION: u32 = 2;
 /// More threads than a machine has cores.
@@ -41,7 +41,7 @@ const MOST_WORKERS: usize = 1024;
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Settings {
-    /// Backbones and views.
+    /// Backbones, their weights, and views.
     #[serde(flatten)]
     pub sources: Sources,
     /// The numbers inside the network; f32 where the processor would have to emulate bf16. As bf16 moves features, no value
@@ -83,11 +83,7 @@ impl Stage for Preprocess {
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         check_values(settings, context)?;
-        for backbone in backbones(settings, context)? {
-            let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
-            weights::find(backbone, &context.run.weights).map_err(absent)?;
-        }
-        Ok(())
+        weights::check(settings, context)
     }
 
     fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
@@ -102,29 +98,18 @@ impl Stage for Preprocess {
         if let Some(lack) = lack(settings, context)? {
             context.note(&format!("preprocess.precision: {}", lack.said()));
         }
+        // What is absent is known before the first image is read.
+        let find = |(backbone, origin)| Weights::find(backbone, origin, context);
+        let all = weights::backbones(settings, context)?.into_iter().map(find);
+        let all = all.collect::<anyhow::Result<Vec<Weights>>>()?;
         let mut outcomes = Vec::new();
-        for backbone in backbones(settings, context)? {
-            let weights = weights::find(backbone, &context.run.weights)?;
-            let weights_sha256 =
-                weights::sha256_file(&weights).with_context(|| weights.display().to_string())?;
+        for weights in &all {
             for &view in &settings.sources.views {
-                let set = Set::new(backbone, view, &weights_sha256, settings, context)?;
-                outcomes.extend(set.make(&weights, shard)?);
+                outcomes.extend(Set::new(weights, view, settings, context)?.make(shard)?);
             }
         }
         Ok(outcomes)
     }
-}
-
-/// Fetches the weights of all backbones that a config names; returns where they are.
-///
-/// # Errors
-/// Values that the stage refuses, or weights that are nowhere to be had.
-pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
-    let settings = context.config.section(Preprocess::NAME)?;
-    check_values(&settings, context)?;
-    let all = backbones(&settings, context)?.into_iter();
-    Ok(all.map(|backbone| weights::ensure(backbone, &context.run.weights)).collect::<Result<_, _>>()?)
 }
 
 /// The check of all that the config says; weights are not looked for.
@@ -139,7 +124,7 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
     context.refuse_any::<Preprocess, _>(problem)?;
     Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Preprocess>("shard", reason))?;
-    backbones(settings, context)?;
+    weights::backbones(settings, context)?;
     model::device::parse(&context.device)?;
     Ok(())
 }
@@ -149,17 +134,10 @@ fn lack(settings: &Settings, context: &Context) -> Result<Option<SlowPrecision>,
     Ok(settings.precision.check(model::device::parse(&context.device)?).err())
 }
 
-/// The registry rows that the settings name.
-fn backbones(settings: &Settings, context: &Context) -> Result<Vec<&'static BackboneSpec>, ConfigError> {
-    let names = settings.sources.backbone.names().iter();
-    let unknown = |error| context.refuse::<Preprocess>("backbone", error);
-    names.map(|name| BackboneSpec::named(name).map_err(unknown)).collect()
-}
-
 /// One set of features to be made.
 struct Set<'a> {
     spec: FeatureSpec,
-    backbone: &'static BackboneSpec,
+    weights: &'a Weights,
     /// Where the network computes, and with which numbers.
     placement: Placement,
     /// What decides the features of an image, whatever the other images are.
@@ -170,18 +148,19 @@ struct Set<'a> {
 
 impl<'a> Set<'a> {
     fn new(
-        backbone: &'static BackboneSpec,
+        weights: &'a Weights,
         view: View,
-        weights_sha256: &str,
         settings: &'a Settings,
         context: &'a Context,
     ) -> anyhow::Result<Set<'a>> {
-        let transform = views::transform(view, &backbone.transform);
+        let backbone = weights.backbone;
+        let transform = backbone.transform_of(view);
         let side = backbone.grid(transform.crop) as usize;
         let spec = FeatureSpec {
             backbone: backbone.name.to_owned(),
             view,
-            weights_sha256: weights_sha256.to_owned(),
+            weights: weights.origin,
+            weights_sha256: weights.sha256.clone(),
             transform: serde_json::to_value(&transform)?,
             grid: [side, side],
             channels: backbone.channels as usize,
@@ -196,29 +175,28 @@ impl<'a> Set<'a> {
             "precision": precision,
             "dtype": settings.dtype,
         });
-        let recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?;
-        let recipe = recipe.input(format!("weights/{}", backbone.name), format!("sha256:{weights_sha256}"));
-        Ok(Set { spec, backbone, placement, recipe, settings, context })
+        let recipe = weights.named_in(Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?);
+        Ok(Set { spec, weights, placement, recipe, settings, context })
     }
 
     /// Makes what is missing; nothing comes of it when other shards are not done yet.
-    fn make(&self, weights: &Path, shard: Shard) -> anyhow::Result<Option<Outcome>> {
+    fn make(&self, shard: Shard) -> anyhow::Result<Option<Outcome>> {
         let Set { settings, context, .. } = self;
         let dataset = context.folder.dataset();
         let images_hash = Manifest::read(&dataset)?.hash_of(&dataset, images::FILE)?;
         let mut recipe = self.recipe.clone().input(format!("dataset/{}", images::FILE), images_hash);
         recipe.settings["part_images"] = json!(settings.part_images);
-        let folder = context.folder.features(&set_name(self.backbone.name, self.spec.view));
+        let folder = context.folder.features(&self.spec.name());
         if shard.count == 1 {
-            let make = |work| self.extract(weights, shard, work)?.context("some parts are missing");
+            let make = |work| self.extract(shard, work)?.context("some parts are missing");
             let made = context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make)?;
             return tidied(made).map(Some);
         }
-        let make = |work| self.extract(weights, shard, work);
+        let make = |work| self.extract(shard, work);
         context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)?.map(tidied).transpose()
     }
 
-    fn extract(&self, weights: &Path, shard: Shard, work: Work) -> anyhow::Result<Option<Manifest>> {
+    fn extract(&self, shard: Shard, work: Work) -> anyhow::Result<Option<Manifest>> {
         let images = Images::read(&self.context.folder.dataset())?;
         let parts = Parts::new(&images.rows, self.settings.part_images, &self.recipe, work.path(""));
         let missing = parts.missing(shard, self.context.force);
@@ -233,8 +211,7 @@ impl<'a> Set<'a> {
                 self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
             }
             work.needs(writer.wanted() as u64 * self.spec.least_bytes())?;
-            let backbone = Backbone::load(self.backbone, weights, self.placement)?;
-            let extractor = Extractor::new(&self.spec, backbone)?;
+            let extractor = Extractor::new(&self.spec, self.weights.load(self.placement)?)?;
             let decoder = Decoder::new(extractor.squares(), images.root.clone());
             let progress = Progress::new(&self.spec.name(), "images", writer.wanted(), self.context.quiet);
             let waits = pipeline::run(&decoder, &extractor, self.settings.workers, writer, &progress)?;

@@ -31,7 +31,7 @@ impl cli::Flags for Flags {
 enum Command {
     /// Lists the backbones: input, grid and channels, parameters, and where their weights come from.
     Backbones,
-    /// Fetches or converts the weights of a backbone, or of all that a config names, and checks them.
+    /// Fetches or converts the published weights of a backbone, or of those that a config wants them of, and checks them.
     Weights(Wanted),
     /// Shows what a set of features holds, and the images most like a given one.
     Inspect(inspect::Request),

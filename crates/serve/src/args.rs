@@ -18,13 +18,15 @@ use crate::machine;
 #[command(name = "serve", version)]
 pub(crate) struct Args {
     /// What export packed, or a checkpoint of train; or a folder of versions such as captions/3/model.safetensors, of which
-    /// the highest is served; if none is named, the newest model below data/runs. A newer one is taken up while serving.
+    /// the highest is served; if none is named, the newest model below data/runs that knows photos, or
+    /// models/starter.safetensors where that is newer. A newer one is taken up while serving.
     #[arg(short, long, value_name = "PATH")]
     pub(crate) model: Option<PathBuf>,
     /// Name of the model in addresses.
     #[arg(long, default_value = "caption")]
     pub(crate) name: String,
-    /// Folder with the weights of the backbones, for checkpoints; an export holds its own.
+    /// Folder with the published weights of the backbones, for checkpoints; an export holds its own, and tuned ones lie in
+    /// the checkpoint's run.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
     /// Where networks run: auto, cpu or cuda:N.

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use caption::{CaptionError, Captioner, Options};
+use caption::{CaptionError, Captioner, DefaultModel, Options};
 
 use crate::error::{self, ServeError};
 use crate::metrics::Metrics;
 use crate::threads::BackOff;
 
 const FILE: &str = "model.safetensors";
-const RUNS: &str = "data/runs";
 
 /// A loaded version. Requests hold on to the one that they began with.
 pub(crate) struct Served {
@@ -27,8 +26,8 @@ pub(crate) enum Source {
     File(PathBuf),
     /// `<folder>/<version>/model.safetensors`.
     Versions(PathBuf),
-    /// The newest training or export below `data/runs`.
-    Newest,
+    /// What [`caption::default_model`] chooses.
+    Default,
 }
 
 /// A file as it was found: when any of this changes, it is another model.
@@ -37,6 +36,8 @@ struct Found {
     path: PathBuf,
     /// Said by its folder.
     version: Option<u64>,
+    /// Why this one, for the log.
+    why: &'static str,
     modified: SystemTime,
     bytes: u64,
 }
@@ -86,7 +87,7 @@ struct Failed {
 impl Source {
     pub(crate) fn of(path: Option<&Path>) -> Source {
         match path {
-            None => Source::Newest,
+            None => Source::Default,
             Some(path) if path.is_dir() && !path.join(FILE).is_file() => Source::Versions(path.to_owned()),
             Some(path) if path.is_dir() => Source::File(path.join(FILE)),
             Some(path) => Source::File(path.to_owned()),
@@ -95,8 +96,11 @@ impl Source {
 
     fn find(&self) -> Result<Found, ModelError> {
         match self {
-            Source::File(path) => found(path.clone(), None),
-            Source::Newest => found(caption::newest_model(Path::new(RUNS))?, None),
+            Source::File(path) => found(path.clone(), None, "named"),
+            Source::Default => {
+                let DefaultModel { path, why } = caption::default_model(Path::new(""))?;
+                found(path, None, why)
+            }
             Source::Versions(folder) => {
                 let read = |source| ModelError::Read { path: folder.clone(), source };
                 let entries = std::fs::read_dir(folder).map_err(read)?.flatten();
@@ -106,17 +110,17 @@ impl Source {
                     path.is_file().then_some((version, path))
                 });
                 let newest = versions.max().ok_or_else(|| ModelError::NoVersion(folder.clone()))?;
-                found(newest.1, Some(newest.0))
+                found(newest.1, Some(newest.0), "the highest version")
             }
         }
     }
 }
 
-fn found(path: PathBuf, version: Option<u64>) -> Result<Found, ModelError> {
+fn found(path: PathBuf, version: Option<u64>, why: &'static str) -> Result<Found, ModelError> {
     let read = |source| ModelError::Read { path: path.clone(), source };
     let metadata = std::fs::metadata(&path).map_err(read)?;
     let modified = metadata.modified().map_err(read)?;
-    Ok(Found { version, modified, bytes: metadata.len(), path })
+    Ok(Found { version, why, modified, bytes: metadata.len(), path })
 }
 
 impl Models {
@@ -125,7 +129,7 @@ impl Models {
         let found = source.find()?;
         let captioner = load(&found.path, &options)?;
         let version = found.version.unwrap_or(1);
-        tracing::info!(model = %found.path.display(), version, "model loaded");
+        tracing::info!(model = %found.path.display(), version, why = found.why, "model loaded");
         let served = RwLock::new(Arc::new(Served { version, captioner }));
         Ok(Models {
             name,
@@ -176,11 +180,11 @@ impl Models {
             std::thread::sleep(every);
             match self.reload(every) {
                 Ok(None) => {}
-                Ok(Some((model, version))) => {
+                Ok(Some((Found { path, why, .. }, version))) => {
                     metrics.version.set(version as i64);
                     metrics.loads.with_label_values(&["ok"]).inc();
                     // Said last: whoever reads it finds everything as it says.
-                    tracing::info!(model = %model.display(), version, "newer model loaded");
+                    tracing::info!(model = %path.display(), version, why, "newer model loaded");
                 }
                 Err(error) => {
                     metrics.loads.with_label_values(&["failed"]).inc();
@@ -193,7 +197,7 @@ impl Models {
 
     /// Loads what is there if it is not what is served, and serves it from the next request on: the file and its version.
     /// Requests under way keep theirs. What failed rests for `every` at first, unless it changes.
-    fn reload(&self, every: Duration) -> Result<Option<(PathBuf, u64)>, ModelError> {
+    fn reload(&self, every: Duration) -> Result<Option<(Found, u64)>, ModelError> {
         // Between two versions there may be none for a moment.
         let Ok(found) = self.source.find() else { return Ok(None) };
         let failed = {
@@ -215,9 +219,8 @@ impl Models {
             Ok(captioner) => {
                 *self.served.write().unwrap_or_else(PoisonError::into_inner) =
                     Arc::new(Served { version, captioner });
-                let model = found.path.clone();
-                *looked = Looked { loaded: found, failed: None };
-                Ok(Some((model, version)))
+                *looked = Looked { loaded: found.clone(), failed: None };
+                Ok(Some((found, version)))
             }
             Err(error) => {
                 let mut back_off = failed.map_or(BackOff::new(every), |failed| failed.back_off);

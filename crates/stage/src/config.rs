@@ -10,7 +10,7 @@ use crate::help;
 use crate::section::Section;
 
 /// The sections a config may have: the run, then the stages in order.
-pub const SECTIONS: [&str; 6] = ["run", "dataset", "preprocess", "text", "train", "evaluate"];
+pub const SECTIONS: [&str; 7] = ["run", "dataset", "preprocess", "text", "tune", "train", "evaluate"];
 
 /// A config that cannot be used.
 #[derive(Debug, thiserror::Error)]

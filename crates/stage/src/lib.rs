@@ -11,6 +11,7 @@ pub mod config;
 mod context;
 pub mod guard;
 mod help;
+mod one_or_several;
 mod place;
 pub mod progress;
 mod section;
@@ -19,5 +20,6 @@ pub mod terminal;
 
 pub use config::{Config, ConfigError, RunSettings};
 pub use context::{Context, Outcome, Stage};
+pub use one_or_several::OneOrSeveral;
 pub use section::Section;
-pub use sources::{Backbones, Sources};
+pub use sources::Sources;

@@ -1,43 +1,33 @@
 //! Which features a run is about: what stages after `preprocess` read of its section.
 
 use artifacts::View;
-use artifacts::features::set_name;
+use artifacts::features::{WeightsOrigin, set_name};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ConfigError};
+use crate::one_or_several::OneOrSeveral;
 
-/// The backbones and the views whose features a run caches and reads.
+const SECTION: &str = "preprocess";
+
+/// The backbones, their weights and the views whose features a run caches and reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Sources {
-    /// The CNN, or a list of several; `preprocess backbones` lists them.
-    pub backbone: Backbones,
+    /// The CNN; features of several are read side by side. `preprocess backbones` lists them.
+    pub backbone: OneOrSeveral<String>,
+    /// "published", or "tuned": those that the tune stage makes for the run's captions; for all backbones, or for each its
+    /// own.
+    pub weights: OneOrSeveral<WeightsOrigin>,
     /// Views of each image, each cached as a set of its own; decoders are trained on the first.
     pub views: Vec<View>,
 }
 
-/// One backbone, or several whose features are read side by side.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(untagged, expecting = "expected a name or a list of names")]
-pub enum Backbones {
-    /// One name of the registry.
-    One(String),
-    /// Several names.
-    Several(Vec<String>),
-}
-
 impl Default for Sources {
     fn default() -> Self {
-        Sources { backbone: Backbones::One("efficientnet_lite0".to_owned()), views: vec![View::default()] }
-    }
-}
-
-impl Backbones {
-    /// The names, in the order of their channels.
-    pub fn names(&self) -> &[String] {
-        match self {
-            Backbones::One(name) => std::slice::from_ref(name),
-            Backbones::Several(names) => names,
+        Sources {
+            backbone: OneOrSeveral::One("efficientnet_lite0".to_owned()),
+            weights: OneOrSeveral::One(WeightsOrigin::Published),
+            views: vec![View::default()],
         }
     }
 }
@@ -46,9 +36,18 @@ impl Sources {
     /// Those of a config.
     ///
     /// # Errors
-    /// When one of the two keys has a value of another type, or names no view.
+    /// When one of the keys has a value of another type, names no view, or does not suit the others.
     pub fn of(config: &Config) -> Result<Sources, ConfigError> {
-        config.part("preprocess")
+        let sources: Sources = config.part(SECTION)?;
+        match sources.problem() {
+            None => Ok(sources),
+            Some((key, reason)) => Err(config.bad_value(&format!("{SECTION}.{key}"), reason.to_owned())),
+        }
+    }
+
+    /// The names of the backbones, each with where its weights come from, in the order of their channels.
+    pub fn backbones(&self) -> impl Iterator<Item = (&str, WeightsOrigin)> {
+        self.weights.beside(self.backbone.all()).map(|(backbone, weights)| (backbone.as_str(), *weights))
     }
 
     /// Names of the sets that decoders read side by side: of each backbone, the first view.
@@ -64,12 +63,17 @@ impl Sources {
 
     /// The first key whose value makes no sense, with what would.
     pub fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let names = self.backbone.names();
+        let names = self.backbone.all();
         let twice = |seen: &[String]| (1..seen.len()).any(|at| seen[..at].contains(&seen[at]));
         let views: Vec<String> = self.views.iter().map(View::to_string).collect();
         let problems = [
             (names.is_empty(), "backbone", "name at least one backbone"),
             (twice(names), "backbone", "name each backbone once"),
+            (
+                !self.weights.suits(names.len()),
+                "weights",
+                "write one for all backbones, or a list with one for each",
+            ),
             (views.is_empty(), "views", "name at least one view, such as \"centre\" or \"squash\""),
             (twice(&views), "views", "name each view once"),
         ];
@@ -77,7 +81,7 @@ impl Sources {
     }
 
     fn sets_of(&self, view: View) -> Vec<String> {
-        self.backbone.names().iter().map(|backbone| set_name(backbone, view)).collect()
+        self.backbones().map(|(backbone, weights)| set_name(backbone, weights, view)).collect()
     }
 }
 
@@ -88,7 +92,8 @@ mod tests {
     fn sources(backbones: &[&str], views: &[&str]) -> Sources {
         let names = backbones.iter().map(|&name| name.to_owned()).collect();
         Sources {
-            backbone: Backbones::Several(names),
+            backbone: OneOrSeveral::Several(names),
+            weights: OneOrSeveral::One(WeightsOrigin::Published),
             views: views.iter().map(|view| view.parse().unwrap()).collect(),
         }
     }
@@ -100,6 +105,21 @@ mod tests {
         assert_eq!(both.mirrored_sets().unwrap(), ["resnet50.squash-flip", "resnet18.squash-flip"]);
         assert_eq!(sources(&["resnet50"], &["centre", "large"]).mirrored_sets(), None);
         assert_eq!(Sources::default().sets(), ["efficientnet_lite0"]);
+    }
+
+    #[test]
+    fn a_backbone_has_its_own_weights_or_those_of_all() {
+        let both = sources(&["resnet50", "resnet18"], &["squash"]);
+        let of = |weights| Sources { weights, ..both.clone() };
+        let tuned = of(OneOrSeveral::One(WeightsOrigin::Tuned));
+        assert_eq!(tuned.sets(), ["resnet50.tuned.squash", "resnet18.tuned.squash"]);
+        let list = [WeightsOrigin::Published, WeightsOrigin::Tuned];
+        let mixed = of(OneOrSeveral::Several(list.to_vec()));
+        assert_eq!(mixed.sets(), ["resnet50.squash", "resnet18.tuned.squash"]);
+        for count in [0, 1, 3] {
+            let problem = of(OneOrSeveral::Several(vec![WeightsOrigin::Tuned; count])).problem();
+            assert_eq!(problem.unwrap().0, "weights", "{count}");
+        }
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //! the footer's `captioning.checksum` covers the identities and these sums. Every row is compared when it is read. Parts of
 //! other programs may lack all three, and are read unchecked.
 //!
-//! A set is what one backbone makes of one view of the images; several lie side by side. [`FeatureSet`] reads one.
+//! A set is what one backbone, with published or tuned weights, makes of one view of the images; several lie side by side.
+//! [`FeatureSet`] reads one.
 
 mod part;
 mod set;
@@ -46,6 +47,9 @@ pub struct FeatureSpec {
     pub backbone: String,
     /// What it was shown of each image.
     pub view: View,
+    /// Where its weights come from.
+    #[serde(default, skip_serializing_if = "WeightsOrigin::is_published")]
+    pub weights: WeightsOrigin,
     /// SHA-256 of the file of converted weights: other weights make other features.
     pub weights_sha256: String,
     /// The image transform (`imaging::Transform`), opaque here.
@@ -69,7 +73,7 @@ impl FeatureSpec {
 
     /// Name of the set, which is that of its folder.
     pub fn name(&self) -> String {
-        set_name(&self.backbone, self.view)
+        set_name(&self.backbone, self.weights, self.view)
     }
 }
 
@@ -93,9 +97,35 @@ impl<'de> Deserialize<'de> for FeatureSpec {
     }
 }
 
-/// Name of the features that a backbone makes of a view: `resnet50`, `resnet50.flip`.
-pub fn set_name(backbone: &str, view: View) -> String {
-    if view == View::default() { backbone.to_owned() } else { format!("{backbone}.{view}") }
+/// Name of the features that a backbone with such weights makes of a view: `resnet50`, `resnet50.flip`,
+/// `resnet50.tuned.flip`.
+pub fn set_name(backbone: &str, weights: WeightsOrigin, view: View) -> String {
+    let mut name = backbone.to_owned();
+    if !weights.is_published() {
+        name += ".tuned";
+    }
+    if view != View::default() {
+        name += &format!(".{view}");
+    }
+    name
+}
+
+/// Where the weights of a backbone come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WeightsOrigin {
+    /// They are those of its publisher, who trained them to name what is in a photo.
+    #[default]
+    Published,
+    /// The run's own `tune` stage went on from there, towards captions.
+    Tuned,
+}
+
+impl WeightsOrigin {
+    /// Headers and footers that do not name an origin are of these.
+    pub fn is_published(&self) -> bool {
+        *self == WeightsOrigin::Published
+    }
 }
 
 /// How the numbers are stored; both hold values rounded to half precision.
@@ -187,11 +217,34 @@ mod tests {
         FeatureSpec {
             backbone: backbone.to_owned(),
             view: View::default(),
+            weights: WeightsOrigin::Published,
             weights_sha256: "0".repeat(64),
             transform: serde_json::json!({ "crop": 64 }),
             grid,
             channels: 4,
         }
+    }
+
+    #[test]
+    fn only_tuned_weights_are_named() {
+        let published = spec("tiny", [2, 3]);
+        let tuned = FeatureSpec { weights: WeightsOrigin::Tuned, ..published.clone() };
+        let squash = View { squash: true, ..View::default() };
+        let names = [&published, &tuned].map(|spec| {
+            let of_view = |view| FeatureSpec { view, ..spec.clone() }.name();
+            [of_view(View::default()), of_view(squash)]
+        });
+        assert_eq!(names, [["tiny", "tiny.squash"], ["tiny.tuned", "tiny.tuned.squash"]]);
+        // What was written before there were others stays what it is, byte for byte.
+        let old = format!(
+            r#"{{"backbone":"tiny","view":"centre","weights_sha256":"{}","transform":{{"crop":64}},"grid":[2,3],"channels":4}}"#,
+            "0".repeat(64)
+        );
+        assert_eq!(serde_json::to_string(&published).unwrap(), old);
+        assert_eq!(serde_json::from_str::<FeatureSpec>(&old).unwrap(), published);
+        let new = old.replace(r#","weights_sha256""#, r#","weights":"tuned","weights_sha256""#);
+        assert_eq!(serde_json::to_string(&tuned).unwrap(), new);
+        assert_eq!(serde_json::from_str::<FeatureSpec>(&new).unwrap(), tuned);
     }
 
     fn rows(count: usize, size: usize) -> Vec<FeatureRow> {

@@ -15,7 +15,7 @@ use crate::table::TableError;
 /// ```
 /// use artifacts::Split;
 /// use artifacts::features::FeatureSet;
-/// # use artifacts::features::{Dtype, FeatureKey, FeatureRow, FeatureSpec, part_file, write_part};
+/// # use artifacts::features::{Dtype, FeatureKey, FeatureRow, FeatureSpec, WeightsOrigin, part_file, write_part};
 /// # use artifacts::manifest::{Manifest, Output};
 /// # use artifacts::{Recipe, View};
 /// # use half::f16;
@@ -23,7 +23,8 @@ use crate::table::TableError;
 /// # let folder = run.path().join("resnet18");
 /// # let (transform, weights_sha256) = (serde_json::json!({}), "0".repeat(64));
 /// # let backbone = "resnet18".to_owned();
-/// # let spec = FeatureSpec { backbone, view: View::default(), weights_sha256, transform, grid: [1, 2], channels: 3 };
+/// # let (view, weights) = (View::default(), WeightsOrigin::Published);
+/// # let spec = FeatureSpec { backbone, view, weights, weights_sha256, transform, grid: [1, 2], channels: 3 };
 /// # let (image_id, content_hash) = ("beach".to_owned(), "blake3:0".to_owned());
 /// # let key = FeatureKey { image_id, split: Split::Val, content_hash };
 /// # let grid = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0].map(f16::from_f32).to_vec();

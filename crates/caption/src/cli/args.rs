@@ -28,10 +28,12 @@ pub(crate) struct Args {
     /// Writes into a file, which appears when it is complete, in place of stdout.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// The model: what export packed, or a checkpoint of train; if none is named, the newest of both below data/runs.
+    /// The model: what export packed, or a checkpoint of train; if none is named, the newest of both below data/runs that
+    /// knows photos, or models/starter.safetensors where that is newer.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
-    /// Folder with the weights of the backbones, for checkpoints; an export holds its own.
+    /// Folder with the published weights of the backbones, for checkpoints; an export holds its own, and tuned ones lie in
+    /// the checkpoint's run.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
     /// Captions written for each photo, best first, with their log-probabilities.

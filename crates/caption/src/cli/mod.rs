@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use artifacts::Recipe;
 use caption::video::{CaptionedVideo, caption_video};
-use caption::{Captioned, Captioner, Options, Photo, SearchSettings};
+use caption::{Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
 use clap::Parser;
 use image::codecs::png::PngEncoder;
 use rayon::prelude::*;
@@ -30,7 +30,6 @@ use record::{Content, Record};
 
 /// Photos that are decoded, and then captioned, together.
 const PHOTOS_AT_ONCE: usize = 64;
-const RUNS: &str = "data/runs";
 
 /// Runs the program: 0 done, 1 something could not be captioned, 2 wrong usage.
 pub(crate) fn main() -> ExitCode {
@@ -64,11 +63,11 @@ fn run(args: &Args) -> anyhow::Result<usize> {
     let model = match &args.model {
         Some(model) => model.clone(),
         None => {
-            let newest = caption::newest_model(Path::new(RUNS))?;
+            let DefaultModel { path, why } = caption::default_model(Path::new(""))?;
             if !args.quiet {
-                note(&format!("model: {}", newest.display()));
+                note(&format!("model: {} ({why})", path.display()));
             }
-            newest
+            path
         }
     };
     let device = model::device::parse(&args.device)?;

@@ -175,6 +175,7 @@ mod tests {
         FeatureSpec {
             backbone: backbone.to_owned(),
             view: Default::default(),
+            weights: Default::default(),
             weights_sha256: "0".repeat(64),
             transform: serde_json::json!({ "crop": 64 }),
             grid,

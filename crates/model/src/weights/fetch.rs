@@ -12,7 +12,7 @@ use std::process::Command;
 use tch::Device;
 
 use super::{WeightsError, read, sha256_file, write_safetensors};
-use crate::backbone::BackboneSpec;
+use crate::backbone::{Backbone, BackboneSpec};
 
 /// How the names of folders begin into which something is being downloaded.
 const DOWNLOAD: &str = ".download-";
@@ -113,6 +113,27 @@ pub enum FetchError {
         /// The hash that the model names.
         wanted: String,
     },
+    /// Tuned weights that are not where their run keeps them.
+    #[error(
+        "{} is not there: the model was trained on features of {backbone} with these tuned weights; run the tune stage, or \
+         take a file of `just export`, which holds them",
+        path.display()
+    )]
+    NotTuned {
+        /// Name in the registry.
+        backbone: &'static str,
+        /// Where they should be.
+        path: PathBuf,
+    },
+    /// Tuned weights of a run that nobody knows.
+    #[error(
+        "the model was trained on features of {backbone} with tuned weights, which lie in its run: name the \
+         model.safetensors in the run's train folder, or a file of `just export`, which holds them"
+    )]
+    NoRun {
+        /// Name in the registry.
+        backbone: &'static str,
+    },
     /// A download did not work.
     #[error("cannot fetch {file} from {origin} ({reason}): put the file into {} by hand and run this again", folder.display())]
     Download {
@@ -175,20 +196,6 @@ fn find_alone(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
     Err(FetchError::Absent { backbone: spec.name, folder: folder.into(), wanted })
 }
 
-/// The converted weights of a backbone in `folder`, which must be those that a model was trained on.
-///
-/// # Errors
-///
-/// Those of [`find`], and when the file has another hash.
-pub fn find_trained(spec: &'static BackboneSpec, folder: &Path, sha256: &str) -> Result<PathBuf, FetchError> {
-    let path = find(spec, folder)?;
-    let found = sha256_file(&path)?;
-    if found != sha256 {
-        return Err(FetchError::OtherThanTrained { path, found, wanted: sha256.to_owned() });
-    }
-    Ok(path)
-}
-
 /// The converted weights of a backbone in `folder`, downloaded into it when they are not there.
 ///
 /// # Errors
@@ -221,6 +228,18 @@ pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
     Err(failure)
 }
 
+/// [`ensure`] for each of some backbones, in their order.
+///
+/// # Errors
+///
+/// That of the first whose weights are not to be had.
+pub fn ensure_all(
+    specs: impl IntoIterator<Item = &'static BackboneSpec>,
+    folder: &Path,
+) -> Result<Vec<PathBuf>, FetchError> {
+    specs.into_iter().map(|spec| ensure(spec, folder)).collect()
+}
+
 /// Waits until no other process writes into `folder`, and removes what killed ones left there.
 fn alone_in(folder: &Path) -> io::Result<File> {
     let lock = File::options().write(true).create(true).truncate(false).open(folder.join(".lock"))?;
@@ -245,13 +264,13 @@ fn verified(path: &Path, source: &WeightSource) -> Result<String, FetchError> {
 
 /// Writes the tensors contiguously under the backbone's own name, once they proved to build the network.
 fn convert(
-    spec: &BackboneSpec,
+    spec: &'static BackboneSpec,
     published: &Path,
     sha256: &str,
     converted: &Path,
 ) -> Result<PathBuf, FetchError> {
     let weights = read(published)?;
-    (spec.builder)(&weights, Device::Cpu.into())?;
+    Backbone::build(spec, &weights, Device::Cpu)?;
     let name = published.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metadata =
         BTreeMap::from([("source".to_owned(), name), ("source_sha256".to_owned(), sha256.to_owned())]);
@@ -303,26 +322,28 @@ fn run(command: &mut Command) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{TchError, Tensor};
+    use tch::{Kind, Tensor};
 
     use super::*;
-    use crate::backbone::Network;
+    use crate::backbone::description::{Conv, Description, Geometry, Padding};
+    use crate::weights::NamedTensors;
 
-    const PUBLISHED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/tiny-legacy.pth");
-
-    #[derive(Debug)]
-    struct Nothing;
-
-    impl Network for Nothing {
-        fn features(&self, images: &Tensor) -> Result<Tensor, TchError> {
-            Ok(images.shallow_clone())
-        }
-        fn shallow_clone(&self) -> Box<dyn Network> {
-            Box::new(Self)
-        }
+    /// Weights as somebody publishes them: the content decides the format, not the name.
+    fn publish(path: &Path, tensor: &str) {
+        let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
+        let tensors =
+            [(format!("{tensor}.weight"), ones(&[2, 3, 1, 1])), (format!("{tensor}.bias"), ones(&[2]))];
+        write_safetensors(path, &BTreeMap::from(tensors), &BTreeMap::new()).unwrap();
     }
 
-    /// A backbone named `tiny` of the tensor `plain`, published at `url`.
+    fn describe(_: &NamedTensors) -> Description {
+        let geometry =
+            Geometry { inputs: 3, outputs: 2, kernel: 1, stride: 1, groups: 1, padding: Padding::Half };
+        let stem = vec![Conv::biased("plain", geometry)];
+        Description { stem, blocks: vec![], head: vec![], epsilon: 0.0 }
+    }
+
+    /// A backbone named `tiny` of the convolution `plain`, published at `url`.
     fn tiny(url: String, sha256_prefix: &str) -> &'static BackboneSpec {
         let [url, sha256_prefix] = [url, sha256_prefix.to_owned()].map(|text| &*text.leak());
         let known = &BackboneSpec::all()[0];
@@ -330,21 +351,17 @@ mod tests {
             name: "tiny",
             stride: 1,
             channels: 1,
-            parameters: 6,
+            parameters: 8,
             transform: known.transform.clone(),
             sources: Box::leak(Box::new([WeightSource::Url { url, sha256_prefix }])),
-            builder: |weights, _| {
-                weights.get("plain", &[2, 3]).map(|_| Box::new(Nothing) as Box<dyn Network>)
-            },
+            describe,
         }))
     }
 
     fn published(folder: &Path) -> &'static BackboneSpec {
-        std::fs::copy(PUBLISHED, folder.join("tiny-legacy.pth")).unwrap();
-        tiny(
-            format!("https://example.org/{}", "tiny-legacy.pth"),
-            &sha256_file(PUBLISHED.as_ref()).unwrap()[..8],
-        )
+        let file = folder.join("tiny.pth");
+        publish(&file, "plain");
+        tiny("https://example.org/tiny.pth".to_owned(), &sha256_file(&file).unwrap()[..8])
     }
 
     #[test]
@@ -362,11 +379,12 @@ mod tests {
         let converted = find(spec, folder.path()).unwrap();
         assert_eq!(converted, folder.path().join("tiny.safetensors"));
         let weights = read(&converted).unwrap();
-        assert_eq!(weights.metadata()["source"], "tiny-legacy.pth");
-        assert_eq!(weights.metadata()["source_sha256"], sha256_file(PUBLISHED.as_ref()).unwrap());
-        assert_eq!(weights.tensors(), read(PUBLISHED.as_ref()).unwrap().tensors());
+        let published = folder.path().join("tiny.pth");
+        assert_eq!(weights.metadata()["source"], "tiny.pth");
+        assert_eq!(weights.metadata()["source_sha256"], sha256_file(&published).unwrap());
+        assert_eq!(weights.tensors(), read(&published).unwrap().tensors());
 
-        std::fs::remove_file(folder.path().join("tiny-legacy.pth")).unwrap();
+        std::fs::remove_file(published).unwrap();
         assert_eq!(find(spec, folder.path()).unwrap(), converted);
     }
 
@@ -374,7 +392,7 @@ mod tests {
     fn a_file_with_another_hash_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let spec = published(folder.path());
-        std::fs::write(folder.path().join("tiny-legacy.pth"), "cut off").unwrap();
+        std::fs::write(folder.path().join("tiny.pth"), "cut off").unwrap();
         assert!(matches!(ensure(spec, folder.path()), Err(FetchError::OtherFile { .. })));
         assert!(!folder.path().join("tiny.safetensors").exists());
     }
@@ -382,11 +400,10 @@ mod tests {
     #[test]
     fn weights_of_another_network_are_not_converted() {
         let folder = tempfile::tempdir().unwrap();
-        let other = BTreeMap::from([("other".to_owned(), Tensor::from(1i64))]);
-        write_safetensors(&folder.path().join("tiny-legacy.safetensors"), &other, &BTreeMap::new()).unwrap();
-        let spec = tiny("https://example.org/tiny-legacy.pth".to_owned(), "00000000");
+        publish(&folder.path().join("tiny-other.safetensors"), "other");
+        let spec = tiny("https://example.org/tiny-other.pth".to_owned(), "00000000");
         let message = find(spec, folder.path()).unwrap_err().to_string();
-        assert!(message.contains("no tensor `plain`"), "{message}");
+        assert!(message.contains("no tensor `plain.weight`"), "{message}");
         assert!(!folder.path().join("tiny.safetensors").exists());
     }
 
@@ -396,20 +413,21 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let sha256 = sha256_file(PUBLISHED.as_ref()).unwrap();
-        let weights = folder.path().join("weights");
+        let (file, weights) = (folder.path().join("tiny.pth"), folder.path().join("weights"));
+        publish(&file, "plain");
+        let (url, sha256) = (format!("file://{}", file.display()), sha256_file(&file).unwrap());
         // What killed processes left.
         std::fs::create_dir_all(weights.join(format!("{DOWNLOAD}1"))).unwrap();
         std::fs::write(weights.join(".writing-1"), "half").unwrap();
-        assert!(ensure(tiny(format!("file://{PUBLISHED}"), &sha256[..8]), &weights).unwrap().is_file());
+        assert!(ensure(tiny(url.clone(), &sha256[..8]), &weights).unwrap().is_file());
         let names = std::fs::read_dir(&weights).unwrap().map(|entry| entry.unwrap().file_name());
         let mut names: Vec<_> = names.collect();
         names.sort();
         assert_eq!(names, [".lock", "tiny.safetensors"]);
 
-        let message =
-            ensure(tiny(format!("file://{PUBLISHED}-none"), &sha256), folder.path()).unwrap_err().to_string();
-        assert!(message.contains("cannot fetch tiny-legacy.pth-none from file://"), "{message}");
+        let absent = tiny(format!("{url}-none"), &sha256);
+        let message = ensure(absent, folder.path()).unwrap_err().to_string();
+        assert!(message.contains("cannot fetch tiny.pth-none from file://"), "{message}");
         assert!(message.contains("(curl failed: "), "{message}");
         assert!(message.contains("by hand"), "{message}");
     }

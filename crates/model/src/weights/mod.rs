@@ -7,6 +7,7 @@ mod fetch;
 mod pickle;
 mod safetensors;
 mod torch_file;
+mod trained;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,9 +17,10 @@ use artifacts::seal;
 use sha2::{Digest, Sha256};
 use tch::{Device, Kind, TchError, Tensor};
 
-pub use fetch::{FetchError, WeightSource, ensure, find, find_trained};
+pub use fetch::{FetchError, WeightSource, ensure, ensure_all, find};
 pub use pickle::{PickleError, Problem};
 pub use safetensors::write_safetensors;
+pub use trained::WeightPlaces;
 
 /// Why a weight file cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,9 @@
 //! A newer model takes over without a lost request; a signal ends the server when all are answered.
 
+use std::fs::File;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -38,6 +40,22 @@ fn a_newer_version_takes_over_without_a_lost_request() {
     server.wait_for("newer model loaded");
     assert_eq!(server.get("/healthz").json()["status"], "ok");
     assert_eq!(server.metric("serve_thread_up{thread=\"reload\"}"), 1.0);
+}
+
+#[test]
+fn the_starter_gives_way_to_the_first_model_of_ones_own() {
+    let folder = Workspace::new("").with_weights("resnet18");
+    let starter = folder.random_model("models/starter.safetensors", 1);
+    let before = SystemTime::now() - Duration::from_secs(3600);
+    File::options().write(true).open(starter).unwrap().set_modified(before).unwrap();
+    let server = Server::start_at(folder, &[]);
+    let started = server.caption(&photo(1));
+    server.folder.random_model("mine/train/one/model.safetensors", 2);
+    std::fs::write(server.folder.path("mine/train/one/manifest.json"), "").unwrap();
+    std::fs::create_dir_all(server.folder.path("data/runs")).unwrap();
+    std::fs::rename(server.folder.path("mine"), server.folder.path("data/runs/mine")).unwrap();
+    server.wait_for("\"why\":\"the newest of your runs\"");
+    assert_ne!(server.caption(&photo(1)), started);
 }
 
 #[test]

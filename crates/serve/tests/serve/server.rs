@@ -52,12 +52,17 @@ impl Server {
 
     /// With what lies in a folder.
     pub(crate) fn start_in(folder: Workspace, model: &str, arguments: &[&str]) -> Server {
+        let model = folder.path(model);
+        Server::start_at(folder, &[&["--model", model.to_str().unwrap()], arguments].concat())
+    }
+
+    /// With a folder as its working directory, and the model that is found there unless one is named.
+    pub(crate) fn start_at(folder: Workspace, arguments: &[&str]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_serve"))
-            .args(["--port", "0", "--grpc-port", "0", "--poll-s", "1", "--device", "cpu", "--model"])
-            .arg(folder.path(model))
-            .arg("--weights")
+            .args(["--port", "0", "--grpc-port", "0", "--poll-s", "1", "--device", "cpu", "--weights"])
             .arg(folder.path("weights"))
             .args(arguments)
+            .current_dir(folder.path(""))
             .env("RAYON_NUM_THREADS", "2")
             .stderr(Stdio::piped())
             .spawn()
