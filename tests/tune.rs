@@ -101,6 +101,39 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
     let export = workspace.path("model.safetensors");
     exported(&workspace, &export);
 
+    // The export names what is in a photo, as the checkpoint does where its run has the tuned weights.
+    let photo = workspace.path("photo.png");
+    image::RgbImage::from_fn(60, 50, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 90])).save(&photo).unwrap();
+    let checkpoint = workspace.run_folder().train("resnet18.tuned-soft_attention").join("model.safetensors");
+    let keywords = |model: &Path, format: &str| {
+        let mut caption = Command::new(program("caption"));
+        caption.arg(&photo).arg("--model").arg(model).args([
+            "--quiet",
+            "--keywords",
+            "3",
+            "--format",
+            format,
+        ]);
+        let output = caption.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let json: serde_json::Value = serde_json::from_str(&keywords(&export, "jsonl")).unwrap();
+    let named = json["keywords"].as_array().unwrap();
+    let probability = |keyword: &serde_json::Value| keyword["probability"].as_f64().unwrap();
+    assert!(named.len() == 3 && named.is_sorted_by(|a, b| probability(a) >= probability(b)), "{named:?}");
+    let content = |word: &str| header.content.iter().any(|&place| header.words[place] == word);
+    assert!(named.iter().all(|keyword| content(keyword["word"].as_str().unwrap())), "{named:?}");
+    assert_eq!(keywords(&checkpoint, "jsonl"), keywords(&export, "jsonl"));
+    let table = keywords(&export, "csv");
+    let mut rows = csv::Reader::from_reader(table.as_bytes());
+    let column = rows.headers().unwrap().iter().position(|name| name == "keywords").unwrap();
+    let row = rows.records().next().unwrap().unwrap();
+    let wanted = named
+        .iter()
+        .map(|keyword| format!("{}={:.3}", keyword["word"].as_str().unwrap(), probability(keyword)));
+    assert_eq!(row[column], wanted.collect::<Vec<_>>().join(" "));
+
     // Another run needs no weights beside the export, and has the same eyes.
     fs::remove_dir_all(workspace.path("weights")).unwrap();
     let hash = || Manifest::read(&workspace.run_folder().features("resnet18.tuned")).unwrap().hash_of_all();
@@ -136,6 +169,16 @@ fn what_cannot_be_tuned_is_refused_with_its_key() {
     let random = workspace.random_model("trained.safetensors", 1);
     workspace.run::<Dataset>(&[]).unwrap();
     workspace.run::<Text>(&[]).unwrap();
+    let caption = |keywords: &[&str]| {
+        let mut caption = Command::new(program("caption"));
+        caption.arg("-").arg("--model").arg(&random).arg("--weights").arg(workspace.path("weights"));
+        let output = caption.args(keywords).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = caption(&["--keywords", "3", "--format", "json"]);
+    assert!(code == Some(1) && said.contains("none of its backbones was tuned"), "{said}");
+    let (code, said) = caption(&["--keywords", "3"]);
+    assert!(code == Some(2) && said.contains("--keywords needs --format json, jsonl or csv"), "{said}");
     let untuned = format!("tune.start_from={}", workspace.path("weights/resnet18.safetensors").display());
     let checkpoint = format!("tune.start_from={}", random.display());
     let cases: [(&[&str], &str); 6] = [

@@ -11,6 +11,7 @@ use imaging::{ImageError, Transform};
 use model::checkpoint::Model;
 use model::grids::{GridError, Join};
 use model::search::{SearchSettings, beam_search, log_likelihoods};
+use model::tuned::{Keyword, WordHead};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use tch::Device;
@@ -52,8 +53,17 @@ pub struct Captioner {
     search_settings: SearchSettings,
     join: Join,
     networks: Vec<Network>,
+    /// Of the first network with tuned weights.
+    keywords: Option<Keywords>,
     models: Workers<Model>,
     pool: ThreadPool,
+}
+
+/// What names the words of a photo.
+struct Keywords {
+    heads: Workers<WordHead>,
+    /// Where the network's channels begin among those of all, and how many they are.
+    channels: [i64; 2],
 }
 
 impl Captioner {
@@ -80,10 +90,19 @@ impl Captioner {
         if networks.is_empty() {
             return Err(CaptionError::NoFeatures(model.to_owned()));
         }
+        let keywords = Keywords::find(&source, &header.features, threads, options.device)?;
         let copies = (1..threads).map(|_| loaded.share()).collect::<Result<Vec<_>, _>>()?;
         let models = Workers::new(copies.into_iter().chain([loaded]));
         let (join, search_settings) = (Join::new(&header.features), source.search_settings());
-        Ok(Captioner { vocabulary: header.vocabulary, search_settings, join, networks, models, pool })
+        Ok(Captioner {
+            vocabulary: header.vocabulary,
+            search_settings,
+            join,
+            networks,
+            keywords,
+            models,
+            pool,
+        })
     }
 
     /// How the recipe that made the model searches captions; the defaults for a checkpoint of `train`, which does not know.
@@ -182,6 +201,32 @@ impl Captioner {
         Ok(captioned.collect())
     }
 
+    /// Whether the model names [`keywords`](Self::keywords): it reads features of a backbone that was tuned.
+    pub fn names_keywords(&self) -> bool {
+        self.keywords.is_some()
+    }
+
+    /// The likeliest content words of each photo, at most `count`, by falling probability: the share of people's captions of
+    /// such a photo that hold the word, as calibrated on the model's validation images.
+    ///
+    /// # Errors
+    ///
+    /// [`CaptionError::NoKeywords`] of a model whose backbones were not tuned, or a refusal of libtorch.
+    pub fn keywords(&self, features: &[Features], count: usize) -> Result<Vec<Vec<Keyword>>, CaptionError> {
+        let Keywords { heads, channels: [first, channels] } =
+            self.keywords.as_ref().ok_or(CaptionError::NoKeywords)?;
+        if features.is_empty() {
+            return Ok(vec![]);
+        }
+        self.pool.install(|| {
+            let head = heads.of_this_thread();
+            let values: Vec<f16> =
+                features.iter().flat_map(|features| features.grid.iter().copied()).collect();
+            let grid = self.join.tensor(&values, head.device())?;
+            Ok(head.keywords(&grid.f_narrow(2, *first, *channels)?, count)?)
+        })
+    }
+
     /// How probable each caption is under each photo, `[photos][captions]` natural log-probabilities with the end of
     /// the caption: which of some sentences fits best. Unknown words count as `<unk>`.
     ///
@@ -222,5 +267,27 @@ impl Captioner {
         let values: Vec<f16> = features.iter().flat_map(|features| features.grid.iter().copied()).collect();
         let grid = self.join.tensor(&values, model.device())?;
         Ok(tch::no_grad(|| model.decoder.encode(&grid, false))?)
+    }
+}
+
+impl Keywords {
+    /// The head of the first of some features that has one, a copy for each of the threads.
+    fn find(
+        source: &Source,
+        features: &[FeatureSpec],
+        threads: usize,
+        device: Device,
+    ) -> Result<Option<Keywords>, CaptionError> {
+        let mut first = 0;
+        for spec in features {
+            let channels = spec.channels as i64;
+            if let Some(head) = source.word_head(spec, device)? {
+                let copies: Vec<WordHead> = (1..threads).map(|_| head.share()).collect();
+                let heads = Workers::new(copies.into_iter().chain([head]));
+                return Ok(Some(Keywords { heads, channels: [first, channels] }));
+            }
+            first += channels;
+        }
+        Ok(None)
     }
 }

@@ -46,6 +46,9 @@ pub enum CaptionError {
     /// libtorch refused.
     #[error("the network failed: {0}")]
     Torch(#[from] tch::TchError),
+    /// The model's backbones were not tuned.
+    #[error("the model names no keywords: none of its backbones was tuned (preprocess.weights = \"tuned\")")]
+    NoKeywords,
     /// The system refused to start threads.
     #[error("cannot start the worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),

@@ -46,5 +46,6 @@ pub use imaging::{FileError, ImageError, decode, memory_needed, read_file};
 pub use model::device;
 pub use model::search::SearchSettings;
 pub use model::threads::single as single_threaded;
+pub use model::tuned::Keyword;
 pub use newest::{DefaultModel, default_model};
 pub use photo::{Features, Photo, Seen};

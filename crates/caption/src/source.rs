@@ -6,10 +6,11 @@ use std::path::Path;
 use artifacts::RunFolder;
 use artifacts::features::FeatureSpec;
 use model::backbone::Backbone;
-use model::captioner_file::CaptionerFile;
+use model::captioner_file::{CaptionerError, CaptionerFile};
 use model::checkpoint::{self, Model};
 use model::grids::Extractor;
 use model::search::SearchSettings;
+use model::tuned::{TunedHeader, WordHead};
 use model::weights::{self, NamedTensors, WeightPlaces};
 use tch::Device;
 
@@ -48,6 +49,26 @@ impl Source {
                 Ok(Backbone::load(row, &weights.find(row, spec)?, device)?)
             }
         }
+    }
+
+    /// The head that predicts words of what that network sees, for weights that were tuned.
+    pub(crate) fn word_head(
+        &self,
+        spec: &FeatureSpec,
+        device: Device,
+    ) -> Result<Option<WordHead>, CaptionError> {
+        let channels = spec.channels as i64;
+        let (header, tensors) = match self {
+            Source::Captioner(captioner) => {
+                (captioner.tuned(&spec.backbone)?, captioner.weights_of(&spec.backbone))
+            }
+            Source::Checkpoint { weights, .. } => {
+                let file = weights::read(&weights.find(Extractor::backbone_of(spec)?, spec)?)?;
+                let refuse = |reason| CaptionerError::Header { path: file.path().to_owned(), reason };
+                (TunedHeader::of(&file).map_err(refuse)?, file)
+            }
+        };
+        Ok(header.map(|header| WordHead::new(header, &tensors, channels, device)).transpose()?)
     }
 
     /// What the recipe chose; a checkpoint does not know.

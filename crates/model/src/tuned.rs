@@ -68,7 +68,7 @@ pub struct WordScores {
 }
 
 /// A word that a photo probably shows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Keyword {
     /// The word.
     pub word: String,
@@ -155,6 +155,11 @@ impl WordHead {
             weight: self.weight.shallow_clone(),
             bias: self.bias.shallow_clone(),
         }
+    }
+
+    /// Where it computes.
+    pub fn device(&self) -> Device {
+        self.weight.device()
     }
 
     /// The likeliest content words of each image, at most `count`, by falling probability: `grid [images, regions, channels]`.

@@ -39,6 +39,10 @@ pub(crate) struct Args {
     /// Captions written for each photo, best first, with their log-probabilities.
     #[arg(short = 'k', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) top_k: u16,
+    /// Names the likeliest words of each photo too, with their probabilities, in JSON and CSV; of models whose backbone was
+    /// tuned.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) keywords: Option<u16>,
     #[command(flatten)]
     pub(crate) search: Search,
     /// Draws where the model looked for each word: a PNG per photo in this folder.
@@ -88,6 +92,9 @@ impl Args {
     pub(crate) fn problem(&self) -> Option<String> {
         if self.format == Format::Parquet && self.output.is_none() {
             return Some("--format parquet needs --output FILE".to_owned());
+        }
+        if self.keywords.is_some() && !matches!(self.format, Format::Json | Format::Jsonl | Format::Csv) {
+            return Some("--keywords needs --format json, jsonl or csv".to_owned());
         }
         if self.search.beam_size.is_some_and(|beams| beams < self.top_k) {
             return Some("--top-k cannot be more than --beam-size".to_owned());
@@ -193,6 +200,8 @@ mod tests {
         assert!(problem("--length-penalty=-1").unwrap().contains("--length-penalty must be at least 0"));
         assert!(problem("--top-k 5 --beam-size 3").unwrap().contains("--top-k"));
         assert!(problem("--min-length 9 --max-length 5").unwrap().contains("--min-length must not be above"));
+        assert!(problem("--keywords 5").unwrap().contains("--format json"));
+        assert_eq!(problem("--keywords 5 --format csv"), None);
         assert_eq!(problem("--min-length 25"), None);
         assert_eq!(problem("--groups 4"), None);
         let model = SearchSettings { max_length: 20, ..Default::default() };

@@ -25,7 +25,7 @@ pub(crate) const TAIL: &str = "</main>\n</html>\n";
 pub(crate) fn figure(record: &Record) -> String {
     let source = escape(&address(&record.name));
     match &record.content {
-        Content::Photo(captioned) => {
+        Content::Photo(captioned, _) => {
             let (caption, seen) = (escape(&captioned.best().caption), captioned.seen);
             format!(
                 "<figure>\n  <img src=\"{source}\" alt=\"{caption}\" width=\"{}\" height=\"{}\" loading=\"lazy\">\n  \
@@ -75,7 +75,7 @@ mod tests {
         };
         let seen = Seen { width: 4, height: 3, region: [0.0, 0.0, 3.0, 3.0], mirrored: false };
         let captioned = Captioned { captions: vec![caption], grid: [1, 1], seen };
-        let record = Record { name: "50% \"#1\".jpg".to_owned(), content: Content::Photo(captioned) };
+        let record = Record { name: "50% \"#1\".jpg".to_owned(), content: Content::Photo(captioned, vec![]) };
         let figure = figure(&record);
         assert!(figure.contains("src=\"./50%25%20&quot;%231&quot;.jpg\""), "{figure}");
         assert!(figure.contains("alt=\"a &quot;dog&quot; &amp; &lt;b&gt;\""), "{figure}");

@@ -1,7 +1,7 @@
 //! Captions as JSON.
 
 use caption::video::{CaptionedShot, ShotCaption};
-use caption::{Caption, Captioned};
+use caption::{Caption, Captioned, Keyword};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -11,6 +11,8 @@ struct Photo<'a> {
     height: u32,
     caption: &'a str,
     captions: Vec<Sentence<'a>>,
+    #[serde(skip_serializing_if = "<[Keyword]>::is_empty")]
+    keywords: &'a [Keyword],
 }
 
 #[derive(Serialize)]
@@ -42,13 +44,19 @@ struct Shot<'a> {
 }
 
 /// A photo's best captions with their words.
-pub(crate) fn photo(path: &str, captioned: &Captioned, top_k: usize) -> serde_json::Result<String> {
+pub(crate) fn photo(
+    path: &str,
+    captioned: &Captioned,
+    keywords: &[Keyword],
+    top_k: usize,
+) -> serde_json::Result<String> {
     serde_json::to_string(&Photo {
         path,
         width: captioned.seen.width,
         height: captioned.seen.height,
         caption: &captioned.best().caption,
         captions: captioned.captions.iter().take(top_k).map(sentence).collect(),
+        keywords,
     })
 }
 

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use artifacts::Recipe;
 use caption::video::{CaptionedVideo, caption_video};
-use caption::{Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
+use caption::{CaptionError, Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
 use clap::Parser;
 use image::codecs::png::PngEncoder;
 use rayon::prelude::*;
@@ -73,11 +73,20 @@ fn run(args: &Args) -> anyhow::Result<usize> {
     let device = model::device::parse(&args.device)?;
     let captioner = Captioner::open(&model, &Options { device, weights: args.weights.clone() })?;
     let search = args.search(captioner.search_settings())?;
+    if args.keywords.is_some() && !captioner.names_keywords() {
+        return Err(CaptionError::NoKeywords).with_context(|| format!("--keywords: {}", model.display()));
+    }
     let settings = serde_json::json!({ "search": search, "top_k": args.top_k });
     let recipe = Recipe::new("caption", 1, &settings)?
         .input(model.display().to_string(), artifacts::recipe::digest_file(&model)?);
     let single = args.inputs.len() == 1 && inputs.found.len() == 1 && !Path::new(&args.inputs[0]).is_dir();
-    let output = Output::new(args.format, args.output.as_deref(), args.top_k.into(), single, recipe)?;
+    let output = Output::new(
+        args.format,
+        args.output.as_deref(),
+        (args.top_k.into(), args.keywords.is_some()),
+        single,
+        recipe,
+    )?;
     let progress = Progress::new("captions", "files", inputs.found.len(), args.quiet);
     let mut job = Job { args, captioner, search, output, progress, drawn: HashSet::new(), failures: 0 };
     for (name, reason) in &inputs.missing {
@@ -144,15 +153,22 @@ impl Job<'_> {
                 Err(error) => self.fail(&input.name(), &message(&error)),
             }
         }
-        let captioned = self.captioner.caption(&photos, &self.search)?;
-        for ((input, captioned), bytes) in names.into_iter().zip(captioned).zip(files) {
+        let features = self.captioner.features(&photos)?;
+        let captioned = self.captioner.search(&features, &self.search)?;
+        let keywords = match self.args.keywords {
+            Some(count) => self.captioner.keywords(&features, count.into())?,
+            None => vec![vec![]; photos.len()],
+        };
+        let captioned = captioned.into_iter().zip(keywords);
+        for ((input, (captioned, keywords)), bytes) in names.into_iter().zip(captioned).zip(files) {
             if let (Input::Photo(path), true) = (input, self.args.sidecar) {
                 self.sidecar(&beside(path, ".txt"), &format!("{}\n", captioned.best().caption));
             }
             if let (Some(folder), Some(bytes)) = (&self.args.attention, bytes) {
                 self.draw(folder, input, &bytes, &captioned)?;
             }
-            self.output.write(&Record { name: input.name(), content: Content::Photo(captioned) })?;
+            self.output
+                .write(&Record { name: input.name(), content: Content::Photo(captioned, keywords) })?;
         }
         self.progress.add(inputs.len());
         Ok(self.output.flush()?)

@@ -11,12 +11,14 @@ use tempfile::NamedTempFile;
 
 use super::args::Format;
 use super::html;
-use super::record::{COLUMNS, Record};
+use super::record::{Record, csv_header};
 
 /// Where captions go. On stdout each appears as soon as it is there; a file gets its name when it is complete.
 pub(crate) struct Output {
     format: Format,
     top_k: usize,
+    /// Whether photos have keywords.
+    keywords: bool,
     /// One input alone needs no name beside its caption.
     single: bool,
     target: Target,
@@ -33,7 +35,7 @@ impl Output {
     pub(crate) fn new(
         format: Format,
         path: Option<&Path>,
-        top_k: usize,
+        (top_k, keywords): (usize, bool),
         single: bool,
         recipe: Recipe,
     ) -> anyhow::Result<Output> {
@@ -42,7 +44,7 @@ impl Output {
             Some(path) if format == Format::Parquet => Target::Table { rows: vec![], path, recipe },
             Some(path) => Target::File(artifacts::atomic::beside(&path)?, path),
         };
-        Ok(Output { format, top_k, single, target, written: 0 })
+        Ok(Output { format, top_k, keywords, single, target, written: 0 })
     }
 
     /// Adds a record, after the ones before it.
@@ -56,7 +58,10 @@ impl Output {
             Format::Txt => record.txt(name, self.top_k),
             Format::Json => format!("{}{}", self.before(), record.json(self.top_k)?),
             Format::Jsonl => format!("{}\n", record.json(self.top_k)?),
-            Format::Csv | Format::Parquet => record.csv(self.top_k, self.written == 0)?,
+            Format::Csv | Format::Parquet => {
+                let header = if self.written == 0 { csv_header(self.keywords) } else { String::new() };
+                header + &record.csv(self.top_k, self.keywords)?
+            }
             Format::Html => format!("{}{}", self.before(), html::figure(record)),
             Format::Srt => record.srt(),
             Format::Vtt => record.vtt(),
@@ -98,7 +103,7 @@ impl Output {
         match (self.format, self.written) {
             (Format::Json, 0) => self.put("[]\n")?,
             (Format::Json, _) => self.put("\n]\n")?,
-            (Format::Csv, 0) => self.put(&format!("{}\n", COLUMNS.join(",")))?,
+            (Format::Csv, 0) => self.put(&csv_header(self.keywords))?,
             (Format::Html, 0) => self.put(&[html::HEAD, html::TAIL].concat())?,
             (Format::Html, _) => self.put(html::TAIL)?,
             _ => {}

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use artifacts::captioned::CaptionedRow;
-use caption::Captioned;
 use caption::video::{CaptionedShot, subtitles};
+use caption::{Captioned, Keyword};
 
 use super::json;
 
@@ -16,11 +16,18 @@ pub(crate) struct Record {
 
 /// What was captioned.
 pub(crate) enum Content {
-    Photo(Captioned),
+    /// With its keywords, if they are wanted.
+    Photo(Captioned, Vec<Keyword>),
     Video(Vec<CaptionedShot>),
 }
 
-pub(crate) const COLUMNS: [&str; 6] = ["path", "start", "end", "rank", "caption", "log_probability"];
+const COLUMNS: [&str; 6] = ["path", "start", "end", "rank", "caption", "log_probability"];
+
+/// The header line of CSV; `keywords` are a column of their own where they are wanted.
+pub(crate) fn csv_header(keywords: bool) -> String {
+    let columns: Vec<&str> = COLUMNS.into_iter().chain(keywords.then_some("keywords")).collect();
+    format!("{}\n", columns.join(","))
+}
 
 impl Record {
     /// A row per caption.
@@ -34,7 +41,7 @@ impl Record {
             log_probability,
         };
         match &self.content {
-            Content::Photo(captioned) => {
+            Content::Photo(captioned, _) => {
                 let best = (1..).zip(&captioned.captions).take(top_k);
                 best.map(|(rank, caption)| row(None, None, rank, &caption.caption, caption.log_probability))
                     .collect()
@@ -74,14 +81,28 @@ impl Record {
 
     pub(crate) fn json(&self, top_k: usize) -> serde_json::Result<String> {
         match &self.content {
-            Content::Photo(captioned) => json::photo(&self.name, captioned, top_k),
+            Content::Photo(captioned, keywords) => json::photo(&self.name, captioned, keywords, top_k),
             Content::Video(shots) => json::video(&self.name, shots, top_k),
         }
     }
 
-    pub(crate) fn csv(&self, top_k: usize, with_header: bool) -> anyhow::Result<String> {
-        let mut writer = csv::WriterBuilder::new().has_headers(with_header).from_writer(Vec::new());
-        self.rows(top_k).iter().try_for_each(|row| writer.serialize(row))?;
+    /// Its rows, without a header. Keywords stand as `dog=0.932 grass=0.411`.
+    pub(crate) fn csv(&self, top_k: usize, keywords: bool) -> anyhow::Result<String> {
+        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+        let named = match &self.content {
+            Content::Photo(_, keywords) => {
+                let named = keywords.iter().map(|found| format!("{}={:.3}", found.word, found.probability));
+                named.collect::<Vec<_>>().join(" ")
+            }
+            Content::Video(_) => String::new(),
+        };
+        let named = keywords.then_some(named);
+        for row in self.rows(top_k) {
+            match &named {
+                None => writer.serialize(row)?,
+                Some(named) => writer.serialize((row, named))?,
+            }
+        }
         Ok(String::from_utf8(writer.into_inner()?)?)
     }
 
@@ -95,7 +116,7 @@ impl Record {
 
     fn shots(&self) -> &[CaptionedShot] {
         match &self.content {
-            Content::Photo(_) => &[],
+            Content::Photo(..) => &[],
             Content::Video(shots) => shots,
         }
     }
