@@ -16,6 +16,8 @@ case "$what" in
         "$python" scripts/bench/reader.py "$@" ;;
     train) # CONFIG: training steps against a straightforward PyTorch loop
         "$python" scripts/bench/train.py "$@" ;;
+    tune) # CONFIG: tuning steps against an eager PyTorch loop
+        "$python" scripts/bench/tune.py "$@" ;;
     serve) # MODEL PHOTOS [--soak 10000]: the server against Flask with PyTorch, and among attacks
         "$python" scripts/bench/serve.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread

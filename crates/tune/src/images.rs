@@ -31,10 +31,14 @@ impl Feed<'_> {
             let example = &self.examples.images[image];
             (image, &example.row, Some(self.augment.change(self.seed, epoch, image, !example.sided)))
         });
-        let wanted: Vec<_> = wanted.collect();
-        self.threads.install(|| self.reader.read(&wanted))
+        let wanted: Vec<Wanted> = wanted.collect();
+        let square = |wanted: &Wanted| self.reader.square(wanted);
+        Pixels::of(&wanted, self.threads.install(|| wanted.par_iter().map(square).collect()))
     }
 }
+
+/// An image with its number and, in training, its change.
+pub(crate) type Wanted<'a> = (usize, &'a ImageRow, Option<Change>);
 
 /// Where images lie, and what a network sees of each.
 pub(crate) struct Reader {
@@ -53,15 +57,8 @@ pub(crate) struct Pixels {
     pub(crate) skipped: BTreeMap<String, String>,
 }
 
-impl Reader {
-    /// Numbers of one image: 3 × side × side.
-    fn numbers(&self) -> usize {
-        3 * (self.transform.crop as usize).pow(2)
-    }
-
-    /// Reads images side by side; each comes with its number and, in training, its change.
-    pub(crate) fn read(&self, wanted: &[(usize, &ImageRow, Option<Change>)]) -> Pixels {
-        let squares: Vec<_> = wanted.par_iter().map(|(_, row, change)| self.square(row, *change)).collect();
+impl Pixels {
+    fn of(wanted: &[Wanted], squares: Vec<anyhow::Result<Vec<f32>>>) -> Pixels {
         let mut pixels = Pixels::default();
         for ((image, row, _), square) in wanted.iter().zip(squares) {
             match square {
@@ -74,6 +71,18 @@ impl Reader {
         }
         pixels
     }
+}
+
+impl Reader {
+    /// Numbers of one image: 3 × side × side.
+    fn numbers(&self) -> usize {
+        3 * (self.transform.crop as usize).pow(2)
+    }
+
+    /// Reads images one after the other.
+    pub(crate) fn read(&self, wanted: &[Wanted]) -> Pixels {
+        Pixels::of(wanted, wanted.iter().map(|wanted| self.square(wanted)).collect())
+    }
 
     /// Values that were read as a network takes them: `[images, 3, side, side]` on the device.
     pub(crate) fn tensor(&self, values: &[f32], device: Device) -> Result<Tensor, TchError> {
@@ -81,7 +90,7 @@ impl Reader {
         Tensor::f_from_slice(values)?.f_view([-1, 3, side, side])?.f_to_device(device)
     }
 
-    fn square(&self, row: &ImageRow, change: Option<Change>) -> anyhow::Result<Vec<f32>> {
+    fn square(&self, (_, row, change): &Wanted) -> anyhow::Result<Vec<f32>> {
         let image = self.image(row)?;
         let mut square = vec![0.0; self.numbers()];
         match change {

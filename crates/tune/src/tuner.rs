@@ -197,6 +197,7 @@ impl Tuner<'_> {
         let (reader, device): (&Reader, Device) = (&self.feed.reader, self.device);
         let score = |(images, network, words): (&[usize], Trainable, Words)| -> anyhow::Result<_> {
             let wanted = images.iter().map(|&image| (image, &examples.images[image].row, None));
+            // One after the other: a thread that waited for others would begin the next part meanwhile.
             let pixels = reader.read(&wanted.collect::<Vec<_>>());
             if pixels.images.is_empty() {
                 return Ok((vec![], vec![]));
