@@ -12,7 +12,7 @@ use crate::weights::{NamedTensors, WeightsError};
 /// Parameters by name and shape: drawn anew into a store, or those that are there, of which none is larger than what was
 /// read, whatever sizes a header names.
 ///
-/// A part that has a row per word of the vocabulary is asked for [`by_word`](Self::by_word), and what is known of a word
+/// A part that has a row per word of the vocabulary is asked for `by_word`, and what is known of a word
 /// elsewhere is found again by that alone.
 #[derive(Debug)]
 pub enum Parameters<'a> {
