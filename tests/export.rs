@@ -65,7 +65,7 @@ fn photos(captioner: &Captioner, files: &BTreeMap<PathBuf, String>) -> Vec<Photo
 }
 
 /// A server that ends with its test.
-struct Server {
+pub(crate) struct Server {
     child: Child,
     http: String,
 }
@@ -78,7 +78,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(folder: &Path, model: &Path) -> Server {
+    pub(crate) fn start(folder: &Path, model: &Path) -> Server {
         let mut child = Command::new(program("serve"))
             .args(["--port", "0", "--grpc-port", "0", "--device", "cpu", "--model"])
             .arg(model)
@@ -99,9 +99,13 @@ impl Server {
     }
 
     fn caption(&self, photo: &[u8]) -> String {
-        let mut answer = ureq::post(format!("{}/caption?attention=false", self.http)).send(photo).unwrap();
-        let answer: Value = serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap();
-        answer["caption"].as_str().unwrap().to_owned()
+        self.answer(photo, "attention=false")["caption"].as_str().unwrap().to_owned()
+    }
+
+    /// All that is said of a photo, asked with a query.
+    pub(crate) fn answer(&self, photo: &[u8], query: &str) -> Value {
+        let mut answer = ureq::post(format!("{}/caption?{query}", self.http)).send(photo).unwrap();
+        serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
     }
 }
 

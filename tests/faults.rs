@@ -18,9 +18,15 @@ val_fraction = 0.4
 test_fraction = 0.0
 [preprocess]
 backbone = "resnet18"
+weights = "tuned"
 part_images = 4
 [text]
 min_count = 1
+[tune]
+from_block = 7
+words = 5
+epochs = 2
+batch_images = 2
 [train]
 decoders = ["lstm"]
 epochs = 2
@@ -32,7 +38,9 @@ attention_images = 0
 resamples = 10
 search = { max_length = 8 }
 "#;
-const STAGES: [&str; 5] = ["dataset", "preprocess", "text", "train", "evaluate"];
+/// Where no weights are tuned before.
+const PUBLISHED: &str = "preprocess.weights=published";
+const STAGES: [&str; 6] = ["dataset", "text", "tune", "preprocess", "train", "evaluate"];
 /// Calls that fill files, give and take names, and make them last.
 const CALLS: [&str; 8] = ["write", "fsync", "rename", "renameat", "renameat2", "unlink", "unlinkat", "mkdir"];
 
@@ -213,6 +221,11 @@ fn a_fault_in_text_leaves_the_old_vocabulary_or_the_new() {
 }
 
 #[test]
+fn a_fault_in_tune_leaves_the_old_weights_or_the_new() {
+    torture("tune", "tune.head_learning_rate=0.002", some);
+}
+
+#[test]
 fn a_fault_in_preprocess_leaves_the_old_features_or_the_new() {
     torture("preprocess", "preprocess.dtype=f32", some);
 }
@@ -248,7 +261,7 @@ fn memory_that_the_system_refuses_fails_the_stage_like_any_error() {
         }
         let mut command = limited(&preprocess, megabytes);
         command.arg("--config").arg(workspace.path("config.toml"));
-        command.args(["--device", "cpu", "--quiet", "--force"]);
+        command.args(["--device", "cpu", "--quiet", "--force", "--set", PUBLISHED]);
         let output = command.env("RUST_BACKTRACE", "0").env("RAYON_NUM_THREADS", "2").output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         let told = format!("{megabytes} MB: {:?}, {said}", output.status);
@@ -257,5 +270,8 @@ fn memory_that_the_system_refuses_fails_the_stage_like_any_error() {
         told_of_memory += usize::from(!output.status.success() && said.contains("memory"));
     }
     assert!(told_of_memory > 0, "every run was granted what it asked for, or failed otherwise");
-    assert!(stage(&workspace, "preprocess", &[], &[]).success(), "nothing stands in the way of the next run");
+    assert!(
+        stage(&workspace, "preprocess", &[], &[PUBLISHED]).success(),
+        "nothing stands in the way of the next run"
+    );
 }

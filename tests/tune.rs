@@ -20,6 +20,8 @@ use text::Text;
 use train::Train;
 use tune::Tune;
 
+use crate::export::Server;
+
 const CONFIG: &str = r#"
 [dataset]
 layout = "scenes"
@@ -133,6 +135,13 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
         .iter()
         .map(|keyword| format!("{}={:.3}", keyword["word"].as_str().unwrap(), probability(keyword)));
     assert_eq!(row[column], wanted.collect::<Vec<_>>().join(" "));
+
+    let server = Server::start(workspace.path("").as_path(), &export);
+    let bytes = fs::read(&photo).unwrap();
+    assert_eq!(server.answer(&bytes, "keywords=3")["keywords"], json["keywords"]);
+    assert_eq!(server.answer(&bytes, "")["keywords"].as_array().unwrap()[..3], named[..]);
+    assert_eq!(server.answer(&bytes, "keywords=0").get("keywords"), None);
+    drop(server);
 
     // Another run needs no weights beside the export, and has the same eyes.
     fs::remove_dir_all(workspace.path("weights")).unwrap();

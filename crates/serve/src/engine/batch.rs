@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use caption::{CaptionError, Captioned, Features, Photo};
+use caption::{CaptionError, Captioned, Features, Keyword, Photo};
 
 use super::{Answer, Job, Timing};
 use crate::error::{self, ServeError};
@@ -102,8 +102,19 @@ impl Batches {
             Ok(captioned) => captioned,
             Err(error) => return refuse(jobs, &error),
         };
+        let most = jobs.iter().map(|job| job.keywords).max().unwrap_or(0);
+        let captioner = &jobs[0].served.captioner;
+        let named = match most > 0 && captioner.names_keywords() {
+            true => captioner.keywords(features, most),
+            false => Ok(vec![vec![]; jobs.len()]),
+        };
+        let named: Vec<Vec<Keyword>> = match named {
+            Ok(named) => named,
+            Err(error) => return refuse(jobs, &error),
+        };
         let search = searched.elapsed();
-        for (job, captioned) in jobs.into_iter().zip(captioned) {
+        for ((job, captioned), mut keywords) in jobs.into_iter().zip(captioned).zip(named) {
+            keywords.truncate(job.keywords);
             let queue = began.saturating_duration_since(job.since);
             for (phase, time) in [("queue", queue), ("features", features_took), ("search", search)] {
                 self.metrics.phase_seconds.with_label_values(&[phase]).observe(time.as_secs_f64());
@@ -115,7 +126,7 @@ impl Batches {
                 search: milliseconds(search),
             };
             // Who has left needs no answer.
-            let _ = job.reply.send(Ok(Answer { captioned, timing }));
+            let _ = job.reply.send(Ok(Answer { captioned, keywords, timing }));
         }
     }
 }

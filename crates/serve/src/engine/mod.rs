@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use caption::{Captioned, Photo, SearchSettings};
+use caption::{Captioned, Keyword, Photo, SearchSettings};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -31,12 +31,22 @@ const FIRST_REST: Duration = Duration::from_millis(100);
 pub(crate) struct Request {
     pub(crate) bytes: Bytes,
     pub(crate) settings: SearchSettings,
+    /// Keywords that are wanted at most, of a model that names them.
+    pub(crate) keywords: usize,
+}
+
+impl Request {
+    /// For the captions alone.
+    pub(crate) fn new(bytes: Bytes, settings: SearchSettings) -> Request {
+        Request { bytes, settings, keywords: 0 }
+    }
 }
 
 /// What a photo got, and how long it took.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) captioned: Captioned,
+    pub(crate) keywords: Vec<Keyword>,
     pub(crate) timing: Timing,
 }
 
@@ -58,6 +68,7 @@ struct Job {
     served: Arc<Served>,
     photo: Photo,
     settings: SearchSettings,
+    keywords: usize,
     decode: Duration,
     since: Instant,
     reply: oneshot::Sender<Result<Answer, ServeError>>,
@@ -169,7 +180,7 @@ impl Engine {
         let started = Instant::now();
         let failed = |error: &dyn std::fmt::Display| ServeError::Internal(error.to_string());
         let mut core = Some(self.decoders.clone().acquire_owned().await.map_err(|error| failed(&error))?);
-        let Request { bytes, settings } = request;
+        let Request { bytes, settings, keywords } = request;
         let measured = bytes.clone();
         let needed = spawn_blocking(move || caption::memory_needed(&measured));
         let needed = needed.await.map_err(|error| failed(&error))??;
@@ -189,7 +200,7 @@ impl Engine {
         self.metrics.phase_seconds.with_label_values(&["decode"]).observe(decode.as_secs_f64());
         let (reply, answer) = oneshot::channel();
         let (served, since) = (served.clone(), Instant::now());
-        let job = Job { served, photo, settings, decode, since, reply, _place: place };
+        let job = Job { served, photo, settings, keywords, decode, since, reply, _place: place };
         // First, or its own batch would wait for it.
         drop(coming);
         self.queue.send(job).map_err(|error| failed(&error))?;

@@ -101,7 +101,7 @@ fn requests(
         for (name, values) in &columns {
             settings.insert((*name).clone(), Value::Number(of_row(name, values, row, rows)?.clone()));
         }
-        Ok(engine::Request { bytes: Bytes::from(photo), settings: settings::search(model, settings)? })
+        Ok(engine::Request::new(Bytes::from(photo), settings::search(model, settings)?))
     };
     photos.into_iter().enumerate().map(request).collect()
 }

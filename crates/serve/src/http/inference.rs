@@ -128,7 +128,7 @@ async fn infer(
     // Triton's client asks for outputs in binary, and takes them as they come.
     parameters.remove("binary_data_output");
     let settings = settings::search(served.captioner.search_settings(), parameters)?;
-    let requests = photos.into_iter().map(|bytes| Request { bytes, settings: settings.clone() }).collect();
+    let requests = photos.into_iter().map(|bytes| Request::new(bytes, settings.clone())).collect();
     let answers = app.caption(&served, requests).await?;
     let (captions, scores): (Vec<_>, Vec<_>) = answers
         .iter()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use caption::Captioned;
+use caption::{Captioned, Keyword};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -15,6 +15,10 @@ use crate::app::{App, Health};
 use crate::engine::{Request, Timing};
 use crate::error::ServeError;
 use crate::settings;
+
+/// Keywords in an answer unless a request says otherwise.
+const KEYWORDS: usize = 5;
+const MAX_KEYWORDS: usize = 1000;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![post("/caption", caption)]
@@ -32,6 +36,9 @@ struct Answered {
     caption: String,
     #[serde(flatten)]
     captioned: Captioned,
+    /// Of a model that names them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keywords: Option<Vec<Keyword>>,
     milliseconds: Timing,
 }
 
@@ -47,9 +54,11 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
     if top_k == Some(0) {
         return Err(ServeError::Malformed("top_k must be at least 1".to_owned()));
     }
+    let keywords = upload.take::<usize>("keywords")?.unwrap_or(KEYWORDS).min(MAX_KEYWORDS);
     let served = app.models.served();
     let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
-    let mut answers = app.caption(&served, vec![Request { bytes: upload.photo, settings }]).await?;
+    let mut answers =
+        app.caption(&served, vec![Request { keywords, ..Request::new(upload.photo, settings) }]).await?;
     let answer = answers.swap_remove(0);
     let mut captioned = answer.captioned;
     captioned.captions.truncate(top_k.unwrap_or(usize::MAX));
@@ -58,8 +67,9 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
         words.for_each(|word| word.attention = None);
     }
     let model = Model { name: app.models.name().to_owned(), version: served.version };
+    let keywords = (served.captioner.names_keywords() && keywords > 0).then_some(answer.keywords);
     let caption = captioned.best().caption.clone();
-    Ok(Json(Answered { model, caption, captioned, milliseconds: answer.timing }))
+    Ok(Json(Answered { model, caption, captioned, keywords, milliseconds: answer.timing }))
 }
 
 /// 503 while no photo can be captioned; 200 with the problems while only the next model cannot.

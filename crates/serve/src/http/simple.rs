@@ -30,7 +30,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn best(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Caption, ServeError> {
     let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
-    let mut answers = app.caption(served, vec![Request { bytes: upload.photo, settings }]).await?;
+    let mut answers = app.caption(served, vec![Request::new(upload.photo, settings)]).await?;
     Ok(answers.swap_remove(0).captioned.captions.swap_remove(0))
 }
 

@@ -172,7 +172,7 @@ async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Val
     };
     let request = |row: Row| {
         let settings = settings::search(served.captioner.search_settings(), row.settings)?;
-        Ok(Request { bytes: row.photo.0, settings })
+        Ok(Request::new(row.photo.0, settings))
     };
     let requests = rows.into_iter().map(request).collect::<Result<Vec<_>, ServeError>>()?;
     let answers = app.caption(served, requests).await?;
