@@ -8,13 +8,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use artifacts::features::FeatureSpec;
 use artifacts::layout::TUNED_WEIGHTS;
-use artifacts::tensor_file::TUNED_KEY;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, RunFolder, manifest};
 use model::backbone::BackboneSpec;
 use model::checkpoint::{self, Header};
 use model::decoder::{DecoderConfig, SoftAttentionConfig};
 use model::precision::Precision;
+use model::tuned::{Calibration, TunedHeader, WordScores};
 use model::weights;
 use stage::cli::StageArgs;
 use stage::{Context, Outcome, Stage};
@@ -63,7 +63,15 @@ impl Workspace {
         let channels = i64::from(BackboneSpec::named(backbone).unwrap().channels);
         tensors.insert("words.weight".to_owned(), Tensor::ones([2, channels], (Kind::Float, Device::Cpu)));
         tensors.insert("words.bias".to_owned(), Tensor::zeros([2], (Kind::Float, Device::Cpu)));
-        let said = BTreeMap::from([(TUNED_KEY.to_owned(), r#"{"words":["dog","tree"]}"#.to_owned())]);
+        let header = TunedHeader {
+            backbone: backbone.to_owned(),
+            words: ["dog", "tree"].map(str::to_owned).to_vec(),
+            content: vec![0, 1],
+            calibration: Calibration::NONE,
+            scores: WordScores::default(),
+            provenance: serde_json::json!({ "seed": seed }),
+        };
+        let said = BTreeMap::from([header.entry().unwrap()]);
         weights::write_safetensors(&folder.join(TUNED_WEIGHTS), &tensors, &said).unwrap();
         let recipe = Recipe::new("tune", 1, &seed).unwrap();
         let manifest = Manifest {
