@@ -15,6 +15,8 @@ use tch::{Device, Kind, Reduction, Tensor};
 fn alone(seed: i64) -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Tests run side by side already.
+    tch::set_num_threads(1);
     tch::manual_seed(seed);
     alone
 }
