@@ -170,6 +170,7 @@ fn train(
         folder: &folder,
         earlier: Some(work.folder()).filter(|earlier| !context.force && Manifest::read(earlier).is_ok()),
         state: State(work.scratch()),
+        warm: pretrained.is_some(),
         header,
         decoder,
         store,

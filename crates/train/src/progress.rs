@@ -38,7 +38,7 @@ pub(crate) struct Count {
 pub(crate) struct Best {
     /// By the metric that training watches, on val.
     pub(crate) score: f64,
-    /// The epoch after which it was reached, from 1; 0 for one that this training found.
+    /// The epoch after which it was reached, from 1; 0 for one that this training found or started from.
     pub(crate) epoch: usize,
 }
 

@@ -35,6 +35,8 @@ pub(crate) struct Trainer<'a> {
     /// A finished training that this one takes the place of, if its cross-entropy phase may be used.
     pub(crate) earlier: Option<&'a Path>,
     pub(crate) state: State,
+    /// Whether the weights have learnt something elsewhere: then they are the first checkpoint.
+    pub(crate) warm: bool,
     pub(crate) header: Header,
     pub(crate) decoder: Box<dyn Decoder>,
     pub(crate) store: VarStore,
@@ -109,7 +111,7 @@ impl Trainer<'_> {
         let found = self.course(Phase::SelfCritical).and_then(|_| here().or_else(earlier));
         let Some(found) = found else {
             reuse::forget(self.folder)?;
-            return Ok(fresh);
+            return if self.warm { self.start_warm(fresh) } else { Ok(fresh) };
         };
         (self.note)("  the cross-entropy phase is that of an earlier run");
         checkpoint::restore_decoder(&found, &self.store)?;
@@ -117,6 +119,17 @@ impl Trainer<'_> {
         let progress = Progress { phase: Phase::SelfCritical, best: Some(best), ..fresh };
         reuse::copy(&found, &self.state.best(&progress))?;
         reuse::keep(&found, self.folder)?;
+        Ok(progress)
+    }
+
+    /// A fresh training of weights that caption already: no epoch replaces them that captions worse.
+    fn start_warm(&self, fresh: Progress) -> anyhow::Result<Progress> {
+        let scores = self.scores()?;
+        let [bleu_4, cider_d] = [Metric::Bleu4, Metric::CiderD].map(|metric| scores[metric]);
+        (self.note)(&format!("  at the start: greedy val BLEU-4 {bleu_4:.3}, CIDEr-D {cider_d:.3}"));
+        let best = Best { score: self.monitored(&scores), epoch: 0 };
+        let progress = Progress { best: Some(best), ..fresh };
+        checkpoint::save(&self.state.best(&progress), &self.header, &self.store)?;
         Ok(progress)
     }
 
@@ -407,6 +420,8 @@ mod tests {
             ..Settings::default()
         };
         let header = header(decoder, &["one", "two", "three"]);
+        // Tests run side by side already.
+        tch::set_num_threads(1);
         // Other tests draw from libtorch's generator too, which belongs to the process.
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         tch::manual_seed(1);
@@ -424,6 +439,7 @@ mod tests {
             folder,
             earlier: Some(folder),
             state: State(folder.join("state")),
+            warm: start.is_some(),
             header,
             decoder,
             store,
