@@ -126,7 +126,8 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
     assert!(named.len() == 3 && named.is_sorted_by(|a, b| probability(a) >= probability(b)), "{named:?}");
     let content = |word: &str| header.content.iter().any(|&place| header.words[place] == word);
     assert!(named.iter().all(|keyword| content(keyword["word"].as_str().unwrap())), "{named:?}");
-    assert_eq!(keywords(&checkpoint, "jsonl"), keywords(&export, "jsonl"));
+    let of_checkpoint: serde_json::Value = serde_json::from_str(&keywords(&checkpoint, "jsonl")).unwrap();
+    assert_eq!(of_checkpoint["keywords"], json["keywords"]);
     let table = keywords(&export, "csv");
     let mut rows = csv::Reader::from_reader(table.as_bytes());
     let column = rows.headers().unwrap().iter().position(|name| name == "keywords").unwrap();
