@@ -4,13 +4,13 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use artifacts::tokens::TokenRow;
-use artifacts::vocabulary::PAD;
 use metrics::Tokens;
 use model::grids::{GridError, GridStore};
+use model::teaching::Captions;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::reward::ended;
 
@@ -56,40 +56,6 @@ pub(crate) struct Batch {
     pub(crate) captions: Captions,
     /// Tokens of the captions that are to be written.
     pub(crate) tokens: usize,
-}
-
-/// Captions as a decoder reads and should write them.
-pub(crate) struct Captions {
-    /// What the decoder reads, `<bos>` first, padded: `[images, captions, steps]`.
-    pub(crate) input: Tensor,
-    /// What it should write, `<eos>` last, padded: `[images × captions, steps]`.
-    pub(crate) target: Tensor,
-    /// 1 where `target` is no padding: `[images × captions, steps]`.
-    pub(crate) mask: Tensor,
-}
-
-impl Captions {
-    /// Pads `captions[image][caption]`, each with `<bos>` first; one that has ended has `<eos>` last.
-    pub(crate) fn new<I: AsRef<[u32]>>(captions: &[Vec<I>], device: Device) -> Captions {
-        let most = captions.iter().map(Vec::len).max().unwrap_or(0);
-        let longest = captions.iter().flatten().map(|ids| ids.as_ref().len() - 1).max().unwrap_or(0);
-        let padded = |from: usize| {
-            let mut ids = vec![i64::from(PAD); captions.len() * most * longest];
-            let mut rows = ids.chunks_mut(longest.max(1));
-            for image in captions {
-                let mut captions = image.iter().map(AsRef::as_ref);
-                for row in rows.by_ref().take(most) {
-                    let Some(caption) = captions.next() else { continue };
-                    let words = &caption[from..caption.len() - 1 + from];
-                    row.iter_mut().zip(words).for_each(|(place, &id)| *place = i64::from(id));
-                }
-            }
-            let shape = [captions.len() as i64, most as i64, longest as i64];
-            Tensor::from_slice(&ids).view(shape).to_device(device)
-        };
-        let target = padded(1).flatten(0, 1);
-        Captions { input: padded(0), mask: target.ne(i64::from(PAD)).to_kind(Kind::Float), target }
-    }
 }
 
 impl Examples {
@@ -197,6 +163,7 @@ mod tests {
     use artifacts::Split;
     use artifacts::features::FeatureSpec;
     use half::f16;
+    use tch::Kind;
 
     use super::*;
 

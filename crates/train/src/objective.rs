@@ -6,9 +6,10 @@ use std::time::Instant;
 use artifacts::vocabulary::{BOS, EOS, PAD, Vocabulary};
 use model::decoder::Decoder;
 use model::search::{SampleSettings, sample};
+use model::teaching::{Captions, Taught, mean_word, of_targets};
 use tch::{Kind, TchError, Tensor};
 
-use crate::data::{Batch, Captions, Examples};
+use crate::data::{Batch, Examples};
 use crate::reward::{Reward, advantages};
 use crate::settings::{SelfCriticalSettings, Settings};
 
@@ -44,20 +45,13 @@ impl CrossEntropy {
 
 impl Objective for CrossEntropy {
     fn loss(&self, decoder: &dyn Decoder, batch: &Batch, done: f64, _seed: u64) -> anyhow::Result<Loss> {
-        let Captions { input, target, mask } = &batch.captions;
+        let input = &batch.captions.input;
         let memory = decoder.encode(&batch.grid, true)?;
         let share = self.own_words * done;
         let mixed = (share > 0.0).then(|| with_own_words(decoder, &batch.grid, input, share)).transpose()?;
         let forced = decoder.forward(&memory, mixed.as_ref().unwrap_or(input), true)?;
-        let (mut loss, of_words) = cross_entropy(&forced.logits, target, mask, self.smoothing)?;
-        let value = -mean_word(&of_words, mask)?.f_double_value(&[])?;
-        let attention = forced.attention.map(|attention| decoder.attention_loss(&attention, mask));
-        let choices = forced.choices.map(|choices| decoder.choice_loss(&choices, &of_words, mask));
-        for own in [attention, choices].into_iter().flatten() {
-            if let Some(own) = own? {
-                loss = loss.f_add(&own)?;
-            }
-        }
+        let Taught { loss, log_probabilities } = batch.captions.taught(decoder, forced, self.smoothing)?;
+        let value = -mean_word(&log_probabilities, &batch.captions.mask)?.f_double_value(&[])?;
         Ok(Loss { loss, value, more: vec![] })
     }
 }
@@ -137,38 +131,6 @@ fn framed((ids, finished): (&[u32], bool)) -> Vec<u32> {
     std::iter::once(BOS).chain(ids.iter().copied()).chain(end).collect()
 }
 
-/// Cross-entropy of the words, smoothed (Szegedy et al. 2016): the target word weighs `1 − smoothing`, and the rest is
-/// spread over the whole vocabulary. `logits [rows, steps, vocabulary]`, `target` and `mask` `[rows, steps]`.
-///
-/// Returns the loss to minimise and the log-probability of each word, `[rows, steps]`.
-fn cross_entropy(
-    logits: &Tensor,
-    target: &Tensor,
-    mask: &Tensor,
-    smoothing: f64,
-) -> Result<(Tensor, Tensor), TchError> {
-    let log_probabilities = logits.f_log_softmax(-1, Kind::Float)?;
-    let of_words = gathered(&log_probabilities, target)?;
-    let plain = mean_word(&of_words, mask)?.f_neg()?;
-    if smoothing == 0.0 {
-        return Ok((plain, of_words));
-    }
-    let spread = log_probabilities.f_mean_dim([-1i64].as_slice(), false, Kind::Float)?;
-    let spread = mean_word(&spread, mask)?.f_neg()?;
-    let loss = plain.f_mul_scalar(1.0 - smoothing)?.f_add(&spread.f_mul_scalar(smoothing)?)?;
-    Ok((loss, of_words))
-}
-
-/// The values of the target words.
-fn gathered(log_probabilities: &Tensor, target: &Tensor) -> Result<Tensor, TchError> {
-    log_probabilities.f_gather(-1, &target.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)
-}
-
-/// The mean over what is no padding.
-fn mean_word(values: &Tensor, mask: &Tensor) -> Result<Tensor, TchError> {
-    values.f_mul(mask)?.f_sum(Kind::Float)?.f_div(&mask.f_sum(Kind::Float)?)
-}
-
 /// The policy gradient (Rennie et al. 2017, equation 6): −mean over words of advantage × log-probability.
 /// `logits [rows, steps, vocabulary]` of the sampled words `target [rows, steps]`, `advantage [rows]`.
 fn policy_gradient(
@@ -177,13 +139,13 @@ fn policy_gradient(
     mask: &Tensor,
     advantage: &Tensor,
 ) -> Result<Tensor, TchError> {
-    let chosen = gathered(&logits.f_log_softmax(-1, Kind::Float)?, target)?;
+    let chosen = of_targets(&logits.f_log_softmax(-1, Kind::Float)?, target)?;
     mean_word(&chosen.f_mul(&advantage.f_unsqueeze(-1)?)?, mask)?.f_neg()
 }
 
 #[cfg(test)]
 mod tests {
-    use tch::{Device, Reduction};
+    use tch::Device;
 
     use super::*;
 
@@ -192,22 +154,6 @@ mod tests {
         let target = Tensor::from_slice(&[4i64, 2, 0, 3, 0, 0]).view([2, 3]);
         let mask = target.ne(i64::from(PAD)).to_kind(Kind::Float);
         (logits, target, mask)
-    }
-
-    #[test]
-    fn smoothed_cross_entropy_is_that_of_libtorch() {
-        let (logits, target, mask) = words();
-        let reference = |smoothing| {
-            let flat = logits.flatten(0, 1);
-            let loss =
-                flat.cross_entropy_loss(&target.flatten(0, 1), None::<Tensor>, Reduction::Mean, 0, smoothing);
-            loss.double_value(&[])
-        };
-        for smoothing in [0.0, 0.1, 0.5] {
-            let (loss, of_words) = cross_entropy(&logits, &target, &mask, smoothing).unwrap();
-            assert!((loss.double_value(&[]) - reference(smoothing)).abs() < 1e-5);
-            assert!((mean_word(&of_words, &mask).unwrap().double_value(&[]) + reference(0.0)).abs() < 1e-5);
-        }
     }
 
     #[test]
