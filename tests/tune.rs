@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use artifacts::Manifest;
 use artifacts::layout::TUNED_WEIGHTS;
+use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
 use model::backbone::BackboneSpec;
@@ -103,6 +103,16 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
     let export = workspace.path("model.safetensors");
     exported(&workspace, &export);
 
+    // A guest in the evaluation looks at the images themselves and says what the evaluated model says of their features.
+    workspace.run::<Evaluate>(&[&format!("evaluate.guest={}", export.display())]).unwrap();
+    let said = |system: &str| {
+        fs::read_to_string(workspace.run_folder().evaluate(system, Split::Val).join("captions.json")).unwrap()
+    };
+    assert_eq!(said("guest-model"), said("resnet18.tuned-soft_attention"));
+    let report =
+        workspace.run_folder().evaluate("resnet18.tuned-soft_attention", Split::Val).join("report.html");
+    assert!(fs::read_to_string(report).unwrap().contains(r#""guest":"guest-model""#));
+
     // The export names what is in a photo, as the checkpoint does where its run has the tuned weights.
     let photo = workspace.path("photo.png");
     image::RgbImage::from_fn(60, 50, |x, y| image::Rgb([x as u8 * 4, y as u8 * 5, 90])).save(&photo).unwrap();
@@ -171,6 +181,22 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
     for (word, row) in after {
         assert!((&before[&word] - row).abs().max().double_value(&[]) < 1e-6, "{word}");
     }
+
+    // By captions, through the decoder that the export holds; one of other grids is refused before anything runs.
+    let captions = [from.as_str(), "tune.objective=captions"];
+    workspace.run::<Tune>(&captions).unwrap();
+    let taught = tuned(&workspace);
+    for (name, tensor) in file.tensors() {
+        let learns =
+            name == WEIGHT || name == BIAS || name.starts_with("layer4.1") && !name.contains("running");
+        assert_eq!(&taught.tensors()[name] == tensor, !learns, "{name}");
+    }
+    let provenance = TunedHeader::of(&taught).unwrap().unwrap().provenance;
+    assert_eq!(provenance["settings"]["objective"], "captions");
+    let squashed =
+        message(workspace.run::<Tune>(&[&captions[..], &["preprocess.views=[\"squash\"]"]].concat()));
+    let said = "its decoders read resnet18.tuned, and captions tune resnet18 in the view squash";
+    assert!(squashed.contains("`tune.start_from`") && squashed.contains(said), "{squashed}");
 }
 
 #[test]
@@ -191,7 +217,8 @@ fn what_cannot_be_tuned_is_refused_with_its_key() {
     assert!(code == Some(2) && said.contains("--keywords needs --format json, jsonl or csv"), "{said}");
     let untuned = format!("tune.start_from={}", workspace.path("weights/resnet18.safetensors").display());
     let checkpoint = format!("tune.start_from={}", random.display());
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 7] = [
+        (&["tune.objective=captions"], "unless tune.start_from names a captioner of export"),
         (&["tune.from_block=8"], "`tune.from_block`: resnet18 has the blocks 0 to 7"),
         (&["tune.from_block=[1, 2]"], "as many as preprocess.backbone has names"),
         (&["tune.epochs=0"], "tune.start_from names what was tuned before"),

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use artifacts::features::FeatureSpec;
 use artifacts::recipe;
 use tch::TchError;
 use tch::nn::VarStore;
@@ -41,6 +42,9 @@ pub enum PretrainedError {
     /// A captioner of another version.
     #[error(transparent)]
     Captioner(#[from] Box<CaptionerError>),
+    /// A captioner without any decoder.
+    #[error("{} holds no decoder", .0.display())]
+    Empty(PathBuf),
     /// Decoders of other kinds only.
     #[error("{} holds no {wanted}, only {found}", path.display())]
     Kind {
@@ -104,6 +108,22 @@ impl Pretrained {
         &self.hash
     }
 
+    /// Where the file lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its first decoder, whatever kind it is.
+    ///
+    /// # Errors
+    ///
+    /// When it holds none.
+    pub fn first(&self) -> Result<PretrainedDecoder<'_>, PretrainedError> {
+        let none = || PretrainedError::Empty(self.path.clone());
+        let (header, tensors) = self.decoders.first().ok_or_else(none)?;
+        Ok(PretrainedDecoder { path: &self.path, header, tensors })
+    }
+
     /// The decoder of the kind and the sizes of `config`.
     ///
     /// # Errors
@@ -124,7 +144,17 @@ impl Pretrained {
     }
 }
 
-impl PretrainedDecoder<'_> {
+impl<'a> PretrainedDecoder<'a> {
+    /// Which network it is.
+    pub fn config(&self) -> &'a DecoderConfig {
+        &self.header.decoder
+    }
+
+    /// The features that it was trained on.
+    pub fn features(&self) -> &'a [FeatureSpec] {
+        &self.header.features
+    }
+
     /// Refuses features with another number of channels than it was trained on; `sets` names them in the message.
     ///
     /// # Errors

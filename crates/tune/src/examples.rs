@@ -1,5 +1,6 @@
 //! The captioned images of a split, and which words people used of each.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use artifacts::Split;
@@ -23,6 +24,8 @@ pub(crate) struct Example {
     pub(crate) row: ImageRow,
     /// The words of the head that its captions hold, each with the share of captions that do.
     words: BTreeMap<usize, f32>,
+    /// Its captions' ids from `<bos>` to `<eos>`, the longest first.
+    captions: Vec<Vec<u32>>,
     /// Whether a caption is untrue of its mirror image.
     pub(crate) sided: bool,
 }
@@ -71,6 +74,12 @@ impl Examples {
         Tensor::f_from_slice(&shares)?.f_view([images.len() as i64, words as i64])?.f_to_device(device)
     }
 
+    /// The captions of some images.
+    pub(crate) fn captions(&self, images: &[usize]) -> Vec<Vec<&[u32]>> {
+        let of = |&image: &usize| self.images[image].captions.iter().map(Vec::as_slice).collect();
+        images.iter().map(of).collect()
+    }
+
     /// The mean share of each word.
     pub(crate) fn mean_shares(&self, words: usize) -> Vec<f64> {
         let mut means = vec![0.0; words];
@@ -94,7 +103,9 @@ impl Example {
         words.values_mut().for_each(|share| *share /= captions.len() as f32);
         let sided =
             captions.iter().flat_map(|caption| &caption.words).any(|word| SIDED.contains(&word.as_str()));
-        Example { row: row.clone(), words, sided }
+        let mut ids: Vec<Vec<u32>> = captions.iter().map(|caption| caption.ids.clone()).collect();
+        ids.sort_by_key(|ids| Reverse(ids.len()));
+        Example { row: row.clone(), words, captions: ids, sided }
     }
 }
 

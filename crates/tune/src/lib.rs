@@ -5,6 +5,7 @@
 //! kept with the weights: it names what is in a photo.
 
 mod augment;
+mod captions;
 mod content;
 mod examples;
 mod images;
@@ -28,6 +29,7 @@ use artifacts::tokens::{self, TokenRow};
 use artifacts::vocabulary::{self, Vocabulary};
 use artifacts::{Manifest, Recipe, Split, View, table};
 use model::backbone::{BackboneSpec, Trainable};
+use model::pretrained::Pretrained;
 use model::tuned::{TunedHeader, WordScores};
 use model::weights::{self, FetchError, NamedTensors};
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -37,16 +39,18 @@ use stage::{Context, Outcome, Sources, Stage};
 use tch::{Device, Tensor};
 
 use augment::Augment;
+use captions::Captions;
 use examples::Examples;
 use images::{Feed, Reader};
+use objective::Objective;
 use start::{Start, Weights};
 use state::State;
 use tuner::Tuner;
 use words::Words;
 
-pub use settings::Settings;
+pub use settings::{ObjectiveKind, Settings};
 
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 /// Weights and Adam's two moments, twice while one state takes the other's place, and the published weights.
 const COPIES: u64 = 7;
 
@@ -112,8 +116,23 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         let reason = format!("{} is not there", settings.start_from.display());
         return Err(context.refuse::<Tune>("start_from", reason).into());
     }
+    if settings.objective == ObjectiveKind::Captions && settings.epochs > 0 {
+        let teacher = || -> anyhow::Result<()> {
+            let file = Pretrained::read(&settings.start_from)?;
+            let view = view(context)?;
+            wanted(settings, context)?
+                .iter()
+                .try_for_each(|wanted| captions::check(&file, wanted.backbone, view))
+        };
+        teacher().map_err(|error| context.refuse::<Tune>("start_from", format!("{error:#}")))?;
+    }
     model::device::parse(&context.device)?;
     Ok(())
+}
+
+/// How images are shown to the networks: as the first of the views that features are made of.
+fn view(context: &Context) -> anyhow::Result<View> {
+    Ok(Sources::of(&context.config)?.views.first().copied().unwrap_or_default())
 }
 
 /// A backbone whose features are to be those of tuned weights.
@@ -139,7 +158,7 @@ fn wanted(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Wanted>>
 fn tune(settings: &Settings, wanted: Wanted, context: &Context) -> anyhow::Result<Outcome> {
     let backbone = wanted.backbone;
     let start = Start::find(settings, backbone, context)?;
-    let view = Sources::of(&context.config)?.views.first().copied().unwrap_or_default();
+    let view = view(context)?;
     let mut plan = serde_json::to_value(settings)?;
     if let Some(plan) = plan.as_object_mut() {
         plan.remove("start_from");
@@ -201,7 +220,13 @@ impl Tuning<'_> {
         ));
         work.needs(COPIES * 4 * backbone.parameters)?;
         let head = Words::new(&train, &words, &weights, backbone.channels, device)?;
-        let objective = head.share();
+        let objective: Box<dyn Objective> = match settings.objective {
+            ObjectiveKind::Words => Box::new(head.share()),
+            ObjectiveKind::Captions => {
+                let file = Pretrained::read(&settings.start_from)?;
+                Box::new(Captions::new(head.share(), &train, &file, vocabulary, context.run.seed, device)?)
+            }
+        };
         let cores = available_parallelism().map_or(1, usize::from);
         let folder = work.path("");
         let feed = Feed {
@@ -219,7 +244,7 @@ impl Tuning<'_> {
             state: State(work.scratch()),
             network,
             words: head,
-            objective: &objective,
+            objective: objective.as_ref(),
             feed: &feed,
             val: &val,
             content: &content,

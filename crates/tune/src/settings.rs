@@ -9,12 +9,25 @@ use stage::OneOrSeveral;
 /// More passes, images in a batch, and words than anybody wants.
 const MOST: usize = 1_000_000;
 
+/// What tuning minimises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ObjectiveKind {
+    /// Cross-entropy of each word with the share of an image's captions that hold it.
+    #[default]
+    Words,
+    /// That, and the cross-entropy of the captions through the decoder of `start_from`, which learns on beside the network.
+    Captions,
+}
+
 /// Settings of the `tune` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Settings {
     /// A captioner of `export`, or weights that were tuned before, to begin with; left empty, the published weights.
     pub start_from: PathBuf,
+    /// What is minimised: `words`, or `captions` through the decoder of `start_from`.
+    pub objective: ObjectiveKind,
     /// The first block of the network that learns; 0 is the whole network. One for all backbones, or a list with one for
     /// each of `preprocess.backbone`.
     pub from_block: OneOrSeveral<usize>,
@@ -26,7 +39,7 @@ pub struct Settings {
     pub batch_images: usize,
     /// Highest learning rate of the network (AdamW).
     pub learning_rate: f64,
-    /// Highest learning rate of the head that predicts the words.
+    /// Highest learning rate of the head that predicts the words, and of the decoder.
     pub head_learning_rate: f64,
     /// Steps over which the learning rates rise from 0; then they fall along half a cosine.
     pub warmup_steps: usize,
@@ -44,6 +57,7 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             start_from: PathBuf::new(),
+            objective: ObjectiveKind::Words,
             from_block: OneOrSeveral::One(6),
             words: 1000,
             epochs: 5,
@@ -69,6 +83,11 @@ impl Settings {
                 self.epochs > 0 || self.starts_from_a_file(),
                 "epochs",
                 "must be at least 1, unless tune.start_from names what was tuned before",
+            ),
+            unless(
+                self.objective == ObjectiveKind::Words || self.starts_from_a_file(),
+                "objective",
+                "must be words, unless tune.start_from names a captioner of export",
             ),
             within(1..=MOST, "words", self.words),
             within(1..=MOST, "batch_images", self.batch_images),
@@ -96,8 +115,9 @@ mod tests {
     fn values_without_sense_are_refused_by_name() {
         assert_eq!(Settings::default().problem(), None);
         type Change = fn(&mut Settings);
-        let wrong: [(&str, Change); 9] = [
+        let wrong: [(&str, Change); 10] = [
             ("epochs", |settings| settings.epochs = 0),
+            ("objective", |settings| settings.objective = ObjectiveKind::Captions),
             ("words", |settings| settings.words = 0),
             ("batch_images", |settings| settings.batch_images = 0),
             ("learning_rate", |settings| settings.learning_rate = f64::NAN),

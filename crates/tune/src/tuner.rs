@@ -1,14 +1,15 @@
 //! The algorithm of tuning: epochs of steps, steps of parts that are computed side by side.
 //!
-//! A batch is cut into parts of a fixed size; each part's gradients are computed on one thread, and summed in the order of
-//! the parts. So the number of threads changes nothing in the result.
+//! A batch is cut into parts of a fixed size; the network computes each part on one thread, forward and, once the objective has
+//! seen the grids of the whole batch, backward. Gradients are summed in the order of the parts. So the number of threads
+//! changes nothing in the result.
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use learn::{Adam, Log, Schedule};
+use learn::{Adam, Log, Schedule, step_seed};
 use model::backbone::Trainable;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -52,18 +53,10 @@ pub(crate) struct Tuner<'a> {
     pub(crate) note: &'a dyn Fn(&str),
 }
 
-/// Some images of a batch with all that their gradients need.
-struct Part<'a> {
+/// Some images of a batch and the network for them.
+struct Part {
     network: Trainable,
-    objective: Box<dyn Objective + 'a>,
     pixels: Tensor,
-    images: Vec<usize>,
-}
-
-/// The sum of the losses of a part's images, and its gradient by each parameter.
-struct Gradients {
-    loss: f64,
-    by: Vec<Tensor>,
 }
 
 impl Tuner<'_> {
@@ -160,32 +153,39 @@ impl Tuner<'_> {
             return Ok(0.0);
         }
         let size = pixels.values.len() / pixels.images.len();
-        let parts = pixels.images.chunks(PART_IMAGES).zip(pixels.values.chunks(PART_IMAGES * size));
-        let parts = parts.map(|(images, values)| {
-            Ok(Part {
-                network: self.network.clone(),
-                objective: self.objective.share(),
-                pixels: self.feed.reader.tensor(values, self.device)?,
-                images: images.to_vec(),
-            })
+        let parts = pixels.values.chunks(PART_IMAGES * size);
+        let parts = parts.map(|values| {
+            let pixels = self.feed.reader.tensor(values, self.device)?;
+            Ok(Part { network: self.network.clone(), pixels })
         });
-        let parts: Vec<Part> = parts.collect::<Result<_, TchError>>()?;
-        let all = pixels.images.len() as f64;
+        let parts = parts.collect::<Result<Vec<Part>, TchError>>()?;
+        let grids = |part: Part| Ok((part.network.grid(&part.pixels)?, part.network));
+        let grids: Vec<(Tensor, Trainable)> =
+            self.networks.install(|| parts.into_par_iter().map(grids).collect::<Result<_, TchError>>())?;
+        // What the objective draws, its dropout, comes from the one generator of the process: it sees the whole batch at once.
+        tch::manual_seed(step_seed(self.feed.seed, done) as i64);
+        let all: Vec<&Tensor> = grids.iter().map(|(grid, _)| grid).collect();
+        let grid = Tensor::f_cat(&all, 0)?.f_detach()?.set_requires_grad(true);
+        let loss = self.objective.loss(&grid, &pixels.images)?.f_div_scalar(pixels.images.len() as f64)?;
+        let value = loss.f_double_value(&[])?;
+        anyhow::ensure!(value.is_finite(), "the loss is {value} at step {done}: lower tune.learning_rate");
+        let learning: Vec<Tensor> =
+            std::iter::once(grid).chain(sorted(self.objective.parameters())).collect();
+        let by = Tensor::f_run_backward(&[&loss], &learning, false, false)?;
+        let (of_grid, of_objective) = (&by[0], &by[1..]);
+        let of_parts = of_grid.f_split(PART_IMAGES as i64, 0)?;
+        let parts: Vec<_> = grids.into_iter().zip(of_parts).collect();
         let gradients = self.networks.install(|| {
-            parts.into_par_iter().map(|part| part.gradients(all)).collect::<Result<Vec<_>, TchError>>()
+            let of = |((grid, network), gradient)| gradients(&grid, &network, &gradient);
+            parts.into_par_iter().map(of).collect::<Result<Vec<_>, TchError>>()
         })?;
-        let sum = gradients.into_iter().map(Ok).reduce(|sum, part| sum?.plus(part?));
-        let Some(sum) = sum.transpose()? else { return Ok(0.0) };
-        anyhow::ensure!(
-            sum.loss.is_finite(),
-            "the loss is {} at step {done}: lower tune.learning_rate",
-            sum.loss
-        );
+        let Some(of_network) = gradients.into_iter().map(Ok).reduce(|sum, part| plus(sum?, &part?)) else {
+            return Ok(0.0);
+        };
         let factor = Schedule::Cosine.factor(done, self.settings.warmup_steps, steps * self.settings.epochs);
-        let (of_network, of_head) = sum.by.split_at(network.parameters().count());
-        network.step_along(of_network, self.settings.learning_rate * factor, f64::INFINITY)?;
-        head.step_along(of_head, self.settings.head_learning_rate * factor, f64::INFINITY)?;
-        Ok(sum.loss)
+        network.step_along(&of_network?, self.settings.learning_rate * factor, f64::INFINITY)?;
+        head.step_along(of_objective, self.settings.head_learning_rate * factor, f64::INFINITY)?;
+        Ok(value)
     }
 
     /// The head's scores for the images of `examples` as extraction shows them; images that cannot be read are left out.
@@ -226,30 +226,21 @@ impl Tuner<'_> {
     }
 }
 
-impl Part<'_> {
-    /// Its share of the gradient of the mean loss over `all` images.
-    fn gradients(self, all: f64) -> Result<Gradients, TchError> {
-        let grid = self.network.grid(&self.pixels)?;
-        let loss = self.objective.loss(&grid, &self.images)?.f_div_scalar(all)?;
-        // In the order of the optimisers' parameters.
-        let sorted = |mut named: Vec<(String, Tensor)>| {
-            named.sort_by(|a, b| a.0.cmp(&b.0));
-            named.into_iter().map(|(_, tensor)| tensor)
-        };
-        let parameters: Vec<Tensor> =
-            sorted(self.network.parameters()).chain(sorted(self.objective.parameters())).collect();
-        let by = Tensor::f_run_backward(&[&loss], &parameters, false, false)?;
-        Ok(Gradients { loss: loss.f_double_value(&[])?, by })
-    }
+/// In the order of the optimisers' parameters.
+fn sorted(mut named: Vec<(String, Tensor)>) -> impl Iterator<Item = Tensor> {
+    named.sort_by(|a, b| a.0.cmp(&b.0));
+    named.into_iter().map(|(_, tensor)| tensor)
 }
 
-impl Gradients {
-    fn plus(mut self, other: Gradients) -> Result<Gradients, TchError> {
-        for (sum, gradient) in self.by.iter_mut().zip(&other.by) {
-            *sum = sum.f_add_(gradient)?;
-        }
-        Ok(Gradients { loss: self.loss + other.loss, by: self.by })
-    }
+/// The gradients by the network's parameters of a loss whose gradient by a part's grid is known.
+fn gradients(grid: &Tensor, network: &Trainable, of_grid: &Tensor) -> Result<Vec<Tensor>, TchError> {
+    let loss = grid.f_mul(of_grid)?.f_sum(Kind::Float)?;
+    Tensor::f_run_backward(&[&loss], &sorted(network.parameters()).collect::<Vec<_>>(), false, false)
+}
+
+/// The sum of the gradients of parts.
+fn plus(sum: Vec<Tensor>, other: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
+    sum.into_iter().zip(other).map(|(mut sum, gradient)| sum.f_add_(gradient)).collect()
 }
 
 #[cfg(test)]
@@ -258,14 +249,23 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use artifacts::Split;
+    use artifacts::features::FeatureSpec;
     use artifacts::images::{ImageRow, Images};
     use artifacts::tokens::TokenRow;
+    use artifacts::vocabulary::Vocabulary;
     use model::backbone::BackboneSpec;
+    use model::checkpoint::Header;
+    use model::decoder::{DecoderConfig, SoftAttentionConfig};
+    use model::precision::Precision;
+    use model::pretrained::Pretrained;
     use model::weights::NamedTensors;
     use rayon::ThreadPoolBuilder;
+    use tch::nn::VarStore;
 
     use super::*;
     use crate::augment::Augment;
+    use crate::captions::Captions;
+    use crate::settings::ObjectiveKind;
     use crate::start::Weights;
 
     const IMAGES: usize = 21;
@@ -298,7 +298,7 @@ mod tests {
                     caption_id: 0,
                     split,
                     words: vec![if red { "red" } else { "blue" }.to_owned()],
-                    ids: vec![1, 4, 2],
+                    ids: vec![1, if red { 4 } else { 5 }, 2],
                     length: 3,
                 });
             }
@@ -325,8 +325,43 @@ mod tests {
         NamedTensors::new("random", shapes.into_iter().map(tensor).collect())
     }
 
+    /// A decoder with dropout for the grids of `spec` that has learnt nothing yet.
+    fn decoder(folder: &Path, spec: &BackboneSpec, vocabulary: &Vocabulary) -> Pretrained {
+        let header = Header {
+            decoder: DecoderConfig::SoftAttention(SoftAttentionConfig {
+                embedding_size: 8,
+                feature_size: 8,
+                hidden_size: 8,
+                attention_size: 8,
+                ..SoftAttentionConfig::default()
+            }),
+            vocabulary: vocabulary.clone(),
+            features: vec![FeatureSpec {
+                backbone: spec.name.to_owned(),
+                view: Default::default(),
+                weights: Default::default(),
+                weights_sha256: String::new(),
+                transform: serde_json::Value::Null,
+                grid: [1, 1],
+                channels: spec.channels as usize,
+            }],
+            provenance: serde_json::Value::Null,
+        };
+        tch::manual_seed(2);
+        let store = VarStore::new(Device::Cpu);
+        header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
+        let path = folder.join("decoder.safetensors");
+        model::checkpoint::save(&path, &header, &store).unwrap();
+        Pretrained::read(&path).unwrap()
+    }
+
     /// What three epochs on so many threads make of the network and the head, and the mean average precision of the result.
-    fn tuned(folder: &Path, threads: usize, note: impl Fn(&str)) -> (Vec<Tensor>, f64, Progress) {
+    fn tuned(
+        folder: &Path,
+        kind: ObjectiveKind,
+        threads: usize,
+        note: impl Fn(&str),
+    ) -> (Vec<Tensor>, f64, Progress) {
         let (images, captions) = dataset(folder);
         let words = ["red", "blue"].map(str::to_owned);
         let [train, val] =
@@ -335,7 +370,14 @@ mod tests {
         let start = Weights { tensors: weights(spec), header: None };
         let network = Trainable::build(spec, &start.tensors, 6, Device::Cpu).unwrap();
         let head = Words::new(&train, &words, &start, spec.channels, Device::Cpu).unwrap();
-        let objective = head.share();
+        let vocabulary = Vocabulary::new(words.clone()).unwrap();
+        let objective: Box<dyn Objective> = match kind {
+            ObjectiveKind::Words => Box::new(head.share()),
+            ObjectiveKind::Captions => {
+                let file = decoder(folder, spec, &vocabulary);
+                Box::new(Captions::new(head.share(), &train, &file, vocabulary, 1, Device::Cpu).unwrap())
+            }
+        };
         let pool = ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| model::threads::single());
         let pool = pool.build().unwrap();
         let transform = imaging::Transform { resize: 32, crop: 32, ..spec.transform.clone() };
@@ -365,7 +407,7 @@ mod tests {
             state: State(folder.join("state")),
             network,
             words: head,
-            objective: &objective,
+            objective: objective.as_ref(),
             feed: &feed,
             val: &val,
             content: &[0, 1],
@@ -376,25 +418,33 @@ mod tests {
         let predictions = tuner.predictions(&val).unwrap();
         let quality = predictions.quality(&predictions.calibration());
         let learnt = tuner.network.parameters().into_iter().chain(tuner.words.tensors());
+        let learnt: BTreeMap<String, Tensor> = learnt.chain(tuner.objective.parameters()).collect();
+        let learnt = learnt.into_iter();
         (learnt.map(|(_, tensor)| tensor.detach()).collect(), quality.mean_average_precision, progress)
     }
 
-    #[test]
-    fn two_colours_are_learnt_on_any_number_of_threads_with_any_number_of_kills() {
+    fn learns_on_any_number_of_threads_with_any_number_of_kills(kind: ObjectiveKind) {
         let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
-        let (wanted, precision, progress) = tuned(folders[0].path(), 1, |_| ());
+        let (wanted, precision, progress) = tuned(folders[0].path(), kind, 1, |_| ());
         assert_eq!(progress.steps, 6);
         assert!(precision > 0.99, "mean average precision {precision}");
         let skipped: Vec<&str> = progress.skipped.keys().map(String::as_str).collect();
         assert_eq!(skipped, ["3.png"], "the unreadable one is left out, and said");
-        assert!(tuned(folders[1].path(), 3, |_| ()).0 == wanted, "three threads gave other weights");
+        assert!(tuned(folders[1].path(), kind, 3, |_| ()).0 == wanted, "three threads gave other weights");
         let killed = |line: &str| assert!(!line.contains("epoch  2"), "killed");
-        let stopped = catch_unwind(AssertUnwindSafe(|| drop(tuned(folders[2].path(), 2, killed))));
+        let stopped = catch_unwind(AssertUnwindSafe(|| drop(tuned(folders[2].path(), kind, 2, killed))));
         assert!(stopped.is_err());
         let resumed = std::cell::Cell::new(false);
-        let again =
-            tuned(folders[2].path(), 2, |line| resumed.set(resumed.get() | line.contains("resuming")));
+        let note = |line: &str| resumed.set(resumed.get() | line.contains("resuming"));
+        let again = tuned(folders[2].path(), kind, 2, note);
         assert!(resumed.get() && again.0 == wanted, "resuming gave other weights");
         assert_eq!(again.2.skipped, progress.skipped);
+    }
+
+    /// One test, for the one generator of the process.
+    #[test]
+    fn words_and_captions_of_two_colours_are_learnt() {
+        learns_on_any_number_of_threads_with_any_number_of_kills(ObjectiveKind::Words);
+        learns_on_any_number_of_threads_with_any_number_of_kills(ObjectiveKind::Captions);
     }
 }

@@ -85,8 +85,4 @@ impl Objective for Words<'_> {
         let named = [(WEIGHT, &self.weight), (BIAS, &self.bias)];
         named.into_iter().map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect()
     }
-
-    fn share(&self) -> Box<dyn Objective + '_> {
-        Box::new(Words::share(self))
-    }
 }
