@@ -41,7 +41,7 @@ const WALLS: [Wall; 15] = [
     },
     Wall {
         name: "evaluate",
-        knows: &["artifacts", "imaging", "metrics", "model", "scoring", "stage"],
+        knows: &["artifacts", "caption", "imaging", "metrics", "model", "scoring", "stage"],
         never: &["parquet", "arrow-array"],
     },
     Wall {

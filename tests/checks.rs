@@ -88,6 +88,7 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
         ("evaluate.ensemble=[\"lstm\", \"lsmt\"]", "evaluate.ensemble", "unknown variant `lsmt`"),
         ("evaluate.ensemble=[\"lstm\", \"up_down\"]", "evaluate.ensemble", "nor among train.decoders"),
         ("evaluate.meteor_jar=no-such.jar", "evaluate.meteor_jar", "no-such.jar"),
+        ("evaluate.guest=no-such.safetensors", "evaluate.guest", "no-such.safetensors"),
     ];
     for (value, key, allowed) in wrong {
         let refused = refusals(&workspace, &[value]);

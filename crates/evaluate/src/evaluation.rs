@@ -18,6 +18,7 @@ use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Stage};
 
 use crate::grounding::{self, Objects};
+use crate::guest::{self, Guest};
 use crate::references::References;
 use crate::results::{self, Captions};
 use crate::{Evaluate, Settings, attention, blind, decode, html, human};
@@ -144,6 +145,30 @@ impl<'a> Evaluation<'a> {
         })
     }
 
+    /// What a captioner of others writes of the same images, where the settings name one.
+    pub(crate) fn guest(&self) -> anyhow::Result<Option<Outcome>> {
+        let Some(path) = self.settings.guest() else { return Ok(None) };
+        let name = guest::name(path);
+        let hash = digest_file(path).with_context(|| format!("evaluate.guest: {}", path.display()))?;
+        let recipe = self.recipe(json!({ "model": name }))?.input("guest", hash);
+        let made = self.guard(&name, recipe, |mut work| {
+            let guest = Guest::open(path, self.context)?;
+            let references = self.references()?;
+            let given = Captions {
+                model: &name,
+                id: None,
+                split: self.settings.split,
+                references,
+                captions: &guest.captions(references, self.context)?,
+                grounding: None,
+                details: json!({ "search": guest.search() }),
+            };
+            let (file, _) = results::write(&mut work, given, &self.measure()?)?;
+            finish(work, &file, vec![])
+        })?;
+        Ok(Some(made))
+    }
+
     /// What a trained decoder writes, or several together.
     pub(crate) fn model(&self, model: &ModelId) -> anyhow::Result<Outcome> {
         let Settings { split, search, attention_images, report_images, .. } = self.settings;
@@ -168,7 +193,9 @@ impl<'a> Evaluation<'a> {
             recipe = recipe.input(format!("dataset/{}", objects::FILE), hash);
         }
         // The report shows them beside the model.
-        let beside = [HUMAN, BLIND].map(|other| folder.evaluate(other, *split));
+        let guest = self.settings.guest().map(guest::name);
+        let beside = [HUMAN, BLIND].into_iter().chain(guest.as_deref());
+        let beside: Vec<_> = beside.map(|other| folder.evaluate(other, *split)).collect();
         for folder in &beside {
             recipe =
                 recipe.input(format!("evaluate/{}", named(folder)), Manifest::read(folder)?.hash_of_all());
@@ -208,7 +235,15 @@ impl<'a> Evaluation<'a> {
                     systems.push(ScoreFile::read(folder)?);
                 }
             }
-            let gallery = html::Gallery { captions: &captions, references, scores: &scores, seen: &seen };
+            let said = guest.as_ref().map(|name| results::captions(&folder.evaluate(name, *split)));
+            let said = said.transpose()?.unwrap_or_default();
+            let gallery = html::Gallery {
+                captions: &captions,
+                references,
+                scores: &scores,
+                seen: &seen,
+                guest: guest.as_deref().map(|name| (name, said.as_slice())),
+            };
             files.push(html::write(&mut work, &file, &systems, gallery.first(*report_images))?);
             finish(work, &file, files)
         })

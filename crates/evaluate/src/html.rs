@@ -8,6 +8,7 @@ use std::io::{Cursor, Write};
 
 use anyhow::Context;
 use artifacts::atomic;
+use artifacts::results::CaptionResult;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use image::codecs::jpeg::JpegEncoder;
@@ -42,6 +43,8 @@ pub(crate) struct Gallery<'a> {
     pub(crate) references: &'a References,
     pub(crate) scores: &'a [Scores],
     pub(crate) seen: &'a Seen,
+    /// The name of a guest and what it wrote of each, where there is one.
+    pub(crate) guest: Option<(&'a str, &'a [CaptionResult])>,
 }
 
 impl Gallery<'_> {
@@ -60,6 +63,8 @@ struct Data<'a> {
     /// The columns of the table.
     metrics: Vec<Column>,
     systems: Vec<System<'a>>,
+    /// Name of the guest whose captions the cards hold.
+    guest: Option<&'a str>,
     grid: [usize; 2],
     /// Images of the split, of which the gallery may show fewer.
     images: usize,
@@ -90,6 +95,8 @@ struct Card<'a> {
     /// Of the headline metrics.
     scores: Scores,
     references: &'a [String],
+    /// What the guest says.
+    guest: Option<&'a str>,
     beams: Vec<(&'a str, f64, bool)>,
     /// Width and height of the photo in the report; `None` when it could not be read.
     size: Option<[u32; 2]>,
@@ -118,7 +125,8 @@ pub(crate) fn write(
     let columns = shown(systems.iter().map(|system| &system.sheet.scores)).into_iter();
     let mut protocol = text::protocol(&file.protocol);
     protocol.extend(text::not_computed(systems.iter().map(|system| &system.sheet)));
-    let cards = images.iter().zip(&photos).zip(gallery.scores);
+    let cards = images.iter().zip(&photos).zip(gallery.scores).enumerate();
+    let guest = |at: usize| Some(gallery.guest?.1.get(at)?.caption.as_str());
     let data = Data {
         model: &file.model,
         protocol,
@@ -131,9 +139,12 @@ pub(crate) fn write(
             })
             .collect(),
         systems: systems.into_iter().map(system).collect(),
+        guest: gallery.guest.map(|(name, _)| name),
         grid: gallery.seen.grid,
         images: gallery.references.0.len(),
-        cards: cards.map(|((image, photo), scores)| card(image, photo.as_ref().ok(), scores)).collect(),
+        cards: cards
+            .map(|(at, ((image, photo), scores))| card(image, photo.as_ref().ok(), scores, guest(at)))
+            .collect(),
     };
     let data = script_text(&serde_json::to_value(&data)?);
     atomic::write(&work.path(FILE), |out| {
@@ -172,7 +183,12 @@ fn system(file: &ScoreFile) -> System<'_> {
     System { name: &file.model, scores, intervals }
 }
 
-fn card<'a>(image: &(&'a Captioned, &'a Reference), photo: Option<&Photo>, scores: &Scores) -> Card<'a> {
+fn card<'a>(
+    image: &(&'a Captioned, &'a Reference),
+    photo: Option<&Photo>,
+    scores: &Scores,
+    guest: Option<&'a str>,
+) -> Card<'a> {
     let (captioned, reference) = image;
     let beam = |beam: &'a Beam| (beam.caption.as_str(), beam.log_probability, beam.finished);
     let shades = captioned.attention.iter().flat_map(|look| {
@@ -186,6 +202,7 @@ fn card<'a>(image: &(&'a Captioned, &'a Reference), photo: Option<&Photo>, score
         finished: captioned.best.finished,
         scores: scores.iter().filter(|(metric, _)| is_headline(*metric)).collect(),
         references: &reference.captions,
+        guest,
         beams: [&captioned.best].into_iter().chain(&captioned.others).map(beam).collect(),
         size: photo.map(|photo| photo.size),
         seen: photo.map_or([0.0, 0.0, 1.0, 1.0], |photo| photo.seen),

@@ -10,6 +10,7 @@ mod captioned;
 mod decode;
 mod evaluation;
 mod grounding;
+mod guest;
 mod html;
 mod human;
 mod references;
@@ -17,7 +18,7 @@ mod results;
 mod trained;
 mod view;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use artifacts::preview::Preview;
 use artifacts::{ModelId, Split};
@@ -46,6 +47,8 @@ pub struct Settings {
     pub report_images: usize,
     /// Draws of the bootstrap behind intervals and p-values.
     pub resamples: usize,
+    /// A captioner of `export` that says what it sees in the same images, for the report; left empty, none.
+    pub guest: PathBuf,
     /// The jar of METEOR 1.5, which needs Java; without it METEOR is not computed.
     pub meteor_jar: Option<PathBuf>,
 }
@@ -59,8 +62,16 @@ impl Default for Settings {
             attention_images: 8,
             report_images: 1000,
             resamples: 1000,
+            guest: PathBuf::new(),
             meteor_jar: None,
         }
+    }
+}
+
+impl Settings {
+    /// The file of the guest, if there is one.
+    pub(crate) fn guest(&self) -> Option<&Path> {
+        Some(self.guest.as_path()).filter(|path| !path.as_os_str().is_empty())
     }
 }
 
@@ -92,6 +103,10 @@ impl Stage for Evaluate {
         if let Some(jar) = settings.meteor_jar.as_ref().filter(|jar| !jar.is_file()) {
             let reason = format!("{} is not there: name the jar of METEOR 1.5", jar.display());
             return Err(context.refuse::<Self>("meteor_jar", reason).into());
+        }
+        if let Some(path) = settings.guest() {
+            guest::Guest::open(path, context)
+                .map_err(|error| context.refuse::<Self>("guest", format!("{error:#}")))?;
         }
         model::device::parse(&context.device)?;
         Ok(())
@@ -135,6 +150,7 @@ impl Stage for Evaluate {
         );
         let evaluation = Evaluation::new(settings, context);
         let mut outcomes = vec![evaluation.blind()?, evaluation.human()?];
+        outcomes.extend(evaluation.guest()?);
         for model in &models {
             outcomes.push(evaluation.model(model)?);
         }

@@ -1,6 +1,7 @@
 //! The files of an evaluation: captions, their scores, and both image by image.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use anyhow::Context;
 use artifacts::per_image::{self, PerImage, PerImageRow};
@@ -66,6 +67,13 @@ pub(crate) fn write(
     };
     atomic::write_json(&work.path(scoring::FILE), &file).context("cannot write the scores")?;
     Ok((file, evaluation.images))
+}
+
+/// The captions of an evaluation that is finished, in the order of its references.
+pub(crate) fn captions(folder: &Path) -> anyhow::Result<Vec<CaptionResult>> {
+    let path = folder.join(results::FILE);
+    let read = || anyhow::Ok(serde_json::from_slice(&std::fs::read(&path)?)?);
+    read().with_context(|| path.display().to_string())
 }
 
 fn per_image(given: &Captions<'_>, hypotheses: Vec<Tokens>, evaluation: &Evaluation) -> PerImage {

@@ -17,6 +17,7 @@
   const first = cards()[0];
   found.worst = first.querySelector(".caption").textContent.trim();
   found.details = first.textContent;
+  found.guest = first.querySelector(".guest").textContent;
   const image = first.querySelector("img");
   await image.decode();
   found.photo = image.naturalWidth;

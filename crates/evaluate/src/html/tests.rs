@@ -89,8 +89,19 @@ fn report(folder: &Path) -> std::path::PathBuf {
     else {
         panic!("expected work");
     };
-    let gallery =
-        Gallery { captions: &captions, references: &references, scores: &evaluation.images, seen: &seen };
+    let said: Vec<CaptionResult> = (0..IMAGES)
+        .map(|number| CaptionResult {
+            image_id: format!("image-{number}"),
+            caption: format!("{HOSTILE} {number}"),
+        })
+        .collect();
+    let gallery = Gallery {
+        captions: &captions,
+        references: &references,
+        scores: &evaluation.images,
+        seen: &seen,
+        guest: Some(("guest", &said)),
+    };
     assert_eq!(write(&mut work, &file, &[beside], gallery).unwrap(), FILE);
     let manifest = work.finish(&[FILE], Default::default()).unwrap();
     assert_eq!(manifest.warnings.len(), 1);
@@ -118,6 +129,8 @@ fn a_reader_sees_where_the_model_looked_in_a_real_browser() {
     let details = found["details"].as_str().unwrap();
     assert!(details.contains("a dog runs on day3") && details.contains("2 references"), "{details}");
     assert!(details.contains("(-9.50, cut)") && details.contains(HOSTILE), "{details}");
+    let guest = found["guest"].as_str().unwrap();
+    assert!(guest.starts_with("guest: ") && guest.contains(HOSTILE), "{guest}");
     assert_eq!(found["photo"], PHOTO);
 
     let shades = |key: &str| -> Vec<u64> {
