@@ -170,7 +170,10 @@ fn photos_come_from_files_patterns_folders_and_stdin() {
     let (tiles, first) = (alone.split_whitespace().count() as u32 + 1, look("a.jpg.png"));
     let tile = photo.height() * 192 / photo.width() + 24;
     assert_eq!((first.width(), first.height()), (tiles.min(6) * 192, tiles.div_ceil(6) * tile));
-    assert_eq!(first, look("a.jpg-2.png"));
+    // On one core both are searched together, and those beside a photo change its attention by rounding.
+    let again = look("a.jpg-2.png");
+    let close = first.iter().zip(again.iter()).all(|(a, b)| a.abs_diff(*b) <= 2);
+    assert!(first.dimensions() == again.dimensions() && close, "the same photo gives another picture");
 
     assert_eq!(printed(&workspace, &["album/a.jpg", "--sidecar"]), alone);
     assert_eq!(fs::read_to_string(workspace.path("album/a.jpg.txt")).unwrap(), alone);
