@@ -28,11 +28,7 @@ pub(crate) struct Captions<'a> {
     store: VarStore,
 }
 
-/// The decoder of a file that tunes a backbone by captions: the first one.
-///
-/// # Errors
-///
-/// Why the file has none that reads the grids of this backbone alone, in this view.
+/// Refuses a file whose first decoder, the one that is taught, reads anything but the grids of this backbone in this view.
 pub(crate) fn check(file: &Pretrained, backbone: &BackboneSpec, view: View) -> anyhow::Result<()> {
     let (path, features) = (file.path().display(), file.first()?.features());
     let read = || features.iter().map(FeatureSpec::name).collect::<Vec<_>>().join("+");

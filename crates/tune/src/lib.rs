@@ -218,7 +218,6 @@ impl Tuning<'_> {
             words.len(),
             learning as f64 / 1e6
         ));
-        work.needs(COPIES * 4 * backbone.parameters)?;
         let head = Words::new(&train, &words, &weights, backbone.channels, device)?;
         let objective: Box<dyn Objective> = match settings.objective {
             ObjectiveKind::Words => Box::new(head.share()),
@@ -227,6 +226,8 @@ impl Tuning<'_> {
                 Box::new(Captions::new(head.share(), &train, &file, vocabulary, context.run.seed, device)?)
             }
         };
+        let beside: usize = objective.parameters().iter().map(|(_, tensor)| tensor.numel()).sum();
+        work.needs(COPIES * 4 * (backbone.parameters + beside as u64))?;
         let cores = available_parallelism().map_or(1, usize::from);
         let folder = work.path("");
         let feed = Feed {
