@@ -314,19 +314,30 @@ mod tests {
         (store, decoder)
     }
 
+    /// Scores of the words of a caption, `[words × vocabulary]`.
+    fn scores(decoder: &dyn Decoder, grid: &Tensor) -> Vec<f32> {
+        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
+        let logits = decoder.forward(&decoder.encode(grid, false).unwrap(), &words, false).unwrap().logits;
+        Vec::try_from(logits.flatten(0, -1)).unwrap()
+    }
+
+    /// The same but for rounding, which the busy threads of other tests can change.
+    fn close(a: &[f32], b: &[f32]) -> bool {
+        a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-5)
+    }
+
     #[test]
     fn a_loaded_decoder_scores_as_the_saved_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
-        let (_store, decoder) = saved(&path);
+        let (store, decoder) = saved(&path);
         let loaded = load(&path, Device::Cpu).unwrap();
         assert_eq!(loaded.header, header());
+        let parameters = loaded.members[0].parameters.tensors();
+        assert_eq!(parameters.len(), store.variables().len());
+        assert!(store.variables().iter().all(|(name, saved)| parameters[name] == *saved));
         let grid = Tensor::rand([1, 4, 6], (Kind::Float, Device::Cpu));
-        let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
-        let score = |decoder: &dyn Decoder| {
-            decoder.forward(&decoder.encode(&grid, false).unwrap(), &words, false).unwrap().logits
-        };
-        assert_eq!(score(decoder.as_ref()), score(loaded.decoder.as_ref()));
+        assert!(close(&scores(decoder.as_ref(), &grid), &scores(loaded.decoder.as_ref(), &grid)));
     }
 
     #[test]
@@ -380,17 +391,10 @@ mod tests {
         let [of_first, of_second] = [&first, &second].map(|model| model.members[0].parameters.tensors());
         assert!(of_first.iter().all(|(name, tensor)| tensor.data_ptr() == of_second[name].data_ptr()));
         let score = |model: &Model| {
-            let grid = Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu));
-            let words = Tensor::from_slice(&[1i64, 4, 5]).view([1, 1, 3]);
-            let logits = model
-                .decoder
-                .forward(&model.decoder.encode(&grid, false).unwrap(), &words, false)
-                .unwrap()
-                .logits;
-            Vec::<f32>::try_from(logits.flatten(0, -1)).unwrap()
+            scores(model.decoder.as_ref(), &Tensor::ones([1, 4, 6], (Kind::Float, Device::Cpu)))
         };
         let of_second = std::thread::spawn(move || score(&second)).join().unwrap();
-        assert_eq!(score(&first), of_second);
+        assert!(close(&score(&first), &of_second));
     }
 
     #[test]
