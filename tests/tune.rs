@@ -224,7 +224,10 @@ fn what_cannot_be_tuned_is_refused_with_its_key() {
         (&["tune.epochs=0"], "tune.start_from names what was tuned before"),
         (&["tune.start_from=none.safetensors"], "none.safetensors is not there"),
         (&["tune.epochs=0", &untuned], "holds no tuned resnet18: give tune.epochs at least 1"),
-        (&[&checkpoint], "holds no tensor `conv1.weight`"),
+        (
+            &[&checkpoint],
+            "is a checkpoint, which holds a decoder and no backbone: name the export of its run",
+        ),
     ];
     for (overrides, said) in cases {
         let message = message(workspace.run::<Tune>(overrides));

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use artifacts::recipe::digest_file;
+use artifacts::tensor_file::CHECKPOINT_KEY;
 use model::backbone::BackboneSpec;
 use model::captioner_file::CaptionerFile;
 use model::tuned::TunedHeader;
@@ -53,6 +54,11 @@ impl Start {
             let header = captioner.tuned(backbone.name)?;
             return Ok(Weights { tensors: captioner.weights_of(backbone.name), header });
         }
+        anyhow::ensure!(
+            !file.metadata().contains_key(CHECKPOINT_KEY),
+            "tune.start_from: {path} is a checkpoint, which holds a decoder and no backbone: name the export of its run \
+             (`just export`)"
+        );
         let header = TunedHeader::of(&file).map_err(|reason| anyhow::anyhow!("{path}: {reason}"))?;
         if let Some(header) = &header {
             anyhow::ensure!(
