@@ -242,8 +242,10 @@ fn an_export_says_what_it_holds_and_a_hub_can_read_its_card() {
         );
     }
     assert!(body.contains("just serve --model model.safetensors") && body.contains("| CIDEr-D |"), "{body}");
+    assert!(!body.contains("half precision"), "{body}");
     // An older export gives way, anything else does not.
-    exported(&workspace, &["--hub", hub.to_str().unwrap(), "--model", "resnet18-transformer"]);
+    exported(&workspace, &["--hub", hub.to_str().unwrap(), "--model", "resnet18-transformer", "--half"]);
+    assert!(fs::read_to_string(hub.join("README.md")).unwrap().contains("numbers in half precision"));
     fs::remove_file(hub.join("model.safetensors")).unwrap();
     assert!(
         refused(&workspace, &["--hub", hub.to_str().unwrap()]).contains("holds other files and no export")

@@ -161,6 +161,9 @@ impl Card<'_> {
             let _ = writeln!(text, "| {} | {value:.4}{interval} | {} |", metric.name(), metric.protocol());
         }
         let _ = writeln!(text, "\nCaptions are compared as words: {}.", protocol.tokenizer);
+        if self.captioner.holds_halves() {
+            text += "\nThe file holds numbers in half precision; the scores are those of the model before it was rounded.\n";
+        }
         Ok(text)
     }
 }

@@ -163,6 +163,11 @@ impl CaptionerFile {
         Ok(CaptionerFile { tensors: NamedTensors::new(self.tensors.path(), halved), ..self })
     }
 
+    /// Whether some of its numbers are in half precision.
+    pub fn holds_halves(&self) -> bool {
+        self.tensors.tensors().values().any(|tensor| tensor.kind() == Kind::Half)
+    }
+
     /// Writes it, atomically.
     ///
     /// # Errors
