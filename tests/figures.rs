@@ -62,7 +62,8 @@ struct Stage {
 
 type Stages = BTreeMap<String, Stage>;
 
-fn document(path: &str) -> PathBuf {
+/// A file of the repository.
+pub(crate) fn at_root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
@@ -124,12 +125,12 @@ fn a_change_of_the_computation_raises_its_schema_version() {
     workspace.run::<Train>(&[]).unwrap();
     workspace.run::<Evaluate>(&[]).unwrap();
     let found = numbers(&workspace.run_folder());
-    let path = document("docs/figures/small.json");
+    let path = at_root("docs/figures/small.json");
     if std::env::var_os(RECORD).is_some() {
         return artifacts::atomic::write_json(&path, &found).unwrap();
     }
     let recorded: Stages = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let demo = Figures::recorded(&document("docs/figures/demo.json")).unwrap();
+    let demo = Figures::recorded(&at_root("docs/figures/demo.json")).unwrap();
     for (stage, Stage { schema_version, numbers }) in &found {
         let old = &recorded[stage];
         assert!(
@@ -150,7 +151,7 @@ fn a_change_of_the_computation_raises_its_schema_version() {
 
 #[test]
 fn the_table_of_the_readme_is_the_recorded_one() {
-    let demo = Figures::recorded(&document("docs/figures/demo.json")).unwrap();
-    let readme = fs::read_to_string(document("README.md")).unwrap();
+    let demo = Figures::recorded(&at_root("docs/figures/demo.json")).unwrap();
+    let readme = fs::read_to_string(at_root("README.md")).unwrap();
     assert!(demo.into_document(&readme).unwrap() == readme, "README.md: run `just figures`");
 }

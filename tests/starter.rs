@@ -1,26 +1,24 @@
-//! The model in the box says true things of photos that nobody trained on, and its card is about this file.
+//! The model in the box finds what must be found in photos that nobody trained on, and its card is about this file.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use caption::{Captioner, Options};
 use model::captioner_file::{CaptionerFile, CaptionerHeader};
 use model::weights;
 use serde_json::Value;
 
+use crate::figures::at_root;
+
 /// What a clone may weigh.
 const LARGEST: u64 = 24_000_000;
-
-fn at_root(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
-}
 
 fn file() -> PathBuf {
     at_root("models/starter.safetensors")
 }
 
 #[test]
-fn three_photos_get_captions_and_keywords_that_are_true() {
+fn three_photos_get_the_words_and_keywords_that_they_must() {
     let starter = Captioner::open(&file(), &Options::default()).unwrap();
     // What the caption must say, and which words are among the five likeliest.
     let photos: [(&str, &[&str], &[&str]); 3] = [
@@ -50,10 +48,12 @@ fn stands(text: &str, before: &str, number: f64, after: &str) -> bool {
 
 #[test]
 fn its_card_tells_its_size_scores_and_words() {
-    assert!(fs::metadata(file()).unwrap().len() <= LARGEST);
+    let bytes = fs::metadata(file()).unwrap().len();
+    assert!(bytes <= LARGEST);
     let captioner = CaptionerFile::from_tensors(weights::read(&file()).unwrap()).unwrap();
     let CaptionerHeader { vocabulary, scores, decoders, features, .. } = &captioner.header;
     let card = fs::read_to_string(at_root("models/README.md")).unwrap();
+    assert!(card.contains(&format!("{:.1} MB", bytes as f64 / 1e6)), "{bytes}");
     for (key, name) in
         [("bleu_1", "BLEU-1"), ("bleu_4", "BLEU-4"), ("rouge_l", "ROUGE-L"), ("cider_d", "CIDEr-D")]
     {
