@@ -77,6 +77,9 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
         run(&workspace, &[]).unwrap();
     }
     assert!(workspace.run::<Tune>(&[]).unwrap()[0].up_to_date);
+    // The same lesson in a table of its own is the same, and another network's changes nothing.
+    let own = ["tune.epochs=9", "tune.for.resnet18.epochs=1", "tune.for.resnet34.from_block=2"];
+    assert!(workspace.run::<Tune>(&own).unwrap()[0].up_to_date);
 
     // Published names, and of the tensors only those of the last block changed that learn.
     let published = weights::read(&workspace.path("weights/resnet18.safetensors")).unwrap();
@@ -217,11 +220,18 @@ fn what_cannot_be_tuned_is_refused_with_its_key() {
     assert!(code == Some(2) && said.contains("--keywords needs --format json, jsonl or csv"), "{said}");
     let untuned = format!("tune.start_from={}", workspace.path("weights/resnet18.safetensors").display());
     let checkpoint = format!("tune.start_from={}", random.display());
-    let cases: [(&[&str], &str); 7] = [
-        (&["tune.objective=captions"], "unless tune.start_from names a captioner of export"),
+    let cases: [(&[&str], &str); 8] = [
+        (&["tune.objective=captions"], "unless start_from names a captioner of export"),
         (&["tune.from_block=8"], "`tune.from_block`: resnet18 has the blocks 0 to 7"),
-        (&["tune.from_block=[1, 2]"], "as many as preprocess.backbone has names"),
-        (&["tune.epochs=0"], "tune.start_from names what was tuned before"),
+        (
+            &["tune.for.resnet18.from_block=8"],
+            "`tune.for.resnet18.from_block`: resnet18 has the blocks 0 to 7",
+        ),
+        (&["tune.epochs=0"], "start_from names what was tuned before"),
+        (
+            &["tune.for.resnet18.start_from=none.safetensors"],
+            "`tune.for.resnet18.start_from`: none.safetensors is not there",
+        ),
         (&["tune.start_from=none.safetensors"], "none.safetensors is not there"),
         (&["tune.epochs=0", &untuned], "holds no tuned resnet18: give tune.epochs at least 1"),
         (

@@ -214,6 +214,8 @@ fn set(table: &mut Table, assignment: &str) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[derive(Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
@@ -222,6 +224,7 @@ mod tests {
         /// How often a word occurs at least.
         min_count: u32,
         inner: Inner,
+        named: BTreeMap<String, Inner>,
         #[serde(flatten)]
         flattened: Flattened,
     }
@@ -255,6 +258,9 @@ mod tests {
         let settings = load("[text]\nmin_count = 5", &overrides).unwrap();
         assert_eq!((settings.min_count, settings.inner.hidden_size), (3, 7));
         assert_eq!(settings.flattened.flat, "x");
+        let settings = load("[text.named.a]\nhidden_size = 1", &["text.named.b.hidden_size=2"]).unwrap();
+        let sizes = settings.named.iter().map(|(name, inner)| (name.as_str(), inner.hidden_size));
+        assert_eq!(sizes.collect::<Vec<_>>(), [("a", 1), ("b", 2)]);
     }
 
     #[test]
@@ -266,6 +272,10 @@ mod tests {
             message("[text.inner]\nhiden = 5", &[])
                 .contains("`text.inner.hiden`; did you mean `hidden_size`?")
         );
+        assert!(
+            message("[text.named.a]\nhiden = 5", &[])
+                .contains("`text.named.a.hiden`; did you mean `hidden_size`?")
+        );
         assert!(message("[txet]", &[]).contains("did you mean `text`?"));
         assert!(message("", &["text.colour=3"]).contains("unknown key `text.colour`"));
     }
@@ -276,6 +286,8 @@ mod tests {
         assert!(message.contains("`text.min_count`: invalid type: string \"many\""), "{message}");
         let inner = self::message("", &["text.min_count=1", "text.inner.hidden_size=[]"]);
         assert!(inner.contains("`text.inner.hidden_size`: invalid type: sequence"), "{inner}");
+        let named = self::message("", &["text.named.a.hidden_size=[]"]);
+        assert!(named.contains("`text.named.a.hidden_size`: invalid type: sequence"), "{named}");
         let flat = self::message("", &["text.flat=3"]);
         assert!(flat.contains("`text.flat`: invalid type: integer"), "{flat}");
         let section = self::message("text = 3", &[]);

@@ -5,6 +5,11 @@ use toml::Table;
 
 use crate::section::Section;
 
+/// Where a schema has the settings of a struct.
+const PROPERTIES: &str = "properties";
+/// Where it has what the values of a map are.
+const ANY_PROPERTY: &str = "additionalProperties";
+
 /// The candidate most like `name`, if one is alike at all.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
@@ -18,9 +23,9 @@ pub(crate) fn nearest_setting<T: Section>(key: &str) -> Option<String> {
     let (parents, last) = key.rsplit_once('.').unwrap_or(("", key));
     let mut at = &schema;
     for parent in parents.split('.').filter(|parent| !parent.is_empty()) {
-        at = resolve(&schema, at.get("properties")?.get(parent)?);
+        at = resolve(&schema, property(at, parent)?);
     }
-    nearest(last, at.get("properties")?.as_object()?.keys().map(String::as_str))
+    nearest(last, at.get(PROPERTIES)?.as_object()?.keys().map(String::as_str))
 }
 
 /// The first key of `table`, as a dotted path, that `T` does not have.
@@ -30,9 +35,11 @@ pub(crate) fn unknown_key<T: Section>(table: &Table) -> Option<String> {
 }
 
 fn unknown_in(root: &Value, schema: &Value, table: &Table) -> Option<String> {
-    let properties = schema.get("properties")?.as_object()?;
+    if ![PROPERTIES, ANY_PROPERTY].iter().any(|keys| schema.get(keys).is_some()) {
+        return None;
+    }
     table.iter().find_map(|(key, value)| {
-        let Some(property) = properties.get(key) else { return Some(key.clone()) };
+        let Some(property) = property(schema, key) else { return Some(key.clone()) };
         let below = unknown_in(root, resolve(root, property), value.as_table()?)?;
         Some(format!("{key}.{below}"))
     })
@@ -48,12 +55,12 @@ pub(crate) fn describe<T: Section>(section: &str) -> String {
 }
 
 fn describe_table(prefix: &str, root: &Value, table: &Value, defaults: &Value, lines: &mut Vec<String>) {
-    let Some(properties) = table.get("properties").and_then(Value::as_object) else { return };
+    let Some(properties) = table.get(PROPERTIES).and_then(Value::as_object) else { return };
     for (key, property) in properties {
         let default = defaults.get(key).unwrap_or(&Value::Null);
         let path = format!("{prefix}{key}");
         let resolved = resolve(root, property);
-        if resolved.get("properties").is_some() {
+        if resolved.get(PROPERTIES).is_some() {
             describe_table(&format!("{path}."), root, resolved, default, lines);
             continue;
         }
@@ -82,6 +89,12 @@ fn description(property: &Value) -> Vec<String> {
 
 fn schema<T: Section>() -> Value {
     schemars::schema_for!(T).to_value()
+}
+
+/// What may stand at `key`: a setting of a struct, or any value of a map.
+fn property<'a>(schema: &'a Value, key: &str) -> Option<&'a Value> {
+    let named = schema.get(PROPERTIES).and_then(|properties| properties.get(key));
+    named.or_else(|| schema.get(ANY_PROPERTY).filter(|any| any.is_object()))
 }
 
 /// Follows `$ref`, also where it stands inside `anyOf` (an optional setting).

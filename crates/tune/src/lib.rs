@@ -33,7 +33,7 @@ use model::pretrained::Pretrained;
 use model::tuned::{TunedHeader, WordScores};
 use model::weights::{self, FetchError, NamedTensors};
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Sources, Stage};
 use tch::{Device, Tensor};
@@ -48,7 +48,7 @@ use state::State;
 use tuner::Tuner;
 use words::Words;
 
-pub use settings::{ObjectiveKind, Settings};
+pub use settings::{Changes, Lesson, ObjectiveKind, Settings};
 
 const SCHEMA_VERSION: u32 = 2;
 /// Weights and Adam's two moments, twice while one state takes the other's place, and the published weights.
@@ -64,11 +64,9 @@ impl Stage for Tune {
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         check_values(settings, context)?;
-        if !settings.starts_from_a_file() {
-            for Wanted { backbone, .. } in wanted(settings, context)? {
-                let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
-                weights::find(backbone, &context.run.weights).map_err(absent)?;
-            }
+        for backbone in from_published(settings, context)? {
+            let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
+            weights::find(backbone, &context.run.weights).map_err(absent)?;
         }
         Ok(())
     }
@@ -95,8 +93,13 @@ impl Stage for Tune {
 pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let settings = context.config.section(Tune::NAME)?;
     check_values(&settings, context)?;
-    let wanted = if settings.starts_from_a_file() { vec![] } else { wanted(&settings, context)? };
-    Ok(weights::ensure_all(wanted.into_iter().map(|wanted| wanted.backbone), &context.run.weights)?)
+    Ok(weights::ensure_all(from_published(&settings, context)?, &context.run.weights)?)
+}
+
+/// The backbones that begin with their published weights.
+fn from_published(settings: &Settings, context: &Context) -> anyhow::Result<Vec<&'static BackboneSpec>> {
+    let wanted = wanted(settings, context)?.into_iter();
+    Ok(wanted.filter(|wanted| !wanted.lesson.starts_from_a_file()).map(|wanted| wanted.backbone).collect())
 }
 
 /// The check of all that the config says; published weights are not looked for.
@@ -104,27 +107,22 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     let problem = settings.problem();
     let problem = problem.as_ref().map(|problem| (problem.key.as_str(), &problem.reason));
     context.refuse_any::<Tune, _>(problem)?;
-    let suits = settings.from_block.suits(Sources::of(&context.config)?.backbone.all().len());
-    let lengths = "must be one number, or as many as preprocess.backbone has names";
-    context.refuse_any::<Tune, _>((!suits).then_some(("from_block", lengths)))?;
-    for Wanted { backbone, from_block } in wanted(settings, context)? {
+    let view = view(context)?;
+    for Wanted { backbone, lesson } in wanted(settings, context)? {
         let blocks = backbone.blocks();
         let reason = format!("{} has the blocks 0 to {}", backbone.name, blocks - 1);
-        context.refuse_any::<Tune, _>((from_block >= blocks).then_some(("from_block", reason)))?;
-    }
-    if settings.starts_from_a_file() && !settings.start_from.is_file() {
-        let reason = format!("{} is not there", settings.start_from.display());
-        return Err(context.refuse::<Tune>("start_from", reason).into());
-    }
-    if settings.objective == ObjectiveKind::Captions && settings.epochs > 0 {
-        let teacher = || -> anyhow::Result<()> {
-            let file = Pretrained::read(&settings.start_from)?;
-            let view = view(context)?;
-            wanted(settings, context)?
-                .iter()
-                .try_for_each(|wanted| captions::check(&file, wanted.backbone, view))
-        };
-        teacher().map_err(|error| context.refuse::<Tune>("start_from", format!("{error:#}")))?;
+        let key = |key| settings.key(backbone.name, key);
+        let problem = (lesson.from_block >= blocks).then(|| (key("from_block"), reason));
+        context.refuse_any::<Tune, _>(problem.as_ref().map(|(key, reason)| (key.as_str(), reason)))?;
+        let refused = |reason: String| context.refuse::<Tune>(&key("start_from"), reason);
+        if lesson.starts_from_a_file() && !lesson.start_from.is_file() {
+            return Err(refused(format!("{} is not there", lesson.start_from.display())).into());
+        }
+        if lesson.objective == ObjectiveKind::Captions && lesson.epochs > 0 {
+            let teacher = Pretrained::read(&lesson.start_from).map_err(anyhow::Error::from);
+            let checked = teacher.and_then(|file| captions::check(&file, backbone, view));
+            checked.map_err(|error| refused(format!("{error:#}")))?;
+        }
     }
     model::device::parse(&context.device)?;
     Ok(())
@@ -136,34 +134,31 @@ fn view(context: &Context) -> anyhow::Result<View> {
 }
 
 /// A backbone whose features are to be those of tuned weights.
-#[derive(Clone, Copy)]
 struct Wanted {
     backbone: &'static BackboneSpec,
-    /// The first block that learns.
-    from_block: usize,
+    lesson: Lesson,
 }
 
 fn wanted(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Wanted>> {
     let sources = Sources::of(&context.config)?;
-    let from_blocks = settings.from_block.beside(sources.backbone.all()).map(|(_, &block)| block);
-    let tuned = sources.backbones().zip(from_blocks);
-    let tuned = tuned.filter(|((_, weights), _)| *weights == WeightsOrigin::Tuned);
-    let wanted = |((name, _), from_block)| {
+    let tuned = sources.backbones().filter(|(_, weights)| *weights == WeightsOrigin::Tuned);
+    let wanted = |(name, _)| {
         let unknown = |error| context.config.bad_value("preprocess.backbone", format!("{error}"));
-        Ok(Wanted { backbone: BackboneSpec::named(name).map_err(unknown)?, from_block })
+        let backbone = BackboneSpec::named(name).map_err(unknown)?;
+        Ok(Wanted { backbone, lesson: settings.lesson_of(name) })
     };
     tuned.map(wanted).collect()
 }
 
 fn tune(settings: &Settings, wanted: Wanted, context: &Context) -> anyhow::Result<Outcome> {
-    let backbone = wanted.backbone;
-    let start = Start::find(settings, backbone, context)?;
+    let Wanted { backbone, lesson } = wanted;
+    let start = Start::find(&lesson.start_from, backbone, context)?;
     let view = view(context)?;
     let mut plan = serde_json::to_value(settings)?;
-    if let Some(plan) = plan.as_object_mut() {
-        plan.remove("start_from");
+    if let (Some(plan), Value::Object(lesson)) = (plan.as_object_mut(), serde_json::to_value(&lesson)?) {
+        plan.extend(lesson);
+        plan.retain(|key, _| !["start_from", settings::FOR].contains(&key.as_str()));
         plan.insert("backbone".to_owned(), json!(backbone.name));
-        plan.insert("from_block".to_owned(), json!(wanted.from_block));
         plan.insert("view".to_owned(), json!(view));
         plan.insert("seed".to_owned(), json!(context.run.seed));
     }
@@ -178,25 +173,24 @@ fn tune(settings: &Settings, wanted: Wanted, context: &Context) -> anyhow::Resul
         recipe = recipe.input(format!("{stage}/{file}"), Manifest::read(&folder)?.hash_of(&folder, file)?);
     }
     let folder = context.folder.tune(backbone.name);
-    let Wanted { from_block, .. } = wanted;
-    let make = |work| Tuning { settings, backbone, from_block, view, context }.make(&start, work);
+    let make = |work| Tuning { settings, lesson: &lesson, backbone, view, context }.make(&start, work);
     context.guard(Tune::NAME, folder, recipe, Making::Resumed, make)
 }
 
 /// One backbone that is tuned.
 struct Tuning<'a> {
     settings: &'a Settings,
+    lesson: &'a Lesson,
     backbone: &'static BackboneSpec,
-    from_block: usize,
     view: View,
     context: &'a Context,
 }
 
 impl Tuning<'_> {
     fn make(&self, start: &Start, work: Work) -> anyhow::Result<Manifest> {
-        let Tuning { settings, backbone, context, .. } = self;
+        let Tuning { settings, lesson, backbone, context, .. } = self;
         let weights = start.read(backbone)?;
-        if settings.epochs == 0 {
+        if lesson.epochs == 0 {
             return self.unpack(&weights, work);
         }
         let device = model::device::parse(&context.device)?;
@@ -209,7 +203,7 @@ impl Tuning<'_> {
             [Split::Train, Split::Val].map(|split| Examples::new(&images, split, &captions, &words));
         anyhow::ensure!(train.len() > 0, "no train image has captions: tuning needs some to learn from");
         anyhow::ensure!(val.len() > 0, "no val image has captions: tuning needs some to calibrate its head");
-        let network = Trainable::build(backbone, &weights.tensors, self.from_block, device)?;
+        let network = Trainable::build(backbone, &weights.tensors, lesson.from_block, device)?;
         let learning: usize = network.parameters().iter().map(|(_, tensor)| tensor.numel()).sum();
         context.note(&format!(
             "  {} train images, {} validation images, {} words, {:.1} M parameters learn",
@@ -219,10 +213,10 @@ impl Tuning<'_> {
             learning as f64 / 1e6
         ));
         let head = Words::new(&train, &words, &weights, backbone.channels, device)?;
-        let objective: Box<dyn Objective> = match settings.objective {
+        let objective: Box<dyn Objective> = match lesson.objective {
             ObjectiveKind::Words => Box::new(head.share()),
             ObjectiveKind::Captions => {
-                let file = Pretrained::read(&settings.start_from)?;
+                let file = Pretrained::read(&lesson.start_from)?;
                 Box::new(Captions::new(head.share(), &train, &file, vocabulary, context.run.seed, device)?)
             }
         };
@@ -239,6 +233,7 @@ impl Tuning<'_> {
         };
         let tuner = Tuner {
             settings,
+            lesson,
             device,
             quiet: context.quiet,
             folder: &folder,
@@ -274,7 +269,7 @@ impl Tuning<'_> {
     /// Takes over what was tuned before.
     fn unpack(&self, weights: &Weights, work: Work) -> anyhow::Result<Manifest> {
         let header = weights.header.as_ref().with_context(|| {
-            let path = self.settings.start_from.display();
+            let path = self.lesson.start_from.display();
             format!(
                 "tune.start_from: {path} holds no tuned {}: give tune.epochs at least 1",
                 self.backbone.name

@@ -1,6 +1,6 @@
 //! What tuning begins with: the weights of a network, and the head of an earlier tuning if there is one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use artifacts::recipe::digest_file;
@@ -10,8 +10,6 @@ use model::captioner_file::CaptionerFile;
 use model::tuned::TunedHeader;
 use model::weights::{self, NamedTensors};
 use stage::Context;
-
-use crate::settings::Settings;
 
 /// Where the weights of a backbone come from.
 pub(crate) struct Start {
@@ -29,14 +27,14 @@ pub(crate) struct Weights {
 }
 
 impl Start {
-    /// Finds the file that the settings mean.
+    /// Finds the file that `tune.start_from` means: where it is empty, the published weights.
     pub(crate) fn find(
-        settings: &Settings,
+        start_from: &Path,
         backbone: &'static BackboneSpec,
         context: &Context,
     ) -> anyhow::Result<Start> {
-        if settings.starts_from_a_file() {
-            let path = settings.start_from.clone();
+        if !start_from.as_os_str().is_empty() {
+            let path = start_from.to_owned();
             let hash = digest_file(&path).with_context(|| format!("tune.start_from: {}", path.display()))?;
             return Ok(Start { path, input: ("start_from".to_owned(), hash) });
         }

@@ -20,7 +20,7 @@ use crate::examples::Examples;
 use crate::images::{Feed, Pixels, Reader};
 use crate::objective::Objective;
 use crate::quality::Predictions;
-use crate::settings::Settings;
+use crate::settings::{Lesson, Settings};
 use crate::state::{Progress, State};
 use crate::words::Words;
 
@@ -33,6 +33,7 @@ const SAVE_EVERY: usize = 100;
 /// Everything that tuning one backbone needs, and that stays as it is.
 pub(crate) struct Tuner<'a> {
     pub(crate) settings: &'a Settings,
+    pub(crate) lesson: &'a Lesson,
     pub(crate) device: Device,
     pub(crate) quiet: bool,
     /// Where the logs lie.
@@ -72,7 +73,7 @@ impl Tuner<'_> {
         }
         let mut log = Log::open(self.folder, progress.steps)?;
         let steps = self.feed.examples.len().div_ceil(self.settings.batch_images);
-        while progress.steps < steps * self.settings.epochs {
+        while progress.steps < steps * self.lesson.epochs {
             self.epoch(progress.steps / steps, steps, &mut progress, &mut optimisers, &mut log)?;
         }
         Ok(progress)
@@ -182,9 +183,9 @@ impl Tuner<'_> {
         let Some(of_network) = gradients.into_iter().map(Ok).reduce(|sum, part| plus(sum?, &part?)) else {
             return Ok(0.0);
         };
-        let factor = Schedule::Cosine.factor(done, self.settings.warmup_steps, steps * self.settings.epochs);
-        network.step_along(&of_network?, self.settings.learning_rate * factor, f64::INFINITY)?;
-        head.step_along(of_objective, self.settings.head_learning_rate * factor, f64::INFINITY)?;
+        let factor = Schedule::Cosine.factor(done, self.settings.warmup_steps, steps * self.lesson.epochs);
+        network.step_along(&of_network?, self.lesson.learning_rate * factor, f64::INFINITY)?;
+        head.step_along(of_objective, self.lesson.head_learning_rate * factor, f64::INFINITY)?;
         Ok(value)
     }
 
@@ -368,7 +369,15 @@ mod tests {
             [Split::Train, Split::Val].map(|split| Examples::new(&images, split, &captions, &words));
         let spec = BackboneSpec::named("resnet18").unwrap();
         let start = Weights { tensors: weights(spec), header: None };
-        let network = Trainable::build(spec, &start.tensors, 6, Device::Cpu).unwrap();
+        let lesson = Lesson {
+            start_from: "decoder.safetensors".into(),
+            objective: kind,
+            from_block: 6,
+            epochs: 3,
+            learning_rate: 1e-3,
+            head_learning_rate: 1e-2,
+        };
+        let network = Trainable::build(spec, &start.tensors, lesson.from_block, Device::Cpu).unwrap();
         let head = Words::new(&train, &words, &start, spec.channels, Device::Cpu).unwrap();
         let vocabulary = Vocabulary::new(words.clone()).unwrap();
         let objective: Box<dyn Objective> = match kind {
@@ -388,19 +397,13 @@ mod tests {
             seed: 1,
             threads: &pool,
         };
-        let settings = Settings {
-            epochs: 3,
-            batch_images: 20,
-            warmup_steps: 0,
-            learning_rate: 1e-3,
-            head_learning_rate: 1e-2,
-            max_bad_fraction: 0.5,
-            ..Settings::default()
-        };
+        let settings =
+            Settings { batch_images: 20, warmup_steps: 0, max_bad_fraction: 0.5, ..Settings::default() };
         let logs = folder.join("logs");
         std::fs::create_dir_all(&logs).unwrap();
         let tuner = Tuner {
             settings: &settings,
+            lesson: &lesson,
             device: Device::Cpu,
             quiet: true,
             folder: &logs,
