@@ -93,6 +93,7 @@ impl Stage for Train {
         let mut outcomes = Vec::new();
         for &kind in &settings.chosen.decoders {
             let decoder = settings.sizes.get(kind);
+            let settings = &settings.of(kind);
             let plan = settings.plan(&decoder, settings.precision.on(device), context.run.seed)?;
             let mut recipe = Recipe::new(Self::NAME, SCHEMA_VERSION, &plan)?;
             recipe.inputs.extend(inputs.clone());

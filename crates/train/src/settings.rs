@@ -71,6 +71,8 @@ pub struct Settings {
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct SelfCriticalSettings {
+    /// Which of the decoders have this phase; all of them where none is named.
+    pub decoders: Vec<DecoderKind>,
     /// Passes over the train images at most; 0 leaves this phase out.
     pub epochs: usize,
     /// Highest learning rate of Adam.
@@ -85,7 +87,14 @@ pub struct SelfCriticalSettings {
 
 impl Default for SelfCriticalSettings {
     fn default() -> Self {
-        SelfCriticalSettings { epochs: 0, learning_rate: 1e-5, batch_images: 16, samples: 5, max_length: 20 }
+        SelfCriticalSettings {
+            decoders: vec![],
+            epochs: 0,
+            learning_rate: 1e-5,
+            batch_images: 16,
+            samples: 5,
+            max_length: 20,
+        }
     }
 }
 
@@ -116,6 +125,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Those of one decoder: a phase that it does not have takes no epochs.
+    pub(crate) fn of(&self, decoder: DecoderKind) -> Settings {
+        let mut own = self.clone();
+        let decoders = std::mem::take(&mut own.self_critical.decoders);
+        if !decoders.is_empty() && !decoders.contains(&decoder) {
+            own.self_critical.epochs = 0;
+        }
+        own
+    }
+
     /// The settings that decide one decoder's weights, and the precision that they came to on this machine; other decoders'
     /// sizes are not among them, nor where the file lies that it starts from: its content is an input.
     pub(crate) fn plan(
@@ -125,6 +144,9 @@ impl Settings {
         seed: u64,
     ) -> serde_json::Result<Value> {
         let mut plan = serde_json::to_value(self)?;
+        if let Some(phase) = plan.get_mut("self_critical").and_then(Value::as_object_mut) {
+            phase.remove("decoders");
+        }
         if let Some(settings) = plan.as_object_mut() {
             settings.retain(|key, _| DecoderKind::ALL.iter().all(|kind| kind.as_str() != key));
             settings.remove("decoders");
@@ -261,5 +283,20 @@ mod tests {
         assert_eq!(keys.join(" "), expected);
         assert_eq!(plan["decoder"]["kind"], "up_down");
         assert_eq!(plan["precision"], "bf16", "what it came to, not what was asked for");
+        let phase: Vec<&str> =
+            plan["self_critical"].as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(phase.join(" "), "batch_images epochs learning_rate max_length samples");
+    }
+
+    #[test]
+    fn the_self_critical_phase_is_that_of_the_decoders_it_names_or_of_all() {
+        let epochs = |decoders: &[DecoderKind]| {
+            let phase = SelfCriticalSettings { decoders: decoders.to_vec(), epochs: 3, ..Default::default() };
+            let settings = Settings { self_critical: phase, ..Settings::default() };
+            [DecoderKind::UpDown, DecoderKind::Transformer].map(|kind| settings.of(kind).self_critical.epochs)
+        };
+        assert_eq!(epochs(&[]), [3, 3]);
+        assert_eq!(epochs(&[DecoderKind::Transformer]), [0, 3]);
+        assert_eq!(epochs(&[DecoderKind::Lstm]), [0, 0]);
     }
 }
