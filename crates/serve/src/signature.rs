@@ -17,7 +17,7 @@ pub(crate) struct Tensor {
 }
 
 /// The photo, and settings that may be left out.
-pub(crate) const INPUTS: [Tensor; 8] = [
+pub(crate) const INPUTS: [Tensor; 9] = [
     Tensor { name: PHOTO, kind: DataType::DtString },
     Tensor { name: "beam_size", kind: DataType::DtInt64 },
     Tensor { name: "min_length", kind: DataType::DtInt64 },
@@ -26,6 +26,7 @@ pub(crate) const INPUTS: [Tensor; 8] = [
     Tensor { name: "no_repeat_ngram", kind: DataType::DtInt64 },
     Tensor { name: "groups", kind: DataType::DtInt64 },
     Tensor { name: "diversity", kind: DataType::DtDouble },
+    Tensor { name: "consensus", kind: DataType::DtDouble },
 ];
 
 /// The best caption and its natural log-probability.

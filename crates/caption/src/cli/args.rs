@@ -146,6 +146,10 @@ pub(crate) struct Search {
     /// How strongly they do.
     #[arg(long, value_name = "STRENGTH")]
     diversity: Option<f64>,
+    /// Above 0, the caption that agrees most with the others of the beam comes first, each counting by its probability to
+    /// this power.
+    #[arg(long, value_name = "POWER")]
+    consensus: Option<f64>,
 }
 
 impl Search {
@@ -161,6 +165,7 @@ impl Search {
             no_repeat_ngram: count(self.no_repeat_ngram, model.no_repeat_ngram),
             groups,
             diversity: self.diversity.unwrap_or(model.diversity),
+            consensus: self.consensus.unwrap_or(model.consensus),
         }
     }
 }
@@ -181,7 +186,7 @@ mod tests {
         assert_eq!(search("--top-k 5"), model);
         assert_eq!(search("--top-k 9").beam_size, 9);
         assert_eq!(search("--groups 2").beam_size, 8);
-        let named = "--beam-size 2 --min-length 4 --max-length 9 --length-penalty 0 --no-repeat-ngram 0 --groups 2 --diversity 1";
+        let named = "--beam-size 2 --min-length 4 --max-length 9 --length-penalty 0 --no-repeat-ngram 0 --groups 2 --diversity 1 --consensus 0.5";
         let wanted = SearchSettings {
             beam_size: 2,
             min_length: 4,
@@ -190,6 +195,7 @@ mod tests {
             no_repeat_ngram: 0,
             groups: 2,
             diversity: 1.0,
+            consensus: 0.5,
         };
         assert_eq!(search(named), wanted);
     }

@@ -11,7 +11,7 @@ use artifacts::vocabulary::{BOS, EOS};
 use tch::{Kind, Tensor};
 
 use super::candidates::Candidates;
-use super::{SearchError, SearchSettings, check};
+use super::{SearchError, SearchSettings, check, consensus};
 use crate::decoder::{Decoder, Rows};
 
 /// One caption that the search found.
@@ -122,6 +122,11 @@ fn best(groups: Vec<Beam>, settings: &SearchSettings) -> Vec<Hypothesis> {
     let mut seen = HashSet::new();
     best.retain(|caption| seen.insert(caption.ids.clone()));
     best.truncate(settings.beam_size);
+    if settings.consensus > 0.0 {
+        let cut = best.split_off(best.partition_point(|caption| caption.finished));
+        best = consensus::by_agreement(best, settings.consensus);
+        best.extend(cut);
+    }
     best
 }
 

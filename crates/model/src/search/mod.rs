@@ -6,6 +6,7 @@
 
 mod beam;
 mod candidates;
+mod consensus;
 mod likelihood;
 mod sample;
 mod settings;

@@ -29,6 +29,9 @@ pub struct SearchSettings {
     /// How strongly a group avoids the words that earlier groups chose at the same step: taken off a word's
     /// log-probability for each time it was chosen. Only counts with several groups.
     pub diversity: f64,
+    /// Above 0, finished captions are ranked by how much they agree with the others of the beam, each counting by its
+    /// probability to this power (minimum Bayes risk; the beam should be wide); 0 ranks them as beams are.
+    pub consensus: f64,
 }
 
 impl Default for SearchSettings {
@@ -41,6 +44,7 @@ impl Default for SearchSettings {
             no_repeat_ngram: 0,
             groups: 1,
             diversity: 0.5,
+            consensus: 0.0,
         }
     }
 }
@@ -58,6 +62,7 @@ impl SearchSettings {
             at_least(1, "groups", self.groups),
             unless(divides, "groups", "must divide beam_size"),
             not_negative("diversity", self.diversity),
+            not_negative("consensus", self.consensus),
         ])
     }
 

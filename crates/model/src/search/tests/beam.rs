@@ -248,6 +248,26 @@ fn finished_captions_come_first_then_better_ones() {
 }
 
 #[test]
+fn a_consensus_ranks_the_captions_that_a_search_finds_anyway() {
+    let mut changed = 0;
+    for seed in 0..20 {
+        let table = table(2, seed);
+        // Some captions of a group that finds no end in four words are cut.
+        let plain = SearchSettings { groups: 2, diversity: 2.0, min_length: 2, ..settings(8, 4, 1.0) };
+        let consensus = SearchSettings { consensus: 0.5, ..plain.clone() };
+        for (found, ranked) in run(&table, &plain).iter().zip(run(&table, &consensus)) {
+            let (mut before, mut after) = (ids(found), ids(&ranked));
+            changed += usize::from(before != after);
+            before.sort();
+            after.sort();
+            assert_eq!(before, after, "seed {seed}");
+            assert!(ranked.is_sorted_by(|a, b| a.finished || !b.finished), "cut captions come last");
+        }
+    }
+    assert!(changed > 10, "the order hardly ever changed");
+}
+
+#[test]
 fn settings_without_sense_are_refused_by_name() {
     let good = SearchSettings::default();
     assert_eq!(good.problem(), None);
@@ -259,7 +279,8 @@ fn settings_without_sense_are_refused_by_name() {
         ("length_penalty", SearchSettings { length_penalty: f64::NAN, ..good.clone() }),
         ("groups", SearchSettings { groups: 0, ..good.clone() }),
         ("groups", SearchSettings { groups: 2, ..good.clone() }),
-        ("diversity", SearchSettings { diversity: -1.0, ..good }),
+        ("diversity", SearchSettings { diversity: -1.0, ..good.clone() }),
+        ("consensus", SearchSettings { consensus: f64::NAN, ..good }),
     ];
     let table = table(1, 1);
     for (key, settings) in wrong {
