@@ -92,14 +92,14 @@ inspect folder *args: build
 weights backbone: build
     @{{bin}}/preprocess weights "$1"
 
-# Everything that a fresh machine lacks: libtorch, the programs, the demo's weights (a dependency of the others)
+# Everything that a fresh machine lacks: libtorch, ONNX Runtime, the programs, the demo's weights (a dependency of the others)
 [group('set-up')]
 setup: build
     @test -f data/weights/efficientnet_lite0.safetensors || {{bin}}/preprocess weights efficientnet_lite0
 
 # Compiles the programs
 [group('set-up')]
-build: libtorch
+build: libtorch onnxruntime
     @test -x {{bin}}/evaluate || echo "compiling the programs: about ten minutes the first time" >&2
     @if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; cargo build --release --locked $quiet --workspace --bins
 
@@ -108,9 +108,14 @@ build: libtorch
 libtorch:
     @scripts/get-libtorch.sh
 
+# Puts ONNX Runtime into .onnxruntime, where programs find it unless ORT_DYLIB_PATH names another
+[group('set-up')]
+onnxruntime:
+    @scripts/get-onnxruntime.sh
+
 # Formatting, lints, documentation and all tests, with the tools that they need (CONTRIBUTING.md)
 [group('work on it')]
-test: libtorch
+test: libtorch onnxruntime
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet

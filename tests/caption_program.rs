@@ -199,7 +199,6 @@ fn what_cannot_be_done_is_said() {
     fails(&["album/a.jpg", "--format", "srt"], 1, "has no subtitles");
     fails(&["album/a.jpg", "--weights", "album"], 1, "just weights resnet18");
     fails(&["album/a.jpg", "--model", "album/a.jpg"], 1, "is not a usable weight file");
-    fails(&["album/a.jpg", "--device", "tpu"], 1, "write auto, cpu or cuda:N");
     // A file whose run fails keeps what it held.
     fs::write(workspace.path("captions.txt"), "old").unwrap();
     fails(&["album/a.jpg", "--weights", "album", "--output", "captions.txt"], 1, "just weights");

@@ -12,10 +12,10 @@ use caption::{CaptionError, Captioned, Captioner, DefaultModel, Options, Photo, 
 use dataset::Dataset;
 use evaluate::Evaluate;
 use half::f16;
-use model::grids::GridStore;
 use pipeline_tests::Workspace;
 use preprocess::Preprocess;
 use text::Text;
+use torch::grids::GridStore;
 use train::Train;
 
 const CONFIG: &str = r#"
@@ -72,7 +72,7 @@ fn model(workspace: &Workspace, name: &str) -> PathBuf {
 }
 
 fn open(workspace: &Workspace, name: &str) -> Captioner {
-    let options = Options { weights: workspace.path("weights"), ..Default::default() };
+    let options = Options { weights: workspace.path("weights") };
     Captioner::open(&model(workspace, name), &options).unwrap()
 }
 
@@ -197,7 +197,7 @@ fn weights_that_are_absent_or_others_are_refused() {
     let model = model(&workspace, "resnet18-soft_attention");
     let weights = workspace.path("weights");
     let message = |weights: PathBuf| {
-        let options = Options { weights, ..Default::default() };
+        let options = Options { weights };
         Captioner::open(&model, &options).err().unwrap().to_string()
     };
     assert!(message(workspace.path("nowhere")).contains("run `just weights resnet18`"));
@@ -220,7 +220,7 @@ fn tuned_weights_are_looked_for_in_the_run_of_the_checkpoint() {
     is_what_the_stages_made(&workspace, &["resnet18.tuned"], "soft_attention", true);
     let model = model(&workspace, "resnet18.tuned-soft_attention");
     let refused = |model: &PathBuf| {
-        let options = Options { weights: workspace.path("weights"), ..Default::default() };
+        let options = Options { weights: workspace.path("weights") };
         Captioner::open(model, &options).err().unwrap().to_string()
     };
     let moved = workspace.path("model.safetensors");

@@ -10,11 +10,10 @@ use artifacts::results::CaptionResult;
 use artifacts::{Manifest, Split};
 use evaluate::Evaluate;
 use metrics::tokenize::caption_tokens;
-use model::weights;
+use model::weights::{self, Array};
 use pipeline_tests::{Workspace, message, program};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tch::Tensor;
 
 use crate::captions::trained;
 
@@ -228,9 +227,10 @@ fn a_model_that_answers_nan_is_named_and_the_older_evaluation_stays() {
     let name = "resnet18-soft_attention";
     let path = workspace.run_folder().train(name).join("model.safetensors");
     let file = weights::read(&path).unwrap();
-    let nan = |tensor: &Tensor| tensor.full_like(f64::NAN);
-    let tensors = file.tensors().iter().map(|(name, tensor)| (name.clone(), nan(tensor))).collect();
-    weights::write_safetensors(&path, &tensors, file.metadata()).unwrap();
+    let nan =
+        |array: &Array| Array::of_f32(array.shape().to_vec(), &vec![f32::NAN; array.elements()]).unwrap();
+    let arrays = file.arrays().iter().map(|(name, array)| (name.clone(), nan(array))).collect();
+    weights::write_safetensors(&path, &arrays, file.metadata()).unwrap();
     let manifest = workspace.run_folder().evaluate(name, Split::Val).join("manifest.json");
     let older = fs::read(&manifest).unwrap();
     let message = message(workspace.run_with::<Evaluate>(&["evaluate.resamples=20"], true));

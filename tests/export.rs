@@ -56,7 +56,7 @@ fn written(workspace: &Workspace, model: &str) -> BTreeMap<PathBuf, String> {
 
 /// The captioner in an export, without any weights beside it.
 fn opened(path: &Path) -> Captioner {
-    let options = Options { weights: path.join("nothing"), ..Default::default() };
+    let options = Options { weights: path.join("nothing") };
     Captioner::open(path, &options).unwrap()
 }
 
@@ -80,7 +80,7 @@ impl Drop for Server {
 impl Server {
     pub(crate) fn start(folder: &Path, model: &Path) -> Server {
         let mut child = Command::new(program("serve"))
-            .args(["--port", "0", "--grpc-port", "0", "--device", "cpu", "--model"])
+            .args(["--port", "0", "--grpc-port", "0", "--model"])
             .arg(model)
             .current_dir(folder)
             .stderr(Stdio::piped())

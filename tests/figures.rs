@@ -9,7 +9,6 @@ use artifacts::per_image::{self, PerImage};
 use artifacts::{Manifest, RunFolder, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
-use model::grids::GridStore;
 use pipeline_tests::Workspace;
 use preprocess::Preprocess;
 use scoring::ScoreFile;
@@ -17,6 +16,7 @@ use scoring::figures::Figures;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use text::Text;
+use torch::grids::GridStore;
 use train::Train;
 
 /// What processors differ by.

@@ -8,13 +8,13 @@ use artifacts::vocabulary::{SPECIAL, Vocabulary};
 use dataset::Dataset;
 use image::{Rgb, RgbImage};
 use model::checkpoint;
-use model::weights;
 use pipeline_tests::{Workspace, message};
 use preprocess::Preprocess;
 use serde_json::Value;
 use stage::Outcome;
 use tch::Tensor;
 use text::Text;
+use torch::weights::tensor;
 use train::Train;
 
 const CONFIG: &str = r#"
@@ -110,8 +110,8 @@ fn score(outcome: &Outcome) -> f64 {
 }
 
 fn tensors(folder: &Path) -> (Vocabulary, HashMap<String, Tensor>) {
-    let file = weights::read(&folder.join(checkpoint::FILE)).unwrap();
-    let tensors = file.tensors().iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+    let file = model::weights::read(&folder.join(checkpoint::FILE)).unwrap();
+    let tensors = file.arrays().iter().map(|(name, array)| (name.clone(), tensor(array).unwrap()));
     (checkpoint::header_of(&file).unwrap().vocabulary, tensors.collect())
 }
 

@@ -50,7 +50,7 @@ fn stands(text: &str, before: &str, number: f64, after: &str) -> bool {
 fn its_card_tells_its_size_scores_and_words() {
     let bytes = fs::metadata(file()).unwrap().len();
     assert!(bytes <= LARGEST);
-    let captioner = CaptionerFile::from_tensors(weights::read(&file()).unwrap()).unwrap();
+    let captioner = CaptionerFile::from_arrays(weights::read(&file()).unwrap()).unwrap();
     let CaptionerHeader { vocabulary, scores, decoders, features, .. } = &captioner.header;
     let card = fs::read_to_string(at_root("models/README.md")).unwrap();
     assert!(card.contains(&format!("{:.1} MB", bytes as f64 / 1e6)), "{bytes}");

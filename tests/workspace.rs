@@ -11,15 +11,17 @@ use artifacts::layout::TUNED_WEIGHTS;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, RunFolder, manifest};
 use model::backbone::BackboneSpec;
-use model::checkpoint::{self, Header};
+use model::checkpoint::Header;
 use model::decoder::{DecoderConfig, SoftAttentionConfig};
-use model::precision::Precision;
 use model::tuned::{Calibration, TunedHeader, WordScores};
 use model::weights;
 use stage::cli::StageArgs;
 use stage::{Context, Outcome, Stage};
 use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
+use torch::precision::Precision;
+use torch::weights::write_safetensors;
+use torch::{checkpoint, decoder};
 
 pub mod browser;
 
@@ -50,7 +52,7 @@ impl Workspace {
     /// Random weights of a backbone, in the shapes that its published file has.
     pub fn with_weights(self, backbone: &str) -> Workspace {
         let path = self.path(&format!("weights/{backbone}.safetensors"));
-        weights::write_safetensors(&path, &random_weights(backbone, 1), &BTreeMap::new()).unwrap();
+        write_safetensors(&path, &random_weights(backbone, 1), &BTreeMap::new()).unwrap();
         self
     }
 
@@ -72,7 +74,7 @@ impl Workspace {
             provenance: serde_json::json!({ "seed": seed }),
         };
         let said = BTreeMap::from([header.entry().unwrap()]);
-        weights::write_safetensors(&folder.join(TUNED_WEIGHTS), &tensors, &said).unwrap();
+        write_safetensors(&folder.join(TUNED_WEIGHTS), &tensors, &said).unwrap();
         let recipe = Recipe::new("tune", 1, &seed).unwrap();
         let manifest = Manifest {
             fingerprint: recipe.fingerprint(),
@@ -117,7 +119,8 @@ impl Workspace {
         let _alone = alone();
         tch::manual_seed(seed);
         let store = VarStore::new(Device::Cpu);
-        let _decoder = header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
+        let _decoder =
+            decoder::build(&header.decoder, &store.root(), header.dimensions(), Precision::F32).unwrap();
         // In the order of their names: a hash map would give every run other weights.
         for (_, mut variable) in BTreeMap::from_iter(store.variables()) {
             let random = Tensor::randn(variable.size(), (Kind::Float, Device::Cpu)) * 2.0;

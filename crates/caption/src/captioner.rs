@@ -1,20 +1,22 @@
 //! The way from a photo to its captions.
 
+use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use artifacts::features::FeatureSpec;
 use artifacts::vocabulary::Vocabulary;
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use image::RgbImage;
 use imaging::{ImageError, Transform};
-use model::checkpoint::Model;
-use model::grids::{GridError, Join};
-use model::search::{SearchSettings, beam_search, log_likelihoods};
+use model::checkpoint::{Assembled, CheckpointError};
+use model::grids::Join;
+use model::search::{SearchError, SearchSettings, beam_search, log_likelihoods};
 use model::tuned::{Keyword, WordHead};
+use onnx::{Decoder, DecoderModels, OnnxError};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use tch::Device;
 
 use crate::captioned::{Caption, Captioned};
 use crate::error::CaptionError;
@@ -26,20 +28,18 @@ use crate::workers::Workers;
 /// Photos that are searched together: the search is written for many rows, a network for few.
 const SEARCHED_AT_ONCE: usize = 25;
 
-/// Where a captioner runs, and where it finds what is not in a checkpoint.
+/// Where a captioner finds what is not in a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the networks run.
-    pub device: Device,
     /// Folder with the published weights of the backbones, for checkpoints of `train`; those that were tuned lie in the
     /// checkpoint's run, and captioners of `export` hold their own.
     pub weights: PathBuf,
 }
 
 impl Default for Options {
-    /// The CPU, and `data/weights`.
+    /// `data/weights`.
     fn default() -> Self {
-        Options { device: Device::Cpu, weights: stage::config::RunSettings::default().weights }
+        Options { weights: stage::config::RunSettings::default().weights }
     }
 }
 
@@ -55,15 +55,15 @@ pub struct Captioner {
     networks: Vec<Network>,
     /// Of the first network with tuned weights.
     keywords: Option<Keywords>,
-    models: Workers<Model>,
+    decoders: Workers<Decoder>,
     pool: ThreadPool,
 }
 
 /// What names the words of a photo.
 struct Keywords {
-    heads: Workers<WordHead>,
-    /// Where the network's channels begin among those of all, and how many they are.
-    channels: [i64; 2],
+    head: WordHead,
+    /// The network's channels among those of all.
+    channels: Range<usize>,
 }
 
 impl Captioner {
@@ -74,35 +74,49 @@ impl Captioner {
     ///
     /// When the file is neither, is damaged or of another version, or when weights are absent or others.
     pub fn open(model: &Path, options: &Options) -> Result<Captioner, CaptionError> {
+        // Said before anything is read: without it nothing goes.
+        onnx::library::check().map_err(OnnxError::from)?;
         let source = Source::read(model, &options.weights)?;
-        let loaded = source.model(options.device)?;
-        // As in extraction: independent batches side by side, each on one thread of libtorch.
-        let pool = ThreadPoolBuilder::new()
-            .thread_name(|number| format!("caption-{number}"))
-            .start_handler(|_| model::threads::single())
-            .build()?;
-        let threads = pool.current_num_threads();
-        let header = loaded.header.clone();
-        let network = |spec: &FeatureSpec| -> Result<Network, CaptionError> {
-            Ok(Network::new(spec, source.backbone(spec, options.device)?, threads)?)
-        };
-        let networks = header.features.iter().map(network).collect::<Result<Vec<_>, _>>()?;
-        if networks.is_empty() {
+        let Assembled { header, description, parameters } = source.decoder()?;
+        if header.features.is_empty() {
             return Err(CaptionError::NoFeatures(model.to_owned()));
         }
-        let keywords = Keywords::find(&source, &header.features, threads, options.device)?;
-        let copies = (1..threads).map(|_| loaded.share()).collect::<Result<Vec<_>, _>>()?;
-        let models = Workers::new(copies.into_iter().chain([loaded]));
-        let (join, search_settings) = (Join::new(&header.features), source.search_settings());
+        let pool = ThreadPoolBuilder::new().thread_name(|number| format!("caption-{number}")).build()?;
+        let threads = NonZeroUsize::new(pool.current_num_threads()).unwrap_or(NonZeroUsize::MIN);
+        let (mut networks, mut keywords, mut channels) = (vec![], None, 0..0);
+        for spec in &header.features {
+            channels = channels.end..channels.end + spec.channels;
+            let (weights, tuned) = source.backbone(spec)?;
+            if let (None, Some(tuned)) = (&keywords, tuned) {
+                let head = WordHead::new(tuned, &weights, spec.channels as i64)?;
+                keywords = Some(Keywords { head, channels: channels.clone() });
+            }
+            networks.push(Network::new(spec, weights, threads)?);
+        }
+        let decoders = Workers::new(threads.get(), move || {
+            let models = DecoderModels::new(&description, &parameters).map_err(CheckpointError::from)?;
+            Ok(Decoder::new(&models, NonZeroUsize::MIN)?)
+        });
+        decoders.prepare(1)?;
         Ok(Captioner {
+            join: Join::new(&header.features),
+            search_settings: source.search_settings(),
             vocabulary: header.vocabulary,
-            search_settings,
-            join,
             networks,
             keywords,
-            models,
+            decoders,
             pool,
         })
+    }
+
+    /// Makes everything ready that is otherwise made when it is first needed: for those who answer in time, and not just once.
+    ///
+    /// # Errors
+    ///
+    /// When ONNX Runtime refuses a network.
+    pub fn prepare(&self) -> Result<(), CaptionError> {
+        self.networks.iter().try_for_each(Network::prepare)?;
+        self.decoders.prepare(self.decoders.len())
     }
 
     /// How the recipe that made the model searches captions; the defaults for a checkpoint of `train`, which does not know.
@@ -143,7 +157,7 @@ impl Captioner {
     ///
     /// # Errors
     ///
-    /// libtorch refuses: there is not enough memory, say.
+    /// ONNX Runtime refuses: there is not enough memory, say.
     pub fn features(&self, photos: &[Photo]) -> Result<Vec<Features>, CaptionError> {
         let networks = self.networks.iter().enumerate();
         let sets = self.pool.install(|| {
@@ -151,7 +165,7 @@ impl Captioner {
                 let squares: Vec<&RgbImage> = photos.iter().map(|photo| &photo.squares[number]).collect();
                 network.grids(&squares)
             });
-            grids.collect::<Result<Vec<_>, GridError>>()
+            grids.collect::<Result<Vec<_>, CaptionError>>()
         })?;
         let features = photos.iter().enumerate().map(|(photo, of)| {
             let grid = match sets.as_slice() {
@@ -172,13 +186,13 @@ impl Captioner {
     ///
     /// # Errors
     ///
-    /// Settings that make no sense for the vocabulary, or a refusal of libtorch.
+    /// Settings that make no sense for the vocabulary, or a refusal of ONNX Runtime.
     pub fn search(
         &self,
         features: &[Features],
         settings: &SearchSettings,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        let chunk = features.len().div_ceil(self.models.len()).clamp(1, SEARCHED_AT_ONCE);
+        let chunk = features.len().div_ceil(self.decoders.len()).clamp(1, SEARCHED_AT_ONCE);
         self.pool.install(|| {
             let found: Result<Vec<Vec<Captioned>>, CaptionError> =
                 features.par_chunks(chunk).map(|features| self.search_together(features, settings)).collect();
@@ -191,9 +205,7 @@ impl Captioner {
         features: &[Features],
         settings: &SearchSettings,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        let model = self.models.of_this_thread();
-        let memory = self.encoded(&model, features)?;
-        let beams = beam_search(model.decoder.as_ref(), &memory, settings)?;
+        let beams = self.decoded(features, |decoder, memory| beam_search(decoder, memory, settings))?;
         let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
             let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.vocabulary));
             Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
@@ -211,20 +223,14 @@ impl Captioner {
     ///
     /// # Errors
     ///
-    /// [`CaptionError::NoKeywords`] of a model whose backbones were not tuned, or a refusal of libtorch.
+    /// [`CaptionError::NoKeywords`] of a model whose backbones were not tuned.
     pub fn keywords(&self, features: &[Features], count: usize) -> Result<Vec<Vec<Keyword>>, CaptionError> {
-        let Keywords { heads, channels: [first, channels] } =
-            self.keywords.as_ref().ok_or(CaptionError::NoKeywords)?;
-        if features.is_empty() {
-            return Ok(vec![]);
-        }
-        self.pool.install(|| {
-            let head = heads.of_this_thread();
-            let values: Vec<f16> =
-                features.iter().flat_map(|features| features.grid.iter().copied()).collect();
-            let grid = self.join.tensor(&values, head.device())?;
-            Ok(head.keywords(&grid.f_narrow(2, *first, *channels)?, count)?)
-        })
+        let Keywords { head, channels } = self.keywords.as_ref().ok_or(CaptionError::NoKeywords)?;
+        let of_photo = |features: &Features| {
+            let regions = features.grid.chunks_exact(self.join.channels().max(1));
+            head.keywords(regions.map(|region| &region[channels.clone()]), count)
+        };
+        Ok(features.iter().map(of_photo).collect())
     }
 
     /// How probable each caption is under each photo, `[photos][captions]` natural log-probabilities with the end of
@@ -232,7 +238,7 @@ impl Captioner {
     ///
     /// # Errors
     ///
-    /// libtorch refuses.
+    /// ONNX Runtime refuses.
     pub fn log_likelihoods(
         &self,
         features: &[Features],
@@ -243,11 +249,8 @@ impl Captioner {
         if features.is_empty() {
             return Ok(vec![]);
         }
-        self.pool.install(|| {
-            let model = self.models.of_this_thread();
-            let memory = self.encoded(&model, features)?;
-            Ok(log_likelihoods(model.decoder.as_ref(), &memory, &captions)?)
-        })
+        self.pool
+            .install(|| self.decoded(features, |decoder, memory| log_likelihoods(decoder, memory, &captions)))
     }
 
     /// Photos in, captions out: [`features`](Self::features) and [`search`](Self::search) in one.
@@ -263,31 +266,20 @@ impl Captioner {
         self.search(&self.features(photos)?, settings)
     }
 
-    fn encoded(&self, model: &Model, features: &[Features]) -> Result<model::decoder::Rows, CaptionError> {
-        let values: Vec<f16> = features.iter().flat_map(|features| features.grid.iter().copied()).collect();
-        let grid = self.join.tensor(&values, model.device())?;
-        Ok(tch::no_grad(|| model.decoder.encode(&grid, false))?)
-    }
-}
-
-impl Keywords {
-    /// The head of the first of some features that has one, a copy for each of the threads.
-    fn find(
-        source: &Source,
-        features: &[FeatureSpec],
-        threads: usize,
-        device: Device,
-    ) -> Result<Option<Keywords>, CaptionError> {
-        let mut first = 0;
-        for spec in features {
-            let channels = spec.channels as i64;
-            if let Some(head) = source.word_head(spec, device)? {
-                let copies: Vec<WordHead> = (1..threads).map(|_| head.share()).collect();
-                let heads = Workers::new(copies.into_iter().chain([head]));
-                return Ok(Some(Keywords { heads, channels: [first, channels] }));
-            }
-            first += channels;
+    /// What `work` makes of the memory of some photos, with the decoder of this thread.
+    fn decoded<R>(
+        &self,
+        features: &[Features],
+        work: impl FnOnce(&mut Decoder, &onnx::Rows) -> Result<R, SearchError>,
+    ) -> Result<R, CaptionError> {
+        let shape = [features.len(), self.join.regions(), self.join.channels()];
+        let mut grids = vec![0.0; shape.iter().product()];
+        for (features, grid) in features.iter().zip(grids.chunks_mut(shape[1] * shape[2])) {
+            features.grid.convert_to_f32_slice(grid);
         }
-        Ok(None)
+        self.decoders.of_this_thread(|decoder| {
+            let memory = decoder.encode(&grids, shape)?;
+            Ok(work(decoder, &memory)?)
+        })
     }
 }

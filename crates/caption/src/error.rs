@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use model::captioner_file::CaptionerError;
 use model::checkpoint::CheckpointError;
-use model::grids::GridError;
+use model::grids::SpecError;
 use model::search::SearchError;
 use model::weights::{FetchError, WeightsError};
 
@@ -37,15 +37,15 @@ pub enum CaptionError {
     /// The model, or the backbone's weights, cannot be read.
     #[error(transparent)]
     Weights(#[from] WeightsError),
-    /// The features are not those of a backbone of this program, or the backbone failed.
+    /// The features are not those of a backbone of this program.
     #[error(transparent)]
-    Grids(#[from] GridError),
+    Features(#[from] SpecError),
     /// The search failed, or its settings make no sense.
     #[error(transparent)]
     Search(#[from] SearchError),
-    /// libtorch refused.
-    #[error("the network failed: {0}")]
-    Torch(#[from] tch::TchError),
+    /// ONNX Runtime is missing, or refused.
+    #[error(transparent)]
+    Engine(#[from] onnx::OnnxError),
     /// The model's backbones were not tuned.
     #[error("the model names no keywords: none of its backbones was tuned (preprocess.weights = \"tuned\")")]
     NoKeywords,

@@ -24,7 +24,8 @@
 //! [`imaging::decode`], the transform and the backbone weights that the model names, features rounded to half precision as
 //! the cache holds them. The caption of a validation image is the one that `evaluate` writes.
 //!
-//! Programs should call [`single_threaded`] first: photos are spread over the cores already.
+//! Networks run on ONNX Runtime, a shared library that is loaded as the program runs; where it is looked for,
+//! [`onnx::library`] says.
 //!
 //! Invariant: nothing here knows a stage or a metric; what a caption is made of comes from the model alone.
 
@@ -43,9 +44,7 @@ pub use captioner::{Captioner, Options};
 pub use error::CaptionError;
 pub use image::RgbImage;
 pub use imaging::{FileError, ImageError, decode, memory_needed, read_file};
-pub use model::device;
 pub use model::search::SearchSettings;
-pub use model::threads::single as single_threaded;
 pub use model::tuned::Keyword;
 pub use newest::{DefaultModel, default_model};
 pub use photo::{Features, Photo, Seen};

@@ -2,11 +2,10 @@
 
 mod cli;
 
-/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
+/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    caption::single_threaded();
     cli::main()
 }

@@ -5,21 +5,19 @@ use std::path::Path;
 
 use artifacts::RunFolder;
 use artifacts::features::FeatureSpec;
-use model::backbone::Backbone;
 use model::captioner_file::{CaptionerError, CaptionerFile};
-use model::checkpoint::{self, Model};
-use model::grids::Extractor;
+use model::checkpoint::{self, Assembled};
+use model::grids::backbone_of;
 use model::search::SearchSettings;
-use model::tuned::{TunedHeader, WordHead};
-use model::weights::{self, NamedTensors, WeightPlaces};
-use tch::Device;
+use model::tuned::TunedHeader;
+use model::weights::{self, NamedArrays, WeightPlaces};
 
 use crate::error::CaptionError;
 
 /// Where the networks come from.
 pub(crate) enum Source {
     Captioner(Box<CaptionerFile>),
-    Checkpoint { file: NamedTensors, weights: WeightPlaces },
+    Checkpoint { file: NamedArrays, weights: WeightPlaces },
 }
 
 impl Source {
@@ -27,48 +25,37 @@ impl Source {
     pub(crate) fn read(path: &Path, weights: &Path) -> Result<Source, CaptionError> {
         let file = weights::read(path)?;
         if CaptionerFile::is_in(&file) {
-            return Ok(Source::Captioner(Box::new(CaptionerFile::from_tensors(file)?)));
+            return Ok(Source::Captioner(Box::new(CaptionerFile::from_arrays(file)?)));
         }
         let weights = WeightPlaces { published: weights.to_owned(), run: RunFolder::of_trained(path) };
         Ok(Source::Checkpoint { file, weights })
     }
 
-    pub(crate) fn model(&self, device: Device) -> Result<Model, CaptionError> {
-        match self {
-            Source::Captioner(captioner) => Ok(captioner.model(device)?),
-            Source::Checkpoint { file, .. } => Ok(checkpoint::from_tensors(file, device)?),
-        }
+    /// The decoder, or the ensemble.
+    pub(crate) fn decoder(&self) -> Result<Assembled, CaptionError> {
+        let decoders = match self {
+            Source::Captioner(captioner) => captioner.decoders().collect(),
+            Source::Checkpoint { file, .. } => vec![(checkpoint::header_of(file)?, file.clone())],
+        };
+        Ok(Assembled::new(&decoders)?)
     }
 
-    /// The network that made the features of `spec`.
-    pub(crate) fn backbone(&self, spec: &FeatureSpec, device: Device) -> Result<Backbone, CaptionError> {
-        match self {
-            Source::Captioner(captioner) => Ok(captioner.backbone(spec, device)?),
-            Source::Checkpoint { weights, .. } => {
-                let row = Extractor::backbone_of(spec)?;
-                Ok(Backbone::load(row, &weights.find(row, spec)?, device)?)
-            }
-        }
-    }
-
-    /// The head that predicts words of what that network sees, for weights that were tuned.
-    pub(crate) fn word_head(
+    /// The weights of the backbone that made the features of `spec`, and what is said of them if they were tuned.
+    pub(crate) fn backbone(
         &self,
         spec: &FeatureSpec,
-        device: Device,
-    ) -> Result<Option<WordHead>, CaptionError> {
-        let channels = spec.channels as i64;
-        let (header, tensors) = match self {
+    ) -> Result<(NamedArrays, Option<TunedHeader>), CaptionError> {
+        match self {
             Source::Captioner(captioner) => {
-                (captioner.tuned(&spec.backbone)?, captioner.weights_of(&spec.backbone))
+                Ok((captioner.weights_of(&spec.backbone), captioner.tuned(&spec.backbone)?))
             }
             Source::Checkpoint { weights, .. } => {
-                let file = weights::read(&weights.find(Extractor::backbone_of(spec)?, spec)?)?;
+                let file = weights::read(&weights.find(backbone_of(spec)?, spec)?)?;
                 let refuse = |reason| CaptionerError::Header { path: file.path().to_owned(), reason };
-                (TunedHeader::of(&file).map_err(refuse)?, file)
+                let tuned = TunedHeader::of(&file).map_err(refuse)?;
+                Ok((file, tuned))
             }
-        };
-        Ok(header.map(|header| WordHead::new(header, &tensors, channels, device)).transpose()?)
+        }
     }
 
     /// What the recipe chose; a checkpoint does not know.

@@ -10,11 +10,12 @@ use std::thread;
 use anyhow::Context as _;
 use imaging::Transform;
 use imaging::attention::unmirrored;
-use model::checkpoint::Model;
-use model::grids::{self, GridStore};
+use model::grids;
 use model::search::{SearchSettings, beam_search};
 use stage::Context;
 use stage::progress::Progress;
+use torch::checkpoint::Model;
+use torch::grids::GridStore;
 
 use crate::Settings;
 use crate::captioned::{Beam, Captioned};
@@ -66,7 +67,7 @@ pub(crate) fn captions(
     let next = AtomicUsize::new(0);
     let work = |model: Model| {
         // Sums that threads share round otherwise than those of one.
-        model::threads::single();
+        torch::threads::single();
         let mut done = vec![];
         while let Some(number) = Some(next.fetch_add(1, Relaxed)).filter(|&number| number < batches.len()) {
             let batch = batches[number];
@@ -110,8 +111,8 @@ fn caption(
         vec![]
     } else {
         let grid = store.tensor(&grids, model.device())?;
-        let memory = tch::no_grad(|| model.decoder.encode(&grid, false))?;
-        beam_search(model.decoder.as_ref(), &memory, search)?
+        let memory = tch::no_grad(|| model.network.encode(&grid, false))?;
+        beam_search(&mut &model.network, &memory, search)?
     }
     .into_iter();
     let captioned = ids().map(|id| {

@@ -9,13 +9,14 @@ use artifacts::recipe::digest_file;
 use artifacts::{Manifest, ModelId, Recipe, Split, captions, images, objects, per_image, tokens};
 use metrics::bootstrap::Bootstrap;
 use metrics::{MeteorSource, Tokens};
-use model::checkpoint::{self, Model};
+use model::checkpoint;
 use model::search::SearchSettings;
 use scoring::comparison::{self, ComparisonFile};
 use scoring::{BLIND, HUMAN, Measure, ScoreFile};
 use serde_json::{Map, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Stage};
+use torch::checkpoint::{Model, load_ensemble};
 
 use crate::grounding::{self, Objects};
 use crate::guest::{self, Guest};
@@ -202,10 +203,10 @@ impl<'a> Evaluation<'a> {
         }
         self.guard(&name, recipe, |mut work| {
             work.of_model(model.clone());
-            let device = model::device::parse(&self.context.device)?;
+            let device = torch::device::parse(&self.context.device)?;
             let paths: Vec<_> =
                 model.members().map(|member| folder.train(member).join(checkpoint::FILE)).collect();
-            let network = checkpoint::load_ensemble(&paths, device)?;
+            let network = load_ensemble(&paths, device)?;
             let references = self.references()?;
             let captions = decode::captions(&network, &features, self.settings, references, self.context)
                 .with_context(|| format!("{name} on {split}"))?;

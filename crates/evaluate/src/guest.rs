@@ -17,8 +17,7 @@ pub(crate) struct Guest(Captioner);
 impl Guest {
     /// Opens the file; a checkpoint of `train` finds its backbones where the run has its weights.
     pub(crate) fn open(path: &Path, context: &Context) -> anyhow::Result<Guest> {
-        let options =
-            Options { device: model::device::parse(&context.device)?, weights: context.run.weights.clone() };
+        let options = Options { weights: context.run.weights.clone() };
         Ok(Guest(Captioner::open(path, &options)?))
     }
 

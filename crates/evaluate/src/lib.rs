@@ -108,7 +108,7 @@ impl Stage for Evaluate {
             guest::Guest::open(path, context)
                 .map_err(|error| context.refuse::<Self>("guest", format!("{error:#}")))?;
         }
-        model::device::parse(&context.device)?;
+        torch::device::parse(&context.device)?;
         Ok(())
     }
 
@@ -132,7 +132,7 @@ impl Stage for Evaluate {
 
     fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
         // Captions are searched side by side, each search on one thread of libtorch.
-        model::threads::single();
+        torch::threads::single();
         Ok(())
     }
 

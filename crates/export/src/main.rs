@@ -58,7 +58,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let model = Evaluated::choose(&run, args.split, args.model.as_deref())?;
     note(&format!("{model} on {}", args.split));
     let packed = pack::pack(&run, &model, &args.weights)?;
-    let captioner = if args.half { packed.in_halves()? } else { packed };
+    let captioner = if args.half { packed.in_halves() } else { packed };
     let output = match &args.output {
         Some(output) => output.clone(),
         None => run.exports().join(format!("{}.safetensors", model.name())),

@@ -12,16 +12,14 @@ use artifacts::features::FeatureSpec;
 use artifacts::tensor_file::{CAPTIONER_KEY, TUNED_KEY};
 use artifacts::vocabulary::Vocabulary;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor};
 
-use crate::backbone::{Backbone, Placement};
-use crate::checkpoint::{self, CheckpointError, Member, Model};
+use crate::checkpoint::{self, CheckpointError};
 use crate::decoder::DecoderConfig;
-use crate::grids::{Extractor, GridError};
+use crate::grids::{SpecError, backbone_of};
 use crate::header;
 use crate::search::SearchSettings;
 use crate::tuned::TunedHeader;
-use crate::weights::{self, FetchError, NamedTensors, WeightPlaces, WeightsError};
+use crate::weights::{self, Array, Dtype, FetchError, NamedArrays, WeightPlaces, WeightsError};
 
 const FORMAT: u32 = 1;
 
@@ -73,7 +71,7 @@ pub struct Trained {
 pub struct CaptionerFile {
     /// What is known beside the tensors.
     pub header: CaptionerHeader,
-    tensors: NamedTensors,
+    arrays: NamedArrays,
 }
 
 /// Why there is no captioner.
@@ -92,7 +90,7 @@ pub enum CaptionerError {
     Checkpoint(#[from] CheckpointError),
     /// The features are not those of a backbone of this program.
     #[error(transparent)]
-    Features(#[from] GridError),
+    Features(#[from] SpecError),
     /// The backbone's weights are absent or others.
     #[error(transparent)]
     NoWeights(#[from] FetchError),
@@ -115,18 +113,18 @@ impl CaptionerFile {
         search: SearchSettings,
         scores: serde_json::Value,
     ) -> Result<CaptionerFile, CaptionerError> {
-        let files: Vec<NamedTensors> =
+        let files: Vec<NamedArrays> =
             decoders.iter().map(|trained| weights::read(&trained.path)).collect::<Result<_, _>>()?;
         let headers: Vec<_> = files.iter().map(checkpoint::header_of).collect::<Result<_, _>>()?;
-        let common = checkpoint::in_common(files.iter().map(NamedTensors::path).zip(&headers))?;
-        let mut tensors = BTreeMap::new();
+        let common = checkpoint::in_common(files.iter().map(NamedArrays::path).zip(&headers))?;
+        let mut arrays = BTreeMap::new();
         for (number, file) in files.iter().enumerate() {
-            add(&mut tensors, &decoder_prefix(number), file);
+            add(&mut arrays, &decoder_prefix(number), file);
         }
         let mut tuned = BTreeMap::new();
         for spec in &common.features {
-            let file = weights::read(&weights.find(Extractor::backbone_of(spec)?, spec)?)?;
-            add(&mut tensors, &backbone_prefix(&spec.backbone), &file);
+            let file = weights::read(&weights.find(backbone_of(spec)?, spec)?)?;
+            add(&mut arrays, &backbone_prefix(&spec.backbone), &file);
             if let Some(said) = file.metadata().get(TUNED_KEY) {
                 let said = serde_json::from_str(said).map_err(|error| CaptionerError::Header {
                     path: file.path().to_owned(),
@@ -145,27 +143,19 @@ impl CaptionerFile {
         let name = name.to_owned();
         let decoders = decoders.collect();
         let header = CaptionerHeader { name, decoders, vocabulary, features, tuned, search, scores };
-        Ok(CaptionerFile { header, tensors: NamedTensors::new("", tensors) })
+        Ok(CaptionerFile { header, arrays: NamedArrays::new("", arrays) })
     }
 
     /// The same in about half the bytes: floating-point numbers are rounded to half precision, except in a tensor that has one
     /// beyond its range. Every reader computes with them in f32 or f64.
-    ///
-    /// # Errors
-    ///
-    /// When libtorch refuses.
-    pub fn in_halves(self) -> Result<CaptionerFile, CaptionerError> {
-        let halved = self.tensors.tensors().iter().map(|(name, tensor)| {
-            let half = halved(tensor).map_err(|error| self.tensors.torch_error(name, error))?;
-            Ok((name.clone(), half))
-        });
-        let halved = halved.collect::<Result<BTreeMap<String, Tensor>, WeightsError>>()?;
-        Ok(CaptionerFile { tensors: NamedTensors::new(self.tensors.path(), halved), ..self })
+    pub fn in_halves(self) -> CaptionerFile {
+        let halved = self.arrays.arrays().iter().map(|(name, array)| (name.clone(), array.halved()));
+        CaptionerFile { arrays: NamedArrays::new(self.arrays.path(), halved.collect()), ..self }
     }
 
     /// Whether some of its numbers are in half precision.
     pub fn holds_halves(&self) -> bool {
-        self.tensors.tensors().values().any(|tensor| tensor.kind() == Kind::Half)
+        self.arrays.arrays().values().any(|array| array.dtype() == Dtype::F16)
     }
 
     /// Writes it, atomically.
@@ -177,11 +167,11 @@ impl CaptionerFile {
         let json = header::text(FORMAT, &self.header)
             .map_err(|error| CaptionerError::Header { path: path.to_owned(), reason: error.to_string() })?;
         let entries = BTreeMap::from([(CAPTIONER_KEY.to_owned(), json)]);
-        Ok(weights::write_safetensors(path, self.tensors.tensors(), &entries)?)
+        Ok(weights::write_safetensors(path, self.arrays.arrays(), &entries)?)
     }
 
     /// Whether a file that was read calls itself a captioner.
-    pub fn is_in(file: &NamedTensors) -> bool {
+    pub fn is_in(file: &NamedArrays) -> bool {
         file.metadata().contains_key(CAPTIONER_KEY)
     }
 
@@ -190,33 +180,17 @@ impl CaptionerFile {
     /// # Errors
     ///
     /// When the file holds none, or one of another version.
-    pub fn from_tensors(file: NamedTensors) -> Result<CaptionerFile, CaptionerError> {
+    pub fn from_arrays(file: NamedArrays) -> Result<CaptionerFile, CaptionerError> {
         let refuse = |reason: String| CaptionerError::Header { path: file.path().to_owned(), reason };
         let header: CaptionerHeader = header::parse(&file, CAPTIONER_KEY, FORMAT).map_err(refuse)?;
         if let Some(problem) = header.search.problem() {
             return Err(refuse(problem.within("search").to_string()));
         }
-        Ok(CaptionerFile { header, tensors: file })
-    }
-
-    /// The decoder, or the ensemble.
-    ///
-    /// # Errors
-    ///
-    /// When a tensor is absent or has another shape, or there is no decoder.
-    pub fn model(&self, device: Device) -> Result<Model, CaptionerError> {
-        let load = |(header, tensors): (checkpoint::Header, NamedTensors)| {
-            let (member, _) = Member::load(&header.decoder, header.dimensions(), &tensors, device)?;
-            Ok((header, member))
-        };
-        let loaded = self.decoders().map(load).collect::<Result<Vec<_>, CheckpointError>>()?;
-        let (headers, members): (Vec<_>, Vec<Member>) = loaded.into_iter().unzip();
-        let header = headers.into_iter().next().ok_or(CheckpointError::NoMembers)?;
-        Ok(Model::assemble(header, members, device)?)
+        Ok(CaptionerFile { header, arrays: file })
     }
 
     /// Its decoders, each with what a checkpoint of its own would hold; shares their memory.
-    pub fn decoders(&self) -> impl Iterator<Item = (checkpoint::Header, NamedTensors)> {
+    pub fn decoders(&self) -> impl Iterator<Item = (checkpoint::Header, NamedArrays)> {
         self.header.decoders.iter().enumerate().map(|(number, of)| {
             let header = checkpoint::Header {
                 decoder: of.decoder.clone(),
@@ -224,27 +198,13 @@ impl CaptionerFile {
                 features: self.header.features.clone(),
                 provenance: of.provenance.clone(),
             };
-            (header, self.tensors.below(&decoder_prefix(number)))
+            (header, self.arrays.below(&decoder_prefix(number)))
         })
     }
 
-    /// The network that makes features of `spec`, one of the header's.
-    ///
-    /// # Errors
-    ///
-    /// When this program makes other features, or a tensor is absent.
-    pub fn backbone(
-        &self,
-        spec: &FeatureSpec,
-        placement: impl Into<Placement>,
-    ) -> Result<Backbone, CaptionerError> {
-        let weights = self.tensors.below(&backbone_prefix(&spec.backbone));
-        Ok(Backbone::build(Extractor::backbone_of(spec)?, &weights, placement)?)
-    }
-
     /// The tensors of a backbone, as they were named in its file.
-    pub fn weights_of(&self, backbone: &str) -> NamedTensors {
-        self.tensors.below(&backbone_prefix(backbone))
+    pub fn weights_of(&self, backbone: &str) -> NamedArrays {
+        self.arrays.below(&backbone_prefix(backbone))
     }
 
     /// What the tuning of a backbone learnt, `None` for published weights.
@@ -255,22 +215,13 @@ impl CaptionerFile {
     pub fn tuned(&self, backbone: &str) -> Result<Option<TunedHeader>, CaptionerError> {
         let said = self.header.tuned.get(backbone);
         let header = said.map(|said| TunedHeader::parse(said.clone())).transpose();
-        header.map_err(|reason| CaptionerError::Header { path: self.tensors.path().to_owned(), reason })
+        header.map_err(|reason| CaptionerError::Header { path: self.arrays.path().to_owned(), reason })
     }
 
     /// Numbers in all tensors whose names begin so.
     pub fn numbers(&self, prefix: &str) -> usize {
-        self.tensors.below(prefix).tensors().values().map(Tensor::numel).sum()
+        self.arrays.below(prefix).arrays().values().map(Array::elements).sum()
     }
-}
-
-fn halved(tensor: &Tensor) -> Result<Tensor, TchError> {
-    if !matches!(tensor.f_kind()?, Kind::Float | Kind::Double | Kind::BFloat16) {
-        return Ok(tensor.shallow_clone());
-    }
-    let half = tensor.f_to_kind(Kind::Half)?;
-    let fits = half.f_isfinite()?.f_all()?.f_int64_value(&[])? != 0;
-    Ok(if fits { half } else { tensor.shallow_clone() })
 }
 
 fn decoder_prefix(number: usize) -> String {
@@ -281,27 +232,6 @@ fn backbone_prefix(name: &str) -> String {
     format!("backbones.{name}.")
 }
 
-fn add(tensors: &mut BTreeMap<String, Tensor>, prefix: &str, file: &NamedTensors) {
-    let named =
-        file.tensors().iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor.shallow_clone()));
-    tensors.extend(named);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_half_precision_cannot_hold_stays_as_it_is() {
-        let kind = |tensor: Tensor| {
-            let stored = halved(&tensor).unwrap();
-            let close = (stored.to_kind(Kind::Double) - tensor.to_kind(Kind::Double)).abs().max();
-            assert!(close.double_value(&[]) < 0.01, "{tensor:?}");
-            stored.kind()
-        };
-        assert_eq!(kind(Tensor::from_slice(&[1.0f32, -0.3, 1e-9])), Kind::Half);
-        assert_eq!(kind(Tensor::from_slice(&[0.7f64])), Kind::Half);
-        assert_eq!(kind(Tensor::from_slice(&[1.0f32, 70_000.0])), Kind::Float);
-        assert_eq!(kind(Tensor::from_slice(&[70_000i64])), Kind::Int64);
-    }
+fn add(arrays: &mut BTreeMap<String, Array>, prefix: &str, file: &NamedArrays) {
+    arrays.extend(file.arrays().iter().map(|(name, array)| (format!("{prefix}{name}"), array.clone())));
 }

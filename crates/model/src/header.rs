@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::weights::NamedTensors;
+use crate::weights::NamedArrays;
 
 #[derive(Serialize, Deserialize)]
 struct Versioned<T> {
@@ -19,7 +19,7 @@ pub(crate) fn text(format: u32, content: &impl Serialize) -> serde_json::Result<
 }
 
 /// What stands under the header entry `key` of a file; the error says what is wrong with it.
-pub(crate) fn parse<T: DeserializeOwned>(file: &NamedTensors, key: &str, format: u32) -> Result<T, String> {
+pub(crate) fn parse<T: DeserializeOwned>(file: &NamedArrays, key: &str, format: u32) -> Result<T, String> {
     let json = file.metadata().get(key).ok_or_else(|| format!("it has no header entry {key}"))?;
     parse_value(serde_json::from_str(json).map_err(|error| error.to_string())?, format)
 }

@@ -4,11 +4,11 @@
 //! head's numbers mean stands in the file's header.
 
 use artifacts::tensor_file::TUNED_KEY;
+use half::f16;
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor};
 
 use crate::header;
-use crate::weights::{NamedTensors, WeightsError};
+use crate::weights::{NamedArrays, WeightsError};
 
 /// Of the head: `[words, channels]`.
 pub const WEIGHT: &str = "words.weight";
@@ -82,9 +82,9 @@ pub struct WordHead {
     /// What its numbers mean.
     pub header: TunedHeader,
     /// `[words, channels]`
-    weight: Tensor,
+    weight: Vec<f32>,
     /// `[words]`
-    bias: Tensor,
+    bias: Vec<f32>,
 }
 
 impl TunedHeader {
@@ -93,7 +93,7 @@ impl TunedHeader {
     /// # Errors
     ///
     /// What is wrong with it, in words.
-    pub fn of(file: &NamedTensors) -> Result<Option<TunedHeader>, String> {
+    pub fn of(file: &NamedArrays) -> Result<Option<TunedHeader>, String> {
         if !file.metadata().contains_key(TUNED_KEY) {
             return Ok(None);
         }
@@ -133,44 +133,31 @@ impl WordHead {
     /// # Errors
     ///
     /// When a tensor is absent or of another shape.
-    pub fn new(
-        header: TunedHeader,
-        tensors: &NamedTensors,
-        channels: i64,
-        device: Device,
-    ) -> Result<WordHead, WeightsError> {
+    pub fn new(header: TunedHeader, tensors: &NamedArrays, channels: i64) -> Result<WordHead, WeightsError> {
         let words = header.words.len() as i64;
-        let get = |name: &str, shape: &[i64]| {
-            let tensor = tensors.get(name, shape)?;
-            let placed = tensor.f_to_device(device).and_then(|tensor| tensor.f_to_kind(Kind::Float));
-            placed.map_err(|source| tensors.torch_error(name, source))
-        };
-        Ok(WordHead { weight: get(WEIGHT, &[words, channels])?, bias: get(BIAS, &[words])?, header })
+        let weight = tensors.get(WEIGHT, &[words, channels])?.to_f32();
+        Ok(WordHead { weight, bias: tensors.get(BIAS, &[words])?.to_f32(), header })
     }
 
-    /// The same for another thread.
-    pub fn share(&self) -> WordHead {
-        WordHead {
-            header: self.header.clone(),
-            weight: self.weight.shallow_clone(),
-            bias: self.bias.shallow_clone(),
+    /// The likeliest content words of an image, at most `count`, by falling probability.
+    ///
+    /// The head is linear in the mean of the grid: `regions` holds the features of each region, `[channels]`, in half precision.
+    pub fn keywords<'a>(
+        &self,
+        regions: impl ExactSizeIterator<Item = &'a [f16]>,
+        count: usize,
+    ) -> Vec<Keyword> {
+        let number = regions.len().max(1) as f32;
+        let mut mean = vec![0.0f32; self.weight.len() / self.bias.len().max(1)];
+        for region in regions {
+            mean.iter_mut().zip(region).for_each(|(sum, value)| *sum += value.to_f32());
         }
-    }
-
-    /// Where it computes.
-    pub fn device(&self) -> Device {
-        self.weight.device()
-    }
-
-    /// The likeliest content words of each image, at most `count`, by falling probability: `grid [images, regions, channels]`.
-    ///
-    /// # Errors
-    ///
-    /// A grid of another shape.
-    pub fn keywords(&self, grid: &Tensor, count: usize) -> Result<Vec<Vec<Keyword>>, TchError> {
-        let scores = word_scores(grid, &self.weight, &self.bias)?;
-        let scores: Vec<Vec<f32>> = Vec::try_from(scores)?;
-        Ok(scores.iter().map(|scores| self.likeliest(scores, count)).collect())
+        mean.iter_mut().for_each(|sum| *sum /= number);
+        let score = |(weights, bias): (&[f32], &f32)| {
+            weights.iter().zip(&mean).map(|(weight, value)| weight * value).sum::<f32>() + bias
+        };
+        let scores: Vec<f32> = self.weight.chunks(mean.len().max(1)).zip(&self.bias).map(score).collect();
+        self.likeliest(&scores, count)
     }
 
     fn likeliest(&self, scores: &[f32], count: usize) -> Vec<Keyword> {
@@ -183,15 +170,6 @@ impl WordHead {
             })
             .collect()
     }
-}
-
-/// Scores of words before the sigmoid, `[images, words]`: linear in the mean of `grid [images, regions, channels]`.
-///
-/// # Errors
-///
-/// Tensors of other shapes.
-pub fn word_scores(grid: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor, TchError> {
-    grid.f_mean_dim([1i64].as_slice(), false, Kind::Float)?.f_linear(weight, Some(bias))
 }
 
 /// The words among `of` with the highest scores, at most `count`; equal ones in their order.

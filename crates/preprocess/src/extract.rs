@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
 use half::f16;
-use model::grids::{Extractor, GridError, Squares};
+use model::grids::Squares;
+use torch::grids::{Extractor, GridError};
 
 /// Images of one part that go through the network together, each with its place in the part.
 pub(crate) struct Batch<'a> {

@@ -16,15 +16,15 @@ use artifacts::features::{Dtype, FeatureSpec};
 use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
-use model::backbone::Placement;
-use model::device::DeviceError;
-use model::grids::Extractor;
-use model::precision::{Precision, SlowPrecision};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stage::guard::{self, Making, Work};
 use stage::progress::Progress;
 use stage::{Context, Outcome, Sources, Stage};
+use torch::backbone::Placement;
+use torch::device::DeviceError;
+use torch::grids::Extractor;
+use torch::precision::{Precision, SlowPrecision};
 
 use extract::Decoder;
 use parts::{Parts, Writer};
@@ -88,7 +88,7 @@ impl Stage for Preprocess {
 
     fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
         // Networks run side by side, each on one thread of libtorch.
-        model::threads::single();
+        torch::threads::single();
         Ok(())
     }
 
@@ -125,13 +125,13 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     context.refuse_any::<Preprocess, _>(problem)?;
     Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Preprocess>("shard", reason))?;
     weights::backbones(settings, context)?;
-    model::device::parse(&context.device)?;
+    torch::device::parse(&context.device)?;
     Ok(())
 }
 
 /// What this machine lacks for the precision that the settings name.
 fn lack(settings: &Settings, context: &Context) -> Result<Option<SlowPrecision>, DeviceError> {
-    Ok(settings.precision.check(model::device::parse(&context.device)?).err())
+    Ok(settings.precision.check(torch::device::parse(&context.device)?).err())
 }
 
 /// One set of features to be made.
@@ -165,7 +165,7 @@ impl<'a> Set<'a> {
             grid: [side, side],
             channels: backbone.channels as usize,
         };
-        let device = model::device::parse(&context.device)?;
+        let device = torch::device::parse(&context.device)?;
         let precision = settings.precision.on(device);
         let placement = Placement::new(device, precision)?;
         let decisive = json!({

@@ -12,10 +12,10 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use crossbeam_channel::bounded;
-use model::grids::Extractor;
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 use stage::progress::Progress;
+use torch::grids::Extractor;
 
 use crate::extract::{Batch, Decoder, Pixels, features};
 use crate::parts::{FullPart, Writer};
@@ -60,7 +60,7 @@ pub(crate) fn run(
             let (to_network, computed) = (to_network.clone(), computed.clone());
             let started = Builder::new().spawn_scoped(scope, move || {
                 // Each thread is one thread of libtorch, too.
-                model::threads::single();
+                torch::threads::single();
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
                     let features = features(&extractor, &pixels);
                     let failed = features.is_err();

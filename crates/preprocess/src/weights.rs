@@ -7,9 +7,10 @@ use artifacts::features::WeightsOrigin;
 use artifacts::layout::TUNED_WEIGHTS;
 use artifacts::manifest::{self, ManifestError};
 use artifacts::{Manifest, Recipe};
-use model::backbone::{Backbone, BackboneSpec, Placement};
-use model::weights::{self, FetchError, NamedTensors};
+use model::backbone::BackboneSpec;
+use model::weights::{self, FetchError, NamedArrays};
 use stage::{ConfigError, Context};
+use torch::backbone::{Backbone, Placement};
 
 use crate::{Preprocess, Settings};
 
@@ -99,7 +100,7 @@ impl Weights {
 
     /// The network. Tuned weights must be those that the manifest beside them promises.
     pub(crate) fn load(&self, placement: Placement) -> anyhow::Result<Backbone> {
-        let tensors = NamedTensors::from_bytes(&self.path, &manifest::read_promised(&self.path)?)?;
+        let tensors = NamedArrays::from_bytes(&self.path, manifest::read_promised(&self.path)?)?;
         Ok(Backbone::build(self.backbone, &tensors, placement)?)
     }
 }

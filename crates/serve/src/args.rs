@@ -29,9 +29,6 @@ pub(crate) struct Args {
     /// the checkpoint's run.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
-    /// Where networks run: auto, cpu or cuda:N.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
     /// Address to listen on; 0.0.0.0 opens the server to the network.
     #[arg(long, default_value = "127.0.0.1")]
     pub(crate) host: IpAddr,

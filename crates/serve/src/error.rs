@@ -92,7 +92,7 @@ fn escaped(c: char) -> String {
     if c.is_control() { c.escape_default().to_string() } else { c.to_string() }
 }
 
-/// An error with its causes on one line, each said once. libtorch appends a list of C++ frames to what it says: not that.
+/// An error with its causes on one line, each said once.
 pub(crate) fn line(error: &dyn std::error::Error) -> String {
     let mut line = String::new();
     for cause in std::iter::successors(Some(error), |error| error.source()) {

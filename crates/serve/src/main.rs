@@ -1,10 +1,9 @@
 //! `serve`: captions over HTTP and gRPC.
 
-/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
+/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    caption::single_threaded();
     serve::main()
 }

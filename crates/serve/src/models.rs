@@ -234,7 +234,12 @@ impl Models {
 
 /// Loads a model. Whatever its file holds, the thread that asks goes on.
 fn load(path: &Path, options: &Options) -> Result<Captioner, ModelError> {
-    let open = || Captioner::open(path, options).map_err(ModelError::from);
+    let open = || {
+        let captioner = Captioner::open(path, options)?;
+        // The first request waits no longer than the others.
+        captioner.prepare()?;
+        Ok(captioner)
+    };
     match catch_unwind(AssertUnwindSafe(open)) {
         Ok(loaded) => loaded,
         Err(panic) => {

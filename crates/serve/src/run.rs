@@ -48,8 +48,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     // A port that is taken is known before a model is read.
     let doors = [bind(args.host, args.port)?, bind(args.host, args.grpc_port)?];
     let metrics = Arc::new(Metrics::new()?);
-    let device = caption::device::parse(&args.device)?;
-    let options = Options { device, weights: args.weights.clone() };
+    let options = Options { weights: args.weights.clone() };
     let models = Arc::new(Models::open(args.name.clone(), Source::of(args.model.as_deref()), options)?);
     metrics.version.set(models.served().version as i64);
     // Of what the models leave.

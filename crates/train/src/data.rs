@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use artifacts::tokens::TokenRow;
 use metrics::Tokens;
-use model::grids::{GridError, GridStore};
-use model::teaching::Captions;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tch::{Device, Tensor};
+use torch::grids::{GridError, GridStore, tensor};
+use torch::teaching::Captions;
 
 use crate::reward::ended;
 
@@ -154,7 +154,7 @@ impl Examples {
             };
             store.append(index, &mut grids)?;
         }
-        Ok(self.features.join().tensor(&grids, device)?)
+        Ok(tensor(self.features.join(), &grids, device)?)
     }
 }
 

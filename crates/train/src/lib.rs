@@ -26,13 +26,14 @@ use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, ModelId, Recipe, Split, table, tokens, vocabulary};
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
-use model::grids::GridStore;
-use model::precision::Precision;
-use model::pretrained::Pretrained;
 use serde_json::{Map, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Sources, Stage};
 use tch::nn::VarStore;
+use torch::decoder;
+use torch::grids::GridStore;
+use torch::precision::Precision;
+use torch::pretrained::Pretrained;
 
 use data::Examples;
 use progress::Progress;
@@ -57,7 +58,7 @@ impl Stage for Train {
         let problem = settings.problem();
         context
             .refuse_any::<Self, _>(problem.as_ref().map(|problem| (problem.key.as_str(), &problem.reason)))?;
-        model::device::parse(&context.device)?;
+        torch::device::parse(&context.device)?;
         start::read(settings, context)?;
         Ok(())
     }
@@ -75,8 +76,8 @@ impl Stage for Train {
     }
 
     fn prepare_process(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-        let precision = settings.precision.on(model::device::parse(&context.device)?);
-        Ok(model::matmul::set_fast(precision == Precision::Bf16)?)
+        let precision = settings.precision.on(torch::device::parse(&context.device)?);
+        Ok(torch::matmul::set_fast(precision == Precision::Bf16)?)
     }
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
@@ -85,7 +86,7 @@ impl Stage for Train {
         let pretrained = start::read(settings, context)?;
         let mut inputs = inputs(context, &sources)?;
         inputs.extend(pretrained.iter().map(|file| (start::INPUT.to_owned(), file.hash().to_owned())));
-        let device = model::device::parse(&context.device)?;
+        let device = torch::device::parse(&context.device)?;
         let lack = settings.precision.lack(device);
         if let Some(lack) = lack {
             context.note(&format!("train.precision: {}", lack.said()));
@@ -135,7 +136,7 @@ fn train(
     context: &Context,
     work: Work,
 ) -> anyhow::Result<Manifest> {
-    let device = model::device::parse(&context.device)?;
+    let device = torch::device::parse(&context.device)?;
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
     let (examples, validation, specs) = load(settings, &vocabulary, sources, context)?;
     tch::manual_seed(context.run.seed as i64);
@@ -152,7 +153,7 @@ fn train(
             let (decoder, words) = start::from(file, &store, &header, precision, context)?;
             (decoder, Some(words))
         }
-        None => (header.decoder.build(&store.root(), header.dimensions(), precision)?, None),
+        None => (decoder::build(&header.decoder, &store.root(), header.dimensions(), precision)?, None),
     };
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
     context.note(&format!(

@@ -5,6 +5,6 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
-    model::threads::sleep_while_waiting();
+    torch::threads::sleep_while_waiting();
     stage::cli::main::<train::Train>()
 }

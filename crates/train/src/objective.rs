@@ -4,10 +4,11 @@ use std::cmp::Reverse;
 use std::time::Instant;
 
 use artifacts::vocabulary::{BOS, EOS, PAD, Vocabulary};
-use model::decoder::Decoder;
-use model::search::{SampleSettings, sample};
-use model::teaching::{Captions, Taught, mean_word, of_targets};
+use model::search::SampleSettings;
 use tch::{Kind, TchError, Tensor};
+use torch::decoder::Decoder;
+use torch::sample::sample;
+use torch::teaching::{Captions, Taught, mean_word, of_targets};
 
 use crate::data::{Batch, Examples};
 use crate::reward::{Reward, advantages};

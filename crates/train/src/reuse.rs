@@ -20,7 +20,7 @@ pub(crate) fn keep(best: &Path, folder: &Path) -> std::io::Result<()> {
 /// `finished` says that the whole training there is over: a training of that phase alone has it under its own name.
 pub(crate) fn find(folder: &Path, header: &Header, finished: bool) -> Option<PathBuf> {
     let same = |path: PathBuf, alone: bool| {
-        let found = checkpoint::load(&path, Device::Cpu).ok()?.header;
+        let found = torch::checkpoint::load(&path, Device::Cpu).ok()?.header;
         (plan(&found) == plan(header) && (!alone || epochs(&found) == 0)).then_some(path)
     };
     let alone = || same(folder.join(checkpoint::FILE), true).filter(|_| finished);

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use learn::Schedule;
 use model::decoder::{ChosenDecoders, DecoderConfig, DecoderConfigs, DecoderKind};
-use model::precision::{Precision, PrecisionChoice};
 use model::problem::{Problem, above_0, at_least, first, not_negative, share, unless, within};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use torch::precision::{Precision, PrecisionChoice};
 
 use crate::monitor::Monitor;
 

@@ -3,11 +3,11 @@
 use artifacts::vocabulary::SPECIAL;
 use model::backbone::BackboneSpec;
 use model::checkpoint::Header;
-use model::decoder::Decoder;
-use model::precision::Precision;
-use model::pretrained::{Pretrained, PretrainedError};
 use stage::{ConfigError, Context, Sources};
 use tch::nn::VarStore;
+use torch::decoder::Decoder;
+use torch::precision::Precision;
+use torch::pretrained::{Pretrained, PretrainedError};
 
 use crate::Train;
 use crate::settings::Settings;

@@ -9,10 +9,12 @@ use std::path::PathBuf;
 use anyhow::Context;
 use artifacts::tensor_file::TRAINING_STATE_KEY;
 use learn::Adam;
-use model::{checkpoint, weights};
+use model::weights;
 use serde_json::Value;
 use tch::Tensor;
 use tch::nn::VarStore;
+use torch::checkpoint;
+use torch::weights::{NamedTensors, write_safetensors};
 
 use crate::average::Average;
 use crate::progress::Progress;
@@ -57,7 +59,7 @@ impl State {
         learning: &Learning,
     ) -> anyhow::Result<()> {
         let metadata = BTreeMap::from([(TRAINING_STATE_KEY.to_owned(), serde_json::to_string(progress)?)]);
-        weights::write_safetensors(&self.0.join(LATEST), &tensors(store, learning), &metadata)
+        write_safetensors(&self.0.join(LATEST), &tensors(store, learning), &metadata)
             .context("cannot save the training state")?;
         let best = self.best(progress);
         for entry in std::fs::read_dir(&self.0)? {
@@ -91,6 +93,7 @@ impl State {
         let progress: Progress = serde_json::from_value(progress).with_context(hint)?;
         // Its best checkpoint must be there and whole, or its score would be a promise only.
         weights::read(&self.best(&progress)).with_context(hint)?;
+        let file = NamedTensors::of(&file).with_context(hint)?;
         checkpoint::restore(&file, tensors(store, learning)).with_context(hint)?;
         learning.adam.set_steps(i32::try_from(progress.steps_of_phase())?);
         Ok(Some(progress))

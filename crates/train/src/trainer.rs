@@ -7,10 +7,10 @@ use std::time::Instant;
 use learn::{Adam, Log, step_seed};
 use metrics::{Metric, Scores};
 use model::checkpoint::{self, Header};
-use model::decoder::Decoder;
 use stage::progress::Progress as Bar;
 use tch::Device;
 use tch::nn::VarStore;
+use torch::decoder::Decoder;
 
 use crate::average::Average;
 use crate::data::{Batch, Examples};
@@ -114,7 +114,7 @@ impl Trainer<'_> {
             return if self.warm { self.start_warm(fresh) } else { Ok(fresh) };
         };
         (self.note)("  the cross-entropy phase is that of an earlier run");
-        checkpoint::restore_decoder(&found, &self.store)?;
+        torch::checkpoint::restore_decoder(&found, &self.store)?;
         let best = Best { score: self.monitored(&self.scores()?), epoch: 0 };
         let progress = Progress { phase: Phase::SelfCritical, best: Some(best), ..fresh };
         reuse::copy(&found, &self.state.best(&progress))?;
@@ -129,7 +129,7 @@ impl Trainer<'_> {
         (self.note)(&format!("  at the start: greedy val BLEU-4 {bleu_4:.3}, CIDEr-D {cider_d:.3}"));
         let best = Best { score: self.monitored(&scores), epoch: 0 };
         let progress = Progress { best: Some(best), ..fresh };
-        checkpoint::save(&self.state.best(&progress), &self.header, &self.store)?;
+        torch::checkpoint::save(&self.state.best(&progress), &self.header, &self.store)?;
         Ok(progress)
     }
 
@@ -141,7 +141,7 @@ impl Trainer<'_> {
         }
         if phase == Phase::SelfCritical && run.progress.epochs_of_phase() == 0 {
             (self.note)("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
-            checkpoint::restore_decoder(&self.state.best(&run.progress), &self.store)?;
+            torch::checkpoint::restore_decoder(&self.state.best(&run.progress), &self.store)?;
             run.learning = self.learning();
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Trainer<'_> {
         let scores = self.scores()?;
         let better = progress.close_epoch(self.monitored(&scores));
         if better {
-            checkpoint::save(&self.state.best(progress), &self.header, &self.store)?;
+            torch::checkpoint::save(&self.state.best(progress), &self.header, &self.store)?;
         }
         learning.average.swap();
         self.state.save(progress, &self.store, learning)?;
@@ -315,9 +315,9 @@ mod tests {
     use artifacts::vocabulary::Vocabulary;
     use half::f16;
     use model::decoder::{DecoderConfig, HardAttentionConfig, SoftAttentionConfig};
-    use model::grids::GridStore;
-    use model::precision::Precision;
-    use model::pretrained::Pretrained;
+    use torch::grids::GridStore;
+    use torch::precision::Precision;
+    use torch::pretrained::Pretrained;
 
     use super::*;
     use crate::settings::SelfCriticalSettings;
@@ -394,8 +394,8 @@ mod tests {
         let header = header(decoder, &["three", "four", "one"]);
         let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let store = VarStore::new(Device::Cpu);
-        decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
-        checkpoint::save(path, &header, &store).unwrap();
+        torch::decoder::build(decoder, &store.root(), header.dimensions(), Precision::F32).unwrap();
+        torch::checkpoint::save(path, &header, &store).unwrap();
         Pretrained::read(path).unwrap()
     }
 
@@ -428,7 +428,9 @@ mod tests {
         let store = VarStore::new(Device::Cpu);
         let decoder = match start {
             Some(file) => file.decoder(decoder).unwrap().build(&store, &header, Precision::F32).unwrap().0,
-            None => decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap(),
+            None => {
+                torch::decoder::build(decoder, &store.root(), header.dimensions(), Precision::F32).unwrap()
+            }
         };
         let (examples, validation) = (examples(), validation());
         let trainer = Trainer {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
-use model::decoder::Decoder;
-use model::grids::GridStore;
 use model::search::{SearchSettings, beam_search};
 use tch::Device;
+use torch::decoder::Decoder;
+use torch::grids::GridStore;
 
 const IMAGES_AT_ONCE: usize = 50;
 
@@ -48,7 +48,7 @@ impl Validation {
         for indices in self.indices.chunks(IMAGES_AT_ONCE) {
             let grid = self.features.tensor(indices, device)?;
             let memory = tch::no_grad(|| decoder.encode(&grid, false))?;
-            for beams in beam_search(decoder, &memory, &greedy)? {
+            for beams in beam_search(&mut decoder.network(), &memory, &greedy)? {
                 let words = beams.first().map(|best| vocabulary.decode(&best.ids).join(" "));
                 hypotheses.push(metrics::tokenize::caption_tokens(&words.unwrap_or_default()));
             }

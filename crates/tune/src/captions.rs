@@ -6,12 +6,12 @@ use artifacts::features::FeatureSpec;
 use artifacts::vocabulary::Vocabulary;
 use model::backbone::BackboneSpec;
 use model::checkpoint::Header;
-use model::decoder::Decoder;
-use model::precision::Precision;
-use model::pretrained::Pretrained;
-use model::teaching;
 use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor};
+use torch::decoder::Decoder;
+use torch::precision::Precision;
+use torch::pretrained::Pretrained;
+use torch::teaching;
 
 use crate::examples::Examples;
 use crate::objective::Objective;

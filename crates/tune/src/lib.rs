@@ -28,15 +28,17 @@ use artifacts::layout::TUNED_WEIGHTS;
 use artifacts::tokens::{self, TokenRow};
 use artifacts::vocabulary::{self, Vocabulary};
 use artifacts::{Manifest, Recipe, Split, View, table};
-use model::backbone::{BackboneSpec, Trainable};
-use model::pretrained::Pretrained;
+use model::backbone::BackboneSpec;
 use model::tuned::{TunedHeader, WordScores};
-use model::weights::{self, FetchError, NamedTensors};
+use model::weights::{self, FetchError, NamedArrays};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use serde_json::{Map, Value, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Sources, Stage};
 use tch::{Device, Tensor};
+use torch::backbone::Trainable;
+use torch::pretrained::Pretrained;
+use torch::weights::{tensor, write_safetensors};
 
 use augment::Augment;
 use captions::Captions;
@@ -73,7 +75,7 @@ impl Stage for Tune {
 
     fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
         // Parts of a batch are computed side by side, each on one thread of libtorch.
-        model::threads::single();
+        torch::threads::single();
         Ok(())
     }
 
@@ -124,7 +126,7 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
             checked.map_err(|error| refused(format!("{error:#}")))?;
         }
     }
-    model::device::parse(&context.device)?;
+    torch::device::parse(&context.device)?;
     Ok(())
 }
 
@@ -193,7 +195,7 @@ impl Tuning<'_> {
         if lesson.epochs == 0 {
             return self.unpack(&weights, work);
         }
-        let device = model::device::parse(&context.device)?;
+        let device = torch::device::parse(&context.device)?;
         let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
         let words: Vec<String> = vocabulary.words().take(settings.words).map(str::to_owned).collect();
         let content = content::indices(&words);
@@ -278,7 +280,8 @@ impl Tuning<'_> {
         let channels = i64::from(self.backbone.channels);
         let words = header.words.len() as i64;
         let head = [(model::tuned::WEIGHT, vec![words, channels]), (model::tuned::BIAS, vec![words])];
-        let head = head.map(|(name, shape)| Ok((name.to_owned(), weights.tensors.get(name, &shape)?)));
+        let head =
+            head.map(|(name, shape)| Ok((name.to_owned(), tensor(weights.tensors.get(name, &shape)?)?)));
         let head = head.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
         self.publish(&weights.tensors, head, header, 0, work)
     }
@@ -287,21 +290,21 @@ impl Tuning<'_> {
     /// network was published with is left out: it no longer fits.
     fn publish(
         &self,
-        start: &NamedTensors,
+        start: &NamedArrays,
         learnt: impl IntoIterator<Item = (String, Tensor)>,
         header: &TunedHeader,
         steps: usize,
         work: Work,
     ) -> anyhow::Result<Manifest> {
         let names = self.backbone.tensors(start);
-        let kept = names.iter().map(|(name, shape)| Ok((name.clone(), start.get(name, shape)?)));
+        let kept = names.iter().map(|(name, shape)| Ok((name.clone(), tensor(start.get(name, shape)?)?)));
         let mut tensors = kept.collect::<anyhow::Result<BTreeMap<String, Tensor>>>()?;
         tensors.extend(learnt);
         for tensor in tensors.values_mut() {
             *tensor = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(tch::Kind::Float)?;
         }
         let entries = BTreeMap::from([header.entry()?]);
-        weights::write_safetensors(&work.path(TUNED_WEIGHTS), &tensors, &entries)?;
+        write_safetensors(&work.path(TUNED_WEIGHTS), &tensors, &entries)?;
         let WordScores { mean_average_precision, calibration_error, words, images } = header.scores;
         let summary = Map::from_iter([
             ("steps".to_owned(), json!(steps)),
@@ -320,5 +323,5 @@ impl Tuning<'_> {
 fn pool(name: &'static str, threads: usize) -> anyhow::Result<ThreadPool> {
     let builder = ThreadPoolBuilder::new().num_threads(threads);
     let builder = builder.thread_name(move |number| format!("{name}-{number}"));
-    Ok(builder.start_handler(|_| model::threads::single()).build()?)
+    Ok(builder.start_handler(|_| torch::threads::single()).build()?)
 }

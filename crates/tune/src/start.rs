@@ -8,7 +8,7 @@ use artifacts::tensor_file::CHECKPOINT_KEY;
 use model::backbone::BackboneSpec;
 use model::captioner_file::CaptionerFile;
 use model::tuned::TunedHeader;
-use model::weights::{self, NamedTensors};
+use model::weights::{self, NamedArrays};
 use stage::Context;
 
 /// Where the weights of a backbone come from.
@@ -21,7 +21,7 @@ pub(crate) struct Start {
 /// Weights to begin with.
 pub(crate) struct Weights {
     /// The network's, and [`model::tuned`]'s where it was tuned before.
-    pub(crate) tensors: NamedTensors,
+    pub(crate) tensors: NamedArrays,
     /// What an earlier tuning learnt.
     pub(crate) header: Option<TunedHeader>,
 }
@@ -48,7 +48,7 @@ impl Start {
         let file = weights::read(&self.path)?;
         let path = self.path.display();
         if CaptionerFile::is_in(&file) {
-            let captioner = CaptionerFile::from_tensors(file)?;
+            let captioner = CaptionerFile::from_arrays(file)?;
             let header = captioner.tuned(backbone.name)?;
             return Ok(Weights { tensors: captioner.weights_of(backbone.name), header });
         }

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use anyhow::Context;
 use artifacts::tensor_file::TRAINING_STATE_KEY;
 use learn::Adam;
-use model::{checkpoint, weights};
+use model::weights;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
+use torch::checkpoint;
+use torch::weights::{NamedTensors, write_safetensors};
 
 const LATEST: &str = "latest.safetensors";
 
@@ -38,7 +40,7 @@ impl State {
     /// Commits where tuning stands.
     pub(crate) fn save(&self, progress: &Progress, optimisers: &[Adam]) -> anyhow::Result<()> {
         let metadata = BTreeMap::from([(TRAINING_STATE_KEY.to_owned(), serde_json::to_string(progress)?)]);
-        weights::write_safetensors(&self.0.join(LATEST), &tensors(optimisers), &metadata)
+        write_safetensors(&self.0.join(LATEST), &tensors(optimisers), &metadata)
             .context("cannot save the training state")
     }
 
@@ -57,6 +59,7 @@ impl State {
         if progress.fingerprint != fingerprint {
             return Ok(fresh());
         }
+        let file = NamedTensors::of(&file).with_context(hint)?;
         checkpoint::restore(&file, tensors(optimisers)).with_context(hint)?;
         for adam in optimisers {
             adam.set_steps(i32::try_from(progress.steps)?);

@@ -10,11 +10,11 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use learn::{Adam, Log, Schedule, step_seed};
-use model::backbone::Trainable;
 use rayon::ThreadPool;
 use rayon::prelude::*;
 use stage::progress::Progress as Bar;
 use tch::{Device, Kind, TchError, Tensor};
+use torch::backbone::Trainable;
 
 use crate::examples::Examples;
 use crate::images::{Feed, Pixels, Reader};
@@ -257,11 +257,11 @@ mod tests {
     use model::backbone::BackboneSpec;
     use model::checkpoint::Header;
     use model::decoder::{DecoderConfig, SoftAttentionConfig};
-    use model::precision::Precision;
-    use model::pretrained::Pretrained;
-    use model::weights::NamedTensors;
+    use model::weights::NamedArrays;
     use rayon::ThreadPoolBuilder;
     use tch::nn::VarStore;
+    use torch::precision::Precision;
+    use torch::pretrained::Pretrained;
 
     use super::*;
     use crate::augment::Augment;
@@ -307,7 +307,7 @@ mod tests {
         (Images { root: folder.to_owned(), rows }, captions)
     }
 
-    fn weights(spec: &BackboneSpec) -> NamedTensors {
+    fn weights(spec: &BackboneSpec) -> NamedArrays {
         tch::manual_seed(1);
         let tensor = |(name, shape): (String, Vec<i64>)| {
             let options = (Kind::Float, Device::Cpu);
@@ -320,10 +320,10 @@ mod tests {
                 }
                 _ => Tensor::zeros(&shape, options),
             };
-            (name, tensor)
+            (name, torch::weights::array(&tensor).unwrap())
         };
-        let shapes = spec.tensors(&NamedTensors::new("", BTreeMap::new()));
-        NamedTensors::new("random", shapes.into_iter().map(tensor).collect())
+        let shapes = spec.tensors(&NamedArrays::new("", BTreeMap::new()));
+        NamedArrays::new("random", shapes.into_iter().map(tensor).collect())
     }
 
     /// A decoder with dropout for the grids of `spec` that has learnt nothing yet.
@@ -350,9 +350,9 @@ mod tests {
         };
         tch::manual_seed(2);
         let store = VarStore::new(Device::Cpu);
-        header.decoder.build(&store.root(), header.dimensions(), Precision::F32).unwrap();
+        torch::decoder::build(&header.decoder, &store.root(), header.dimensions(), Precision::F32).unwrap();
         let path = folder.join("decoder.safetensors");
-        model::checkpoint::save(&path, &header, &store).unwrap();
+        torch::checkpoint::save(&path, &header, &store).unwrap();
         Pretrained::read(&path).unwrap()
     }
 
@@ -387,7 +387,7 @@ mod tests {
                 Box::new(Captions::new(head.share(), &train, &file, vocabulary, 1, Device::Cpu).unwrap())
             }
         };
-        let pool = ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| model::threads::single());
+        let pool = ThreadPoolBuilder::new().num_threads(threads).start_handler(|_| torch::threads::single());
         let pool = pool.build().unwrap();
         let transform = imaging::Transform { resize: 32, crop: 32, ..spec.transform.clone() };
         let feed = Feed {

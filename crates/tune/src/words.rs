@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use model::tuned::{BIAS, WEIGHT, word_scores};
+use model::tuned::{BIAS, WEIGHT};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
+use torch::weights::tensor;
+use torch::words::word_scores;
 
 use crate::examples::Examples;
 use crate::objective::Objective;
@@ -41,8 +43,8 @@ impl<'a> Words<'a> {
             let known: HashMap<&str, i64> = header.words.iter().map(String::as_str).zip(0..).collect();
             let earlier = header.words.len() as i64;
             let from = [
-                start.tensors.get(WEIGHT, &[earlier, channels])?.f_to_kind(Kind::Float)?,
-                start.tensors.get(BIAS, &[earlier])?.f_to_kind(Kind::Float)?,
+                tensor(start.tensors.get(WEIGHT, &[earlier, channels])?)?.f_to_kind(Kind::Float)?,
+                tensor(start.tensors.get(BIAS, &[earlier])?)?.f_to_kind(Kind::Float)?,
             ];
             for (row, word) in (0..).zip(words) {
                 let Some(&source) = known.get(word.as_str()) else { continue };

@@ -52,9 +52,6 @@ pub(crate) struct Args {
     /// clip.srt or clip.vtt with those formats.
     #[arg(short, long)]
     pub(crate) sidecar: bool,
-    /// Where networks run: auto, cpu or cuda:N.
-    #[arg(long, default_value = "auto")]
-    pub(crate) device: String,
     /// Prints errors only.
     #[arg(short, long)]
     pub(crate) quiet: bool,

@@ -70,8 +70,7 @@ fn run(args: &Args) -> anyhow::Result<usize> {
             path
         }
     };
-    let device = model::device::parse(&args.device)?;
-    let captioner = Captioner::open(&model, &Options { device, weights: args.weights.clone() })?;
+    let captioner = Captioner::open(&model, &Options { weights: args.weights.clone() })?;
     let search = args.search(captioner.search_settings())?;
     if args.keywords.is_some() && !captioner.names_keywords() {
         return Err(CaptionError::NoKeywords).with_context(|| format!("--keywords: {}", model.display()));

@@ -1,7 +1,6 @@
 //! A backbone as data: which layers in which order, with which names and shapes.
 //!
-//! Nothing here computes. Interpreters walk it: libtorch's does for features ([`Backbone`](super::Backbone)) and for gradients
-//! ([`Trainable`](super::Trainable)).
+//! Nothing here computes. Interpreters walk it: libtorch's for features and for gradients, and the builder of ONNX graphs.
 
 /// A network without its classifier.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,11 +117,17 @@ impl Conv {
         format!("{}.weight", self.name)
     }
 
+    /// Shape of the weight: `[outputs, inputs / groups, kernel, kernel]`.
+    pub fn weight_shape(&self) -> [i64; 4] {
+        let Geometry { inputs, outputs, kernel, groups, .. } = self.geometry;
+        [outputs, inputs / groups, kernel, kernel]
+    }
+
     /// Names and shapes of its tensors: weight and bias; or weight and the normalisation's scale γ, shift β, mean μ and
     /// variance σ².
     pub fn tensors(&self) -> Vec<(String, Vec<i64>)> {
-        let Geometry { inputs, outputs, kernel, groups, .. } = self.geometry;
-        let weight = (self.weight_name(), vec![outputs, inputs / groups, kernel, kernel]);
+        let outputs = self.geometry.outputs;
+        let weight = (self.weight_name(), self.weight_shape().to_vec());
         let added = match &self.after {
             After::Bias => vec![format!("{}.bias", self.name)],
             After::Norm(norm) => ["weight", "bias", "running_mean", "running_var"]

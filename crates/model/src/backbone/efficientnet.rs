@@ -8,7 +8,7 @@
 
 use super::description::{Activation, Conv, Description, Geometry, Layer, Padding};
 use super::efficientnet_names::{BlockNames, Naming};
-use crate::weights::NamedTensors;
+use crate::weights::NamedArrays;
 
 /// Kernel, stride of the first block and expansion of the seven stages, the same in every variant.
 const STAGES: [(i64, i64, i64); 7] =
@@ -85,7 +85,7 @@ pub(super) const LITE2: Variant = lite([16, 24, 48, 88, 120, 208, 352], [1, 3, 3
 
 /// A variant with the names that its family was published with, or timm's where `weights` has those; the 1×1 head
 /// convolution is part of it.
-pub(super) fn describe(variant: Variant, weights: &NamedTensors) -> Description {
+pub(super) fn describe(variant: Variant, weights: &NamedArrays) -> Description {
     let Variant { family, stem, channels, depths, head } = variant;
     let naming = Naming::of(weights, family.published_naming());
     let activated =

@@ -1,6 +1,6 @@
 //! How the files of EfficientNets name their layers.
 
-use crate::weights::NamedTensors;
+use crate::weights::NamedArrays;
 
 /// One library's way to name the layers.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +26,8 @@ pub(super) struct BlockNames {
 
 impl Naming {
     /// timm's when the file has timm's stem, else the `published` one.
-    pub(super) fn of(weights: &NamedTensors, published: Self) -> Self {
-        let timm = weights.tensors().contains_key(&format!("{}.weight", Self::Timm.stem()[0]));
+    pub(super) fn of(weights: &NamedArrays, published: Self) -> Self {
+        let timm = weights.has(&format!("{}.weight", Self::Timm.stem()[0]));
         if timm { Self::Timm } else { published }
     }
 

@@ -1,59 +1,53 @@
-//! Convolutions with their batch normalisations folded in.
+//! Convolutions with their batch normalisations folded in: for inference.
 
-use tch::{Kind, TchError, Tensor};
-
-use super::Placement;
 use super::description::Conv;
-use super::forward::{Kernels, channels_last};
-use crate::weights::{NamedTensors, WeightsError};
+use crate::weights::{NamedArrays, WeightsError};
 
-/// Weight and bias of each convolution at a place, folded in f64: for inference.
-pub(super) fn folded<'a>(
-    convs: impl IntoIterator<Item = &'a Conv>,
-    weights: &NamedTensors,
-    epsilon: f64,
-    placement: Placement,
-) -> Result<Kernels, WeightsError> {
-    let kernel = |conv: &Conv| {
-        let tensors = read(conv, weights)?;
-        let place = || {
-            let doubles: Result<Vec<_>, _> =
-                tensors.iter().map(|tensor| tensor.f_to_kind(Kind::Double)).collect();
-            let (weight, bias) = fold(&doubles?, epsilon)?;
-            place(&weight, &bias, placement)
-        };
-        let kernel = place().map_err(|source| weights.torch_error(&conv.weight_name(), source));
-        Ok((conv.name.clone(), kernel?))
-    };
-    convs.into_iter().map(kernel).collect()
+/// The numbers of a convolution that has no normalisation any more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kernel {
+    /// `[outputs, inputs / groups, kernel, kernel]`, row-major.
+    pub weight: Vec<f64>,
+    /// `[outputs]`
+    pub bias: Vec<f64>,
 }
 
-/// The tensors of a convolution, in the order of [`Conv::tensors`].
-pub(super) fn read(conv: &Conv, weights: &NamedTensors) -> Result<Vec<Tensor>, WeightsError> {
-    conv.tensors().iter().map(|(name, shape)| weights.get(name, shape)).collect()
-}
-
-/// Convolution and normalisation as one convolution: `w' = w·γ/√(σ²+ε)` and `b' = β − μ·γ/√(σ²+ε)`.
-///
-/// Gradients pass through it to w, γ and β; they are those of a normalisation whose mean and variance stay as they are.
-pub(super) fn fold(tensors: &[Tensor], epsilon: f64) -> Result<(Tensor, Tensor), TchError> {
-    match tensors {
-        [weight, bias] => Ok((weight.shallow_clone(), bias.shallow_clone())),
-        [weight, gamma, beta, mean, variance] => {
-            let scale = gamma.f_div(&variance.f_add_scalar(epsilon)?.f_sqrt()?)?;
-            let bias = beta.f_sub(&mean.f_mul(&scale)?)?;
-            Ok((weight.f_mul(&scale.f_view([-1, 1, 1, 1])?)?, bias))
+impl Kernel {
+    /// Convolution and normalisation as one convolution: `w' = w·γ/√(σ²+ε)` and `b' = β − μ·γ/√(σ²+ε)`.
+    ///
+    /// # Errors
+    ///
+    /// A tensor that is absent or of another shape, by its name; numbers that are not finite.
+    pub fn folded(conv: &Conv, weights: &NamedArrays, epsilon: f64) -> Result<Kernel, WeightsError> {
+        let tensors =
+            conv.tensors().into_iter().map(|(name, shape)| Ok(weights.get(&name, &shape)?.to_f64()));
+        let mut tensors = tensors.collect::<Result<Vec<_>, WeightsError>>()?.into_iter();
+        let mut next = || tensors.next().unwrap_or_default();
+        let mut kernel = Kernel { weight: next(), bias: next() };
+        let (shift, mean, variance) = (next(), next(), next());
+        if !variance.is_empty() {
+            // What stands in the place of a bias is γ then.
+            let scales = kernel
+                .bias
+                .iter()
+                .zip(&variance)
+                .map(|(gamma, variance)| gamma / (variance + epsilon).sqrt());
+            let scales: Vec<f64> = scales.collect();
+            let each = kernel.weight.len() / scales.len().max(1);
+            for (weights, scale) in kernel.weight.chunks_mut(each.max(1)).zip(&scales) {
+                weights.iter_mut().for_each(|weight| *weight *= scale);
+            }
+            kernel.bias = shift
+                .iter()
+                .zip(mean.iter().zip(&scales))
+                .map(|(shift, (mean, scale))| shift - mean * scale)
+                .collect();
         }
-        others => Err(TchError::Shape(format!("a convolution has 2 or 5 tensors, not {}", others.len()))),
+        let finite = kernel.weight.iter().chain(&kernel.bias).all(|number| number.is_finite());
+        if !finite {
+            let reason = "not all numbers are finite, or a variance is negative";
+            return Err(weights.refuse(&conv.weight_name(), reason));
+        }
+        Ok(kernel)
     }
-}
-
-fn place(weight: &Tensor, bias: &Tensor, placement: Placement) -> Result<(Tensor, Tensor), TchError> {
-    let sum = |tensor: &Tensor| tensor.f_sum(Kind::Double)?.f_double_value(&[]);
-    if !(sum(weight)? + sum(bias)?).is_finite() {
-        let reason = "not all numbers are finite, or a variance is negative";
-        return Err(TchError::Convert(reason.to_owned()));
-    }
-    let place = |tensor: &Tensor| tensor.f_to_kind(placement.kind())?.f_to_device(placement.device);
-    Ok((channels_last(&place(weight)?)?, place(bias)?))
 }

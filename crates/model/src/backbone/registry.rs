@@ -9,7 +9,7 @@ use super::description::{Conv, Description};
 use super::efficientnet::{self, B0, B1, B2, B3, B4, LITE0, LITE1, LITE2};
 use super::resnet::{self, Block};
 use super::views;
-use crate::weights::{NamedTensors, WeightSource};
+use crate::weights::{NamedArrays, WeightSource};
 
 /// Everything that sets one backbone apart from another.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct BackboneSpec {
     /// Where its published weights are, in the order to try.
     pub sources: &'static [WeightSource],
     /// What the network is, with tensors named as they are in a file: libraries name the same layers differently.
-    pub describe: fn(&NamedTensors) -> Description,
+    pub describe: fn(&NamedArrays) -> Description,
 }
 
 /// No registry row has that name.
@@ -61,11 +61,11 @@ impl BackboneSpec {
 
     /// Blocks of the network, from whichever learn.
     pub fn blocks(&self) -> usize {
-        (self.describe)(&NamedTensors::new("", BTreeMap::new())).blocks.len()
+        (self.describe)(&NamedArrays::new("", BTreeMap::new())).blocks.len()
     }
 
     /// Names and shapes of the tensors that the network is built from, as they are named in a file.
-    pub fn tensors(&self, file: &NamedTensors) -> Vec<(String, Vec<i64>)> {
+    pub fn tensors(&self, file: &NamedArrays) -> Vec<(String, Vec<i64>)> {
         (self.describe)(file).convs_from(0).into_iter().flat_map(Conv::tensors).collect()
     }
 

@@ -4,13 +4,10 @@
 //! stands beside every word, so that what is left between this decoder and [`super::soft_attention`] is attention.
 
 use serde::{Deserialize, Serialize};
-use tch::{TchError, Tensor};
 
-use super::layers::{Embedding, Linear, dropout, mean_region};
-use super::parameters::{BuildError, Parameters};
+use super::Dimensions;
+use super::description::{Builder, Description, Layer, Parameters};
 use super::table::{Architecture, size};
-use super::{Decoder, Dimensions, Forced, Rows, Step, recurrent};
-use crate::precision::Precision;
 use crate::problem::{Problem, first, share};
 
 /// Sizes of the `lstm` decoder.
@@ -43,81 +40,40 @@ impl Architecture for LstmConfig {
         ])
     }
 
-    fn build(
-        &self,
-        parameters: &Parameters,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Box<dyn Decoder>, BuildError> {
-        Ok(Box::new(Lstm::new(parameters, self, dimensions, precision)?))
+    fn describe(&self, dimensions: Dimensions) -> Description {
+        let LstmConfig { embedding_size, feature_size, hidden_size, dropout } = *self;
+        let mut parameters = Parameters::default();
+        parameters.linear("feature", dimensions.channels, feature_size);
+        parameters.linear("initial_hidden", feature_size, hidden_size);
+        parameters.linear("initial_cell", feature_size, hidden_size);
+        parameters.embedding("embedding", dimensions.vocabulary, embedding_size);
+        parameters.lstm("lstm", embedding_size + feature_size, hidden_size);
+        parameters.output("output", hidden_size, dimensions.vocabulary);
+        // Memory: the projected mean `[rows, feature]`. State: hidden and cell state `[rows, hidden]`.
+        let encode = Builder::graph(1, |graph, grid| {
+            let mean = graph.mean_region(grid[0]);
+            let feature = graph.linear("feature", mean);
+            let feature = graph.add(Layer::Relu, &[feature]);
+            vec![graph.dropout(dropout, feature)]
+        });
+        let start = Builder::graph(1, |graph, memory| {
+            let initial = ["initial_hidden", "initial_cell"].map(|name| {
+                let state = graph.linear(name, memory[0]);
+                graph.add(Layer::Tanh, &[state])
+            });
+            initial.to_vec()
+        });
+        let step = Builder::graph(4, |graph, inputs| {
+            let &[feature, hidden, cell, word] = inputs else { return vec![] };
+            let word = graph.embedding("embedding", word);
+            let input = graph.add(Layer::Concat(1), &[word, feature]);
+            let (hidden, cell) = graph.add_two(Layer::Lstm("lstm".to_owned()), &[input, hidden, cell]);
+            vec![graph.linear("output", hidden), hidden, cell]
+        });
+        Description { parameters: parameters.0, encode, start, step, parts: vec![] }
     }
 
-    #[cfg(test)]
     fn small() -> Self {
         LstmConfig { embedding_size: 10, feature_size: 12, hidden_size: 16, dropout: 0.3 }
-    }
-}
-
-#[derive(Debug)]
-struct Lstm {
-    feature: Linear,
-    initial_hidden: Linear,
-    initial_cell: Linear,
-    embedding: Embedding,
-    lstm: recurrent::Lstm,
-    output: Linear,
-    dropout: f64,
-}
-
-impl Lstm {
-    fn new(
-        parameters: &Parameters,
-        config: &LstmConfig,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Self, BuildError> {
-        let LstmConfig { embedding_size, feature_size, hidden_size, dropout } = *config;
-        let inputs = embedding_size + feature_size;
-        Ok(Lstm {
-            feature: Linear::new(parameters / "feature", dimensions.channels, feature_size)?,
-            initial_hidden: Linear::new(parameters / "initial_hidden", feature_size, hidden_size)?,
-            initial_cell: Linear::new(parameters / "initial_cell", feature_size, hidden_size)?,
-            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, embedding_size)?,
-            lstm: recurrent::Lstm::new(parameters / "lstm", inputs, hidden_size, precision)?,
-            output: Linear::new(parameters.by_word() / "output", hidden_size, dimensions.vocabulary)?,
-            dropout,
-        })
-    }
-}
-
-impl Decoder for Lstm {
-    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
-        let feature = self.feature.forward(&mean_region(grid)?)?.f_relu()?;
-        Ok(Rows(vec![dropout(&feature, self.dropout, train)?]))
-    }
-
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
-        let (_, captions, steps) = words.size3()?;
-        let memory = Rows(vec![memory.0[0].f_repeat_interleave_self_int(captions, 0, None)?]);
-        let state = self.start(&memory)?;
-        let feature = memory.0[0].f_unsqueeze(1)?.f_expand([-1, steps, -1], false)?;
-        let words = self.embedding.forward(&words.f_flatten(0, 1)?)?;
-        let words = dropout(&words, self.dropout, train)?;
-        let inputs = Tensor::f_cat(&[words, feature], 2)?;
-        let hidden = self.lstm.sequence(&inputs, &state.0[0], &state.0[1])?;
-        let logits = self.output.forward(&dropout(&hidden, self.dropout, train)?)?;
-        Ok(Forced { logits, attention: None, choices: None })
-    }
-
-    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
-        let initial = |layer: &Linear| layer.forward(&memory.0[0])?.f_tanh();
-        Ok(Rows(vec![initial(&self.initial_hidden)?, initial(&self.initial_cell)?]))
-    }
-
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
-        let input = Tensor::f_cat(&[&self.embedding.forward(words)?, &memory.0[0]], 1)?;
-        let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1])?;
-        let logits = self.output.forward(&hidden)?;
-        Ok(Step { logits, state: Rows(vec![hidden, cell]), attention: None })
     }
 }

@@ -4,164 +4,81 @@
 //! Bahdanau attention, the gate β and the deep output layer. Deviation: regions are first projected to `feature`
 //! numbers, which makes every step cheaper than attending over the CNN's own channels.
 
-use tch::{TchError, Tensor};
+use super::Dimensions;
+use super::attend;
+use super::description::{Builder, Description, Layer, Parameters, Value};
 
-use super::layers::{AdditiveAttention, Embedding, Linear, dropout, mean_region};
-use super::parameters::{BuildError, Parameters};
-use super::ragged::Ragged;
-use super::recurrent::Lstm;
-use super::{Dimensions, Forced, Rows, Step};
-use crate::precision::Precision;
-
-/// Sizes of the network.
+/// Sizes of the network, and the share of units dropped in training.
 pub(super) struct Sizes {
     pub(super) embedding: i64,
     pub(super) feature: i64,
     pub(super) hidden: i64,
     pub(super) attention: i64,
+    pub(super) dropout: f64,
 }
 
-#[derive(Debug)]
-pub(super) struct ShowAttendTell {
-    feature: Linear,
-    attention: AdditiveAttention,
-    gate: Linear,
-    initial_hidden: Linear,
-    initial_cell: Linear,
-    embedding: Embedding,
-    lstm: Lstm,
-    output_hidden: Linear,
-    output_context: Linear,
-    output: Linear,
-    dropout: f64,
+/// The network; `weigh` makes shares of the regions' scores.
+pub(super) fn describe(sizes: &Sizes, dimensions: Dimensions, weigh: &Layer) -> Description {
+    let &Sizes { embedding: words, feature, hidden, attention, dropout } = sizes;
+    let mut parameters = Parameters::default();
+    parameters.linear("feature", dimensions.channels, feature);
+    attend::parameters(&mut parameters, feature, hidden, attention);
+    parameters.linear("gate", hidden, 1);
+    parameters.linear("initial_hidden", feature, hidden);
+    parameters.linear("initial_cell", feature, hidden);
+    parameters.embedding("embedding", dimensions.vocabulary, words);
+    parameters.lstm("lstm", words + feature, hidden);
+    parameters.linear("output_hidden", hidden, words);
+    parameters.linear("output_context", feature, words);
+    parameters.output("output", words, dimensions.vocabulary);
+    // Memory: regions `[rows, regions, feature]` and their keys `[rows, regions, attention]`. State: hidden and cell state.
+    let encode = Builder::graph(1, |graph, grid| attend::encode(graph, grid[0], dropout).to_vec());
+    let start = Builder::graph(2, |graph, memory| {
+        let mean = graph.mean_region(memory[0]);
+        let initial = ["initial_hidden", "initial_cell"].map(|name| {
+            let state = graph.linear(name, mean);
+            graph.add(Layer::Tanh, &[state])
+        });
+        initial.to_vec()
+    });
+    let step = Builder::graph(5, |graph, inputs| {
+        let &[regions, keys, hidden, cell, word] = inputs else { return vec![] };
+        let word = graph.embedding("embedding", word);
+        let of_image = graph.add(Layer::PerImage, &[hidden, regions]);
+        let energies = attend::energies(graph, keys, of_image);
+        let attention = graph.add(weigh.clone(), &[energies]);
+        let context = context(graph, regions, of_image, attention);
+        let context = graph.add(Layer::Flatten, &[context]);
+        let input = graph.add(Layer::Concat(1), &[word, context]);
+        let (hidden, cell) = graph.add_two(Layer::Lstm("lstm".to_owned()), &[input, hidden, cell]);
+        let scores = score(graph, word, hidden, context, dropout);
+        vec![scores, hidden, cell, graph.add(Layer::Flatten, &[attention])]
+    });
+    let parts = vec![
+        ("energies".to_owned(), Builder::graph(2, |graph, of| vec![attend::energies(graph, of[0], of[1])])),
+        ("context".to_owned(), Builder::graph(3, |graph, of| vec![context(graph, of[0], of[1], of[2])])),
+        ("score".to_owned(), Builder::graph(3, |graph, of| vec![score(graph, of[0], of[1], of[2], dropout)])),
+    ];
+    Description { parameters: parameters.0, encode, start, step, parts }
 }
 
-/// One look at each image for each of its rows (captions or beams).
-struct Look {
-    /// Share on each region: `[images, rows of each image, regions]`.
-    attention: Tensor,
-    /// Gated weighted sum of the regions: `[images, rows of each image, feature]`.
-    context: Tensor,
+/// The gated weighted sum of the regions, `[images, rows of each image, feature]`: of regions, the states
+/// `hidden [images, rows of each image, hidden]`, and shares on each region `[images, rows of each image, regions]`.
+fn context(graph: &mut Builder, regions: Value, hidden: Value, attention: Value) -> Value {
+    let sum = graph.add(Layer::BatchedProduct, &[attention, regions]);
+    let gate = graph.linear("gate", hidden);
+    let gate = graph.add(Layer::Sigmoid, &[gate]);
+    graph.add(Layer::Multiply, &[sum, gate])
 }
 
-impl ShowAttendTell {
-    pub(super) fn new(
-        parameters: &Parameters,
-        sizes: &Sizes,
-        dropout: f64,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Self, BuildError> {
-        let Sizes { embedding: words, feature, hidden, attention } = *sizes;
-        Ok(ShowAttendTell {
-            feature: Linear::new(parameters / "feature", dimensions.channels, feature)?,
-            attention: AdditiveAttention::new(parameters, feature, hidden, attention)?,
-            gate: Linear::new(parameters / "gate", hidden, 1)?,
-            initial_hidden: Linear::new(parameters / "initial_hidden", feature, hidden)?,
-            initial_cell: Linear::new(parameters / "initial_cell", feature, hidden)?,
-            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, words)?,
-            lstm: Lstm::new(parameters / "lstm", words + feature, hidden, precision)?,
-            output_hidden: Linear::new(parameters / "output_hidden", hidden, words)?,
-            output_context: Linear::new(parameters / "output_context", feature, words)?,
-            output: Linear::new(parameters.by_word() / "output", words, dimensions.vocabulary)?,
-            dropout,
-        })
-    }
-
-    /// Regions `[rows, regions, feature]` and their keys `[rows, regions, attention]`.
-    pub(super) fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
-        let regions = dropout(&self.feature.forward(grid)?.f_relu()?, self.dropout, train)?;
-        let keys = self.attention.keys(&regions)?;
-        Ok(Rows(vec![regions, keys]))
-    }
-
-    /// Hidden and cell state.
-    pub(super) fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
-        Ok(Rows(self.state(memory)?.into()))
-    }
-
-    fn state(&self, memory: &Rows) -> Result<[Tensor; 2], TchError> {
-        let mean = mean_region(&memory.0[0])?;
-        let initial = |layer: &Linear| layer.forward(&mean)?.f_tanh();
-        Ok([initial(&self.initial_hidden)?, initial(&self.initial_cell)?])
-    }
-
-    /// Teacher forcing over `words [images, captions, steps]`; `weigh` makes shares of the regions' scores, both
-    /// `[images, captions that are left, regions]`, at every step of [`Ragged`].
-    pub(super) fn forward(
-        &self,
-        memory: &Rows,
-        words: &Tensor,
-        train: bool,
-        mut weigh: impl FnMut(&Tensor) -> Result<Tensor, TchError>,
-    ) -> Result<Forced, TchError> {
-        let ragged = Ragged::new(words)?;
-        let (_, captions, _) = words.size3()?;
-        let words = dropout(&self.embedding.forward(&ragged.select(words)?)?, self.dropout, train)?;
-        let lstm = self.lstm.unroll(&ragged, 0, &words)?;
-        let of_captions = |state: Tensor| state.f_unsqueeze(1)?.f_expand([-1, captions, -1], false);
-        let [hidden, cell] = self.state(memory)?;
-        let (mut hidden, mut cell) = (of_captions(hidden)?, of_captions(cell)?);
-        let (mut hiddens, mut contexts, mut attentions) = (vec![], vec![], vec![]);
-        for (step, left) in ragged.left().enumerate() {
-            (hidden, cell) = (hidden.f_narrow(1, 0, left)?, cell.f_narrow(1, 0, left)?);
-            let look = self.look(memory, &hidden, &mut weigh)?;
-            (hidden, cell) = lstm.step(step, &look.context, &hidden, &cell)?;
-            hiddens.push(hidden.shallow_clone());
-            contexts.push(look.context);
-            attentions.push(look.attention);
-        }
-        // The output layer waits for no later step, so it runs once over all of them.
-        let (hidden, context) = (ragged.join(&hiddens)?, ragged.join(&contexts)?);
-        let attention = ragged.join(&attentions)?;
-        let logits = self.score(&words, &hidden, &context, train)?;
-        let attention = Some(ragged.spread(&attention)?);
-        Ok(Forced { logits: ragged.spread(&logits)?, attention, choices: None })
-    }
-
-    /// One word per row; `weigh` as in [`ShowAttendTell::forward`].
-    pub(super) fn step(
-        &self,
-        memory: &Rows,
-        state: &Rows,
-        words: &Tensor,
-        mut weigh: impl FnMut(&Tensor) -> Result<Tensor, TchError>,
-    ) -> Result<Step, TchError> {
-        let word = self.embedding.forward(words)?;
-        // The rows of an image of `memory` follow one another.
-        let (images, (_, size)) = (memory.0[0].size3()?.0, state.0[0].size2()?);
-        let look = self.look(memory, &state.0[0].f_view([images, -1, size])?, &mut weigh)?;
-        let context = look.context.f_flatten(0, 1)?;
-        let input = Tensor::f_cat(&[&word, &context], 1)?;
-        let (hidden, cell) = self.lstm.step(&input, &state.0[0], &state.0[1])?;
-        let logits = self.score(&word, &hidden, &context, false)?;
-        let attention = Some(look.attention.f_flatten(0, 1)?);
-        Ok(Step { logits, state: Rows(vec![hidden, cell]), attention })
-    }
-
-    /// Where to look before the next word, from the states `hidden [images, rows of each image, hidden]`.
-    fn look(
-        &self,
-        memory: &Rows,
-        hidden: &Tensor,
-        weigh: &mut impl FnMut(&Tensor) -> Result<Tensor, TchError>,
-    ) -> Result<Look, TchError> {
-        let [regions, keys] = [&memory.0[0], &memory.0[1]];
-        let attention = weigh(&self.attention.energies(keys, hidden)?)?;
-        let context = attention.f_bmm(regions)?.f_mul(&self.gate.forward(hidden)?.f_sigmoid()?)?;
-        Ok(Look { attention, context })
-    }
-
-    /// The deep output layer (equation 7 of the paper, with the tanh of its code): any leading dimensions.
-    fn score(
-        &self,
-        word: &Tensor,
-        hidden: &Tensor,
-        context: &Tensor,
-        train: bool,
-    ) -> Result<Tensor, TchError> {
-        let hidden = self.output_hidden.forward(&dropout(hidden, self.dropout, train)?)?;
-        let joined = word.f_add(&hidden)?.f_add(&self.output_context.forward(context)?)?.f_tanh()?;
-        self.output.forward(&dropout(&joined, self.dropout, train)?)
-    }
+/// The deep output layer (equation 7 of the paper, with the tanh of its code): any leading dimensions.
+fn score(graph: &mut Builder, word: Value, hidden: Value, context: Value, dropout: f64) -> Value {
+    let hidden = graph.dropout(dropout, hidden);
+    let hidden = graph.linear("output_hidden", hidden);
+    let joined = graph.add(Layer::Add, &[word, hidden]);
+    let context = graph.linear("output_context", context);
+    let joined = graph.add(Layer::Add, &[joined, context]);
+    let joined = graph.add(Layer::Tanh, &[joined]);
+    let joined = graph.dropout(dropout, joined);
+    graph.linear("output", joined)
 }

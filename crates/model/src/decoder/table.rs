@@ -1,7 +1,7 @@
 //! What the table of decoders makes of its rows: the names, the settings, the checkpoint's config, the networks.
 
-use super::{BuildError, Decoder, Dimensions, Parameters};
-use crate::precision::Precision;
+use super::Dimensions;
+use super::description::Description;
 use crate::problem::{Problem, within};
 
 /// What a decoder's file tells the table, by its config: sizes whose defaults are those of the settings.
@@ -12,16 +12,10 @@ pub(super) trait Architecture: Default {
     /// The first of its keys with a value that makes no sense.
     fn problem(&self) -> Option<Problem>;
 
-    /// The network with these parameters; `precision` is what weights that many products share are rounded to.
-    fn build(
-        &self,
-        parameters: &Parameters,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Box<dyn Decoder>, BuildError>;
+    /// The network.
+    fn describe(&self, dimensions: Dimensions) -> Description;
 
     /// A network that the tests of all decoders can train in a moment.
-    #[cfg(test)]
     fn small() -> Self;
 }
 
@@ -107,28 +101,15 @@ macro_rules! decoders {
                 })
             }
 
-            /// Builds the network with `parameters`: those of a file, fresh ones below a path of a store, or there those
-            /// of a [`WarmStart`]; `precision` is what weights that many products share are rounded to.
-            ///
-            /// # Errors
-            ///
-            /// Parameters that are absent or of another shape, before any memory is taken for them; fresh ones that
-            /// libtorch cannot make: out of memory, or sizes that [`DecoderConfig::problem`] refuses.
-            pub fn build<'a>(
-                &self,
-                parameters: impl Into<Parameters<'a>>,
-                dimensions: Dimensions,
-                precision: Precision,
-            ) -> Result<Box<dyn Decoder>, BuildError> {
-                let parameters = &parameters.into();
+            /// The network as data; its sizes make sense ([`problem`](Self::problem)).
+            pub fn describe(&self, dimensions: Dimensions) -> Description {
                 match self {
-                    $(DecoderConfig::$Kind(config) => config.build(parameters, dimensions, precision),)+
+                    $(DecoderConfig::$Kind(config) => config.describe(dimensions),)+
                 }
             }
 
-            /// One small network of every architecture.
-            #[cfg(test)]
-            fn every_small() -> Vec<DecoderConfig> {
+            /// One network of every architecture, so small that tests of engines can train it in a moment.
+            pub fn every_small() -> Vec<DecoderConfig> {
                 vec![$(DecoderConfig::$Kind(Architecture::small()),)+]
             }
         }

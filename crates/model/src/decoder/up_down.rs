@@ -4,15 +4,11 @@
 //! Deviations: the regions are the CNN's grid instead of detected objects, and are first projected to `feature_size`.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, TchError, Tensor};
 
-use super::layers::{AdditiveAttention, Embedding, Linear, dropout, mean_region};
-use super::parameters::{BuildError, Parameters};
-use super::ragged::Ragged;
-use super::recurrent::Lstm;
+use super::Dimensions;
+use super::attend;
+use super::description::{Builder, Description, Layer, Parameters, Value};
 use super::table::{Architecture, size};
-use super::{Decoder, Dimensions, Forced, Rows, Step};
-use crate::precision::Precision;
 use crate::problem::{Problem, first, share};
 
 /// Sizes of the `up_down` decoder.
@@ -54,16 +50,52 @@ impl Architecture for UpDownConfig {
         ])
     }
 
-    fn build(
-        &self,
-        parameters: &Parameters,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Box<dyn Decoder>, BuildError> {
-        Ok(Box::new(UpDown::new(parameters, self, dimensions, precision)?))
+    fn describe(&self, dimensions: Dimensions) -> Description {
+        let UpDownConfig { embedding_size, feature_size, hidden_size, attention_size, dropout } = *self;
+        let mut parameters = Parameters::default();
+        parameters.linear("feature", dimensions.channels, feature_size);
+        attend::parameters(&mut parameters, feature_size, hidden_size, attention_size);
+        parameters.embedding("embedding", dimensions.vocabulary, embedding_size);
+        parameters.lstm("attention_lstm", hidden_size + feature_size + embedding_size, hidden_size);
+        parameters.lstm("language_lstm", feature_size + hidden_size, hidden_size);
+        parameters.output("output", hidden_size, dimensions.vocabulary);
+        // Memory: regions `[rows, regions, feature]`, their keys `[rows, regions, attention]` and their mean `[rows, feature]`.
+        let encode = Builder::graph(1, |graph, grid| {
+            let [regions, keys] = attend::encode(graph, grid[0], dropout);
+            vec![regions, keys, graph.mean_region(regions)]
+        });
+        // State: hidden and cell state of the attention LSTM, then of the language LSTM, all zero at first.
+        let start = Builder::graph(3, |graph, memory| {
+            let zeros = |_| graph.add(Layer::Zeros(vec![hidden_size]), &[memory[2]]);
+            (0..4).map(zeros).collect()
+        });
+        let step = Builder::graph(8, |graph, inputs| {
+            let &[regions, keys, mean, attention_hidden, attention_cell, hidden, cell, word] = inputs else {
+                return vec![];
+            };
+            let word = graph.embedding("embedding", word);
+            let input = graph.add(Layer::Concat(1), &[hidden, mean, word]);
+            let lstm = Layer::Lstm("attention_lstm".to_owned());
+            let (attention_hidden, attention_cell) =
+                graph.add_two(lstm, &[input, attention_hidden, attention_cell]);
+            let of_image = graph.add(Layer::PerImage, &[attention_hidden, regions]);
+            let (shares, context) = look(graph, regions, keys, of_image);
+            let context = graph.add(Layer::Flatten, &[context]);
+            let input = graph.add(Layer::Concat(1), &[context, attention_hidden]);
+            let (hidden, cell) =
+                graph.add_two(Layer::Lstm("language_lstm".to_owned()), &[input, hidden, cell]);
+            let scores = graph.linear("output", hidden);
+            let shares = graph.add(Layer::Flatten, &[shares]);
+            vec![scores, attention_hidden, attention_cell, hidden, cell, shares]
+        });
+        let part = Builder::graph(3, |graph, of| {
+            let (shares, context) = look(graph, of[0], of[1], of[2]);
+            vec![shares, context]
+        });
+        let parts = vec![("look".to_owned(), part)];
+        Description { parameters: parameters.0, encode, start, step, parts }
     }
 
-    #[cfg(test)]
     fn small() -> Self {
         UpDownConfig {
             embedding_size: 10,
@@ -74,117 +106,10 @@ impl Architecture for UpDownConfig {
         }
     }
 }
-
-#[derive(Debug)]
-struct UpDown {
-    feature: Linear,
-    attention: AdditiveAttention,
-    embedding: Embedding,
-    attention_lstm: Lstm,
-    language_lstm: Lstm,
-    output: Linear,
-    hidden_size: i64,
-    dropout: f64,
-}
-
-impl UpDown {
-    fn new(
-        parameters: &Parameters,
-        config: &UpDownConfig,
-        dimensions: Dimensions,
-        precision: Precision,
-    ) -> Result<Self, BuildError> {
-        let UpDownConfig { embedding_size, feature_size, hidden_size, attention_size, dropout } = *config;
-        let lstm = |name: &str, inputs: i64| Lstm::new(parameters / name, inputs, hidden_size, precision);
-        Ok(UpDown {
-            feature: Linear::new(parameters / "feature", dimensions.channels, feature_size)?,
-            attention: AdditiveAttention::new(parameters, feature_size, hidden_size, attention_size)?,
-            embedding: Embedding::new(parameters / "embedding", dimensions.vocabulary, embedding_size)?,
-            attention_lstm: lstm("attention_lstm", hidden_size + feature_size + embedding_size)?,
-            language_lstm: lstm("language_lstm", feature_size + hidden_size)?,
-            output: Linear::new(parameters.by_word() / "output", hidden_size, dimensions.vocabulary)?,
-            hidden_size,
-            dropout,
-        })
-    }
-
-    /// Shares on each region and the regions weighed with them, `[images, rows of each image, …]`, for the states
-    /// `hidden [images, rows of each image, hidden]` of the attention LSTM.
-    fn look(&self, memory: &Rows, hidden: &Tensor) -> Result<(Tensor, Tensor), TchError> {
-        let [regions, keys] = [&memory.0[0], &memory.0[1]];
-        let shares = self.attention.energies(keys, hidden)?.f_softmax(-1, Kind::Float)?;
-        let context = shares.f_bmm(regions)?;
-        Ok((shares, context))
-    }
-}
-
-impl Decoder for UpDown {
-    /// Regions `[rows, regions, feature]`, their keys `[rows, regions, attention]` and their mean `[rows, feature]`.
-    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
-        let regions = dropout(&self.feature.forward(grid)?.f_relu()?, self.dropout, train)?;
-        let keys = self.attention.keys(&regions)?;
-        let mean = mean_region(&regions)?;
-        Ok(Rows(vec![regions, keys, mean]))
-    }
-
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
-        let ragged = Ragged::new(words)?;
-        let (images, captions, _) = words.size3()?;
-        let mean = memory.0[2].f_unsqueeze(1)?;
-        let mean = ragged.left().map(|left| mean.f_expand([-1, left, -1], false));
-        let mean = mean.collect::<Result<Vec<_>, _>>()?;
-        let words = dropout(&self.embedding.forward(&ragged.select(words)?)?, self.dropout, train)?;
-        let known = Tensor::f_cat(&[&ragged.join(&mean)?, &words], 1)?;
-        let attention_lstm = self.attention_lstm.unroll(&ragged, self.hidden_size, &known)?;
-        // Nothing that this one reads is known ahead.
-        let language_lstm = self.language_lstm.unroll(&ragged, 0, &words.f_narrow(1, 0, 0)?)?;
-        let zeros = Tensor::f_zeros([images, captions, self.hidden_size], (words.f_kind()?, words.device()))?;
-        let mut state = [(); 4].map(|()| zeros.shallow_clone());
-        let (mut hiddens, mut attentions) = (vec![], vec![]);
-        for (step, left) in ragged.left().enumerate() {
-            let left = |state: &Tensor| state.f_narrow(1, 0, left);
-            let (attention_hidden, attention_cell) = (left(&state[0])?, left(&state[1])?);
-            let (hidden, cell) = (left(&state[2])?, left(&state[3])?);
-            let (attention_hidden, attention_cell) =
-                attention_lstm.step(step, &hidden, &attention_hidden, &attention_cell)?;
-            let (shares, context) = self.look(memory, &attention_hidden)?;
-            let input = Tensor::f_cat(&[&context, &attention_hidden], 2)?;
-            let (hidden, cell) = language_lstm.step(step, &input, &hidden, &cell)?;
-            hiddens.push(hidden.shallow_clone());
-            attentions.push(shares);
-            state = [attention_hidden, attention_cell, hidden, cell];
-        }
-        // The output layer waits for no later step, so it runs once over all of them.
-        let hidden = dropout(&ragged.join(&hiddens)?, self.dropout, train)?;
-        let attention = Some(ragged.spread(&ragged.join(&attentions)?)?);
-        let logits = ragged.spread(&self.output.forward(&hidden)?)?;
-        Ok(Forced { logits, attention, choices: None })
-    }
-
-    /// Hidden and cell state of the attention LSTM, then of the language LSTM, all zero.
-    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
-        let mean = &memory.0[2];
-        let shape = [mean.size2()?.0, self.hidden_size];
-        let zeros = |_| Tensor::f_zeros(shape, (mean.f_kind()?, mean.device()));
-        (0..4).map(zeros).collect::<Result<_, _>>().map(Rows)
-    }
-
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
-        let word = self.embedding.forward(words)?;
-        let [attention_hidden, attention_cell, hidden, cell] = [0, 1, 2, 3].map(|index| &state.0[index]);
-        let input = Tensor::f_cat(&[hidden, &memory.0[2], &word], 1)?;
-        let (attention_hidden, attention_cell) =
-            self.attention_lstm.step(&input, attention_hidden, attention_cell)?;
-        // The rows of an image of `memory` follow one another.
-        let images = memory.0[0].size3()?.0;
-        let (shares, context) =
-            self.look(memory, &attention_hidden.f_view([images, -1, self.hidden_size])?)?;
-        let input = Tensor::f_cat(&[&context.f_flatten(0, 1)?, &attention_hidden], 1)?;
-        let (hidden, cell) = self.language_lstm.step(&input, hidden, cell)?;
-        Ok(Step {
-            logits: self.output.forward(&hidden)?,
-            state: Rows(vec![attention_hidden, attention_cell, hidden, cell]),
-            attention: Some(shares.f_flatten(0, 1)?),
-        })
-    }
+/// Shares on each region and the regions weighed with them, `[images, rows of each image, …]`, for the states
+/// `hidden [images, rows of each image, hidden]` of the attention LSTM.
+fn look(graph: &mut Builder, regions: Value, keys: Value, hidden: Value) -> (Value, Value) {
+    let energies = attend::energies(graph, keys, hidden);
+    let shares = graph.add(Layer::Softmax, &[energies]);
+    (shares, graph.add(Layer::BatchedProduct, &[shares, regions]))
 }

@@ -2,7 +2,6 @@
 
 use artifacts::features::FeatureSpec;
 use half::f16;
-use tch::{Device, Kind, TchError, Tensor};
 
 /// How the grids of some sets become one.
 ///
@@ -67,17 +66,6 @@ impl Join {
                 }
             }
         }
-    }
-
-    /// Joined grids as a decoder reads them: `values [images × regions × channels]` to f32 `[images, regions, channels]`
-    /// on `device`.
-    ///
-    /// # Errors
-    ///
-    /// When `values` holds no whole number of grids, or the device has no room.
-    pub fn tensor(&self, values: &[f16], device: Device) -> Result<Tensor, TchError> {
-        let shape = [-1, self.regions() as i64, self.channels as i64];
-        Tensor::f_from_slice(values)?.f_view(shape)?.f_to_device(device)?.f_to_kind(Kind::Float)
     }
 }
 

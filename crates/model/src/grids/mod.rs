@@ -1,23 +1,19 @@
-//! From images to what decoders read: squares → grids ([`Extractor`]), the grids of several sets as one ([`Join`]), and
-//! a split's cached grids as tensors ([`GridStore`]).
+//! From images to what decoders read: [`Squares`] of pixels for a network, and the grids of several sets as one ([`Join`]).
 
-mod extractor;
 mod join;
-mod store;
+mod squares;
 
-use artifacts::features::{FeatureError, FeatureSpec};
+use artifacts::features::FeatureSpec;
 use imaging::Transform;
-use tch::TchError;
 
-use crate::backbone::UnknownBackbone;
+use crate::backbone::{BackboneSpec, UnknownBackbone};
 
-pub use extractor::{Extractor, Grids, Squares};
 pub use join::Join;
-pub use store::GridStore;
+pub use squares::Squares;
 
-/// Why there are no grids.
+/// Features that this program does not make.
 #[derive(Debug, thiserror::Error)]
-pub enum GridError {
+pub enum SpecError {
     /// The features are those of another version of this program.
     #[error(transparent)]
     Backbone(#[from] UnknownBackbone),
@@ -29,12 +25,6 @@ pub enum GridError {
         /// What does not fit.
         reason: String,
     },
-    /// The cache cannot be read.
-    #[error(transparent)]
-    Features(#[from] FeatureError),
-    /// libtorch refused.
-    #[error("the network failed: {0}")]
-    Torch(#[from] TchError),
 }
 
 /// What is done to an image before the backbone sees it.
@@ -42,7 +32,23 @@ pub enum GridError {
 /// # Errors
 ///
 /// When the specification holds no transform, or one that makes no sense.
-pub fn transform(spec: &FeatureSpec) -> Result<Transform, GridError> {
+pub fn transform(spec: &FeatureSpec) -> Result<Transform, SpecError> {
     let transform = serde_json::from_value(spec.transform.clone());
-    transform.map_err(|error| GridError::Spec { name: spec.name(), reason: error.to_string() })
+    transform.map_err(|error| SpecError::Spec { name: spec.name(), reason: error.to_string() })
+}
+
+/// The registry row of the backbone that makes features of `spec`.
+///
+/// # Errors
+///
+/// When there is none, or when its grids have another shape.
+pub fn backbone_of(spec: &FeatureSpec) -> Result<&'static BackboneSpec, SpecError> {
+    let backbone = BackboneSpec::named(&spec.backbone)?;
+    let side = backbone.grid(transform(spec)?.crop) as usize;
+    let (made, wanted) = (([side, side], backbone.channels as usize), (spec.grid, spec.channels));
+    if made != wanted {
+        let reason = format!("{} gives grids {made:?}, not {wanted:?}", backbone.name);
+        return Err(SpecError::Spec { name: spec.name(), reason });
+    }
+    Ok(backbone)
 }

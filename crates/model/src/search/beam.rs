@@ -8,11 +8,10 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use artifacts::vocabulary::{BOS, EOS};
-use tch::{Kind, Tensor};
 
 use super::candidates::Candidates;
-use super::{SearchError, SearchSettings, check, consensus};
-use crate::decoder::{Decoder, Rows};
+use super::step::Stepper;
+use super::{SearchError, SearchSettings, check, consensus, refused};
 
 /// One caption that the search found.
 #[derive(Clone, Debug)]
@@ -42,48 +41,36 @@ impl Hypothesis {
 ///
 /// # Errors
 ///
-/// When a setting makes no sense, the decoder's scores are not numbers, or libtorch refuses.
-pub fn beam_search(
-    decoder: &dyn Decoder,
-    memory: &Rows,
+/// When a setting makes no sense, the decoder's scores are not numbers, or the engine refuses.
+pub fn beam_search<S: Stepper>(
+    decoder: &mut S,
+    memory: &S::Rows,
     settings: &SearchSettings,
 ) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
     check(settings.problem())?;
-    tch::no_grad(|| search(decoder, memory, settings))
-}
-
-fn search(
-    decoder: &dyn Decoder,
-    memory: &Rows,
-    settings: &SearchSettings,
-) -> Result<Vec<Vec<Hypothesis>>, SearchError> {
-    let (first, device) = (&memory.0[0], memory.0[0].device());
-    let to_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(device);
     let mut images: Vec<Vec<Beam>> =
-        (0..first.size()[0]).map(|_| (0..settings.groups).map(|_| Beam::new()).collect()).collect();
+        (0..decoder.rows(memory)).map(|_| (0..settings.groups).map(|_| Beam::new()).collect()).collect();
     // Every group of an image starts from the image's state.
-    let mut row_images: Vec<i64> =
-        (0..images.len()).flat_map(|image| vec![image as i64; settings.groups]).collect();
-    let mut state = decoder.start(memory)?.select(&to_device(&row_images)?)?;
-    let mut row_memory = memory.select(&to_device(&row_images)?)?;
+    let mut row_images: Vec<usize> =
+        (0..images.len()).flat_map(|image| vec![image; settings.groups]).collect();
+    let start = decoder.start(memory).map_err(refused)?;
+    let mut state = decoder.select(&start, &row_images).map_err(refused)?;
+    let mut row_memory = decoder.select(memory, &row_images).map_err(refused)?;
     for length in 0..settings.max_length {
         let live: Vec<&Hypothesis> = images.iter().flatten().flat_map(|beam| &beam.live).collect();
         if live.is_empty() {
             break;
         }
-        let words: Vec<i64> =
-            live.iter().map(|hypothesis| i64::from(*hypothesis.ids.last().unwrap_or(&BOS))).collect();
-        let banned: Vec<(usize, u32)> = live
-            .iter()
-            .enumerate()
-            .flat_map(|(row, live)| repeats(&live.ids, settings.no_repeat_ngram).map(move |word| (row, word)))
-            .collect();
-        let step = decoder.step(&row_memory, &state, &to_device(&words)?)?;
+        let words: Vec<u32> = live.iter().map(|hypothesis| *hypothesis.ids.last().unwrap_or(&BOS)).collect();
+        let banned: Vec<Vec<u32>> =
+            live.iter().map(|live| repeats(&live.ids, settings.no_repeat_ngram).collect()).collect();
+        let step = decoder.step(&row_memory, &state, &words).map_err(refused)?;
         // One more than the beam, because one may be `<eos>`. That is enough for a group as well: at most the words of
         // the other groups are pushed back.
         let may_end = length >= settings.min_length;
-        let candidates = Candidates::new(&step.logits, settings.beam_size + 1, may_end, &banned)?;
-        let attention = step.attention.map(|attention| rows_of(&attention)).transpose()?;
+        let candidates = Candidates::new(&step.log_probabilities, settings.beam_size + 1, may_end, &banned)?;
+        let attention: Option<Vec<Arc<[f32]>>> =
+            step.attention.as_ref().map(|attention| attention.rows().map(Arc::from).collect());
         let (mut parents, mut images_of_parents) = (vec![], vec![]);
         let mut first_row = 0;
         for (image, groups) in images.iter_mut().enumerate() {
@@ -93,13 +80,13 @@ fn search(
                 first_row = rows.end;
                 let kept = beam.advance(rows, &candidates, attention.as_deref(), &chosen, settings);
                 chosen.extend(beam.live.iter().filter_map(|hypothesis| hypothesis.ids.last().copied()));
-                images_of_parents.extend(kept.iter().map(|_| image as i64));
-                parents.extend(kept.into_iter().map(|row| row as i64));
+                images_of_parents.extend(kept.iter().map(|_| image));
+                parents.extend(kept);
             }
         }
-        state = step.state.select(&to_device(&parents)?)?;
+        state = decoder.select(&step.state, &parents).map_err(refused)?;
         if images_of_parents != row_images {
-            row_memory = memory.select(&to_device(&images_of_parents)?)?;
+            row_memory = decoder.select(memory, &images_of_parents).map_err(refused)?;
             row_images = images_of_parents;
         }
     }
@@ -214,11 +201,4 @@ impl Beam {
     fn captions(self) -> Vec<Hypothesis> {
         if self.finished.is_empty() { [self.live, self.stuck].concat() } else { self.finished }
     }
-}
-
-/// The rows of a `[rows, size]` tensor.
-fn rows_of(tensor: &Tensor) -> Result<Vec<Arc<[f32]>>, tch::TchError> {
-    let (_, size) = tensor.size2()?;
-    let values: Vec<f32> = Vec::try_from(tensor.f_to_kind(Kind::Float)?.f_reshape([-1])?)?;
-    Ok(values.chunks(size as usize).map(Arc::from).collect())
 }

@@ -1,51 +1,70 @@
 //! The next words worth trying.
 
-use artifacts::vocabulary::{BOS, EOS, PAD, UNK};
-use tch::{Kind, Tensor};
+use artifacts::vocabulary::{BOS, EOS, PAD, SPECIAL, UNK};
 
-use super::{SearchError, log_probabilities};
+use super::step::Table;
+use super::{SearchError, check_numbers};
 
-/// The most probable next words of every row.
-pub(super) struct Candidates {
-    count: usize,
-    words: Vec<i64>,
-    log_probabilities: Vec<f64>,
-}
+/// The most probable next words of every row, best first.
+pub(super) struct Candidates(Vec<Vec<(u32, f64)>>);
 
 impl Candidates {
-    /// The best `count` words of every row of `logits [rows, vocabulary]`, `<eos>` among them where captions `may_end`,
-    /// and none of the `banned` pairs of row and word.
+    /// The best `count` words of every row of `log_probabilities [rows, vocabulary]`, `<eos>` among them where captions
+    /// `may_end`, and none of the `banned` words of each row.
     pub(super) fn new(
-        logits: &Tensor,
+        log_probabilities: &Table,
         count: usize,
         may_end: bool,
-        banned: &[(usize, u32)],
+        banned: &[Vec<u32>],
     ) -> Result<Candidates, SearchError> {
-        let log_probabilities = log_probabilities(logits)?;
-        let (vocabulary, device) = (log_probabilities.size2()?.1, log_probabilities.device());
-        let never: &[u32] = if may_end { &[PAD, BOS, UNK] } else { &[PAD, BOS, UNK, EOS] };
-        let never: Vec<i64> = never.iter().map(|&id| i64::from(id)).collect();
-        let never = Tensor::f_from_slice(&never)?.f_to_device(device)?;
-        let log_probabilities = log_probabilities.f_index_fill(1, &never, f64::NEG_INFINITY)?;
-        if !banned.is_empty() {
-            let places = banned.iter().map(|&(row, word)| row as i64 * vocabulary + i64::from(word));
-            let places = Tensor::f_from_slice(&places.collect::<Vec<_>>())?.f_to_device(device)?;
-            let _ = log_probabilities.f_view([-1])?.f_index_fill_(0, &places, f64::NEG_INFINITY)?;
+        if log_probabilities.columns <= SPECIAL.len() {
+            return Err(SearchError::NoWords);
         }
-        let count = count.min(vocabulary as usize);
-        let (values, words) = log_probabilities.f_topk(count as i64, -1, true, true)?;
-        Ok(Candidates {
-            count,
-            words: Vec::try_from(words.f_reshape([-1])?)?,
-            log_probabilities: Vec::try_from(values.f_to_kind(Kind::Double)?.f_reshape([-1])?)?,
-        })
+        check_numbers(log_probabilities)?;
+        let never: &[u32] = if may_end { &[PAD, BOS, UNK] } else { &[PAD, BOS, UNK, EOS] };
+        let best = log_probabilities.rows().zip(banned).map(|(row, banned)| {
+            let words = (0u32..).zip(row).filter(|(word, log_probability)| {
+                log_probability.is_finite() && !never.contains(word) && !banned.contains(word)
+            });
+            best(words.map(|(word, &log_probability)| (word, f64::from(log_probability))), count)
+        });
+        Ok(Candidates(best.collect()))
     }
 
     /// Words of a row with their log-probabilities, best first.
     pub(super) fn of_row(&self, row: usize) -> impl Iterator<Item = (u32, f64)> {
-        let range = row * self.count..(row + 1) * self.count;
-        let words = self.words[range.clone()].iter().map(|&word| word as u32);
-        let scored = words.zip(self.log_probabilities[range].iter().copied());
-        scored.filter(|(_, log_probability)| log_probability.is_finite())
+        self.0[row].iter().copied()
+    }
+}
+
+/// The `count` most probable words, best first; of equal ones those with the smaller ids.
+fn best(words: impl Iterator<Item = (u32, f64)>, count: usize) -> Vec<(u32, f64)> {
+    let mut best: Vec<(u32, f64)> = Vec::with_capacity(count + 1);
+    for word in words {
+        // Most words are worse than all that were kept.
+        if best.len() == count && best.last().is_none_or(|worst| worst.1 >= word.1) {
+            continue;
+        }
+        best.insert(best.partition_point(|kept| kept.1 >= word.1), word);
+        best.truncate(count);
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_best_are_those_that_sorting_finds(scores in proptest::collection::vec(-9i32..0, 0..40), count in 0usize..12) {
+            let words: Vec<(u32, f64)> = (0u32..).zip(scores).map(|(word, score)| (word, score.into())).collect();
+            let mut sorted = words.clone();
+            sorted.sort_by(|a, b| b.1.total_cmp(&a.1));
+            sorted.truncate(count);
+            prop_assert_eq!(best(words.into_iter(), count), sorted);
+        }
     }
 }

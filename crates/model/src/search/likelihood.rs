@@ -1,45 +1,51 @@
 //! How probable given captions are.
 
-use artifacts::vocabulary::{BOS, EOS, PAD};
-use tch::{Kind, TchError, Tensor};
+use artifacts::vocabulary::{BOS, EOS};
 
-use super::{SearchError, log_probabilities};
-use crate::decoder::{Decoder, Rows};
+use super::step::Stepper;
+use super::{SearchError, check_numbers, refused};
 
-/// The log-probability of each caption under each image, `<eos>` included: `[images][captions]`.
+/// The log-probability of each caption under each image of `memory`, `<eos>` included: `[images][captions]`.
 ///
 /// What [`beam_search`](super::beam_search) says of its own captions, for any others: ids without special tokens.
 ///
 /// # Errors
 ///
-/// When the decoder's scores are not numbers, or libtorch refuses.
-pub fn log_likelihoods(
-    decoder: &dyn Decoder,
-    memory: &Rows,
+/// When the decoder's scores are not numbers, or the engine refuses.
+pub fn log_likelihoods<S: Stepper>(
+    decoder: &mut S,
+    memory: &S::Rows,
     captions: &[Vec<u32>],
 ) -> Result<Vec<Vec<f64>>, SearchError> {
-    let (images, device) = (memory.0[0].size()[0], memory.0[0].device());
-    let Some(longest) = captions.iter().map(Vec::len).max() else {
-        return Ok(vec![vec![]; images as usize]);
-    };
-    let steps = longest + 1;
-    let mut words = vec![i64::from(PAD); captions.len() * steps];
-    let mut next = words.clone();
-    for ((caption, words), next) in captions.iter().zip(words.chunks_mut(steps)).zip(next.chunks_mut(steps)) {
-        let ids = || caption.iter().map(|&id| i64::from(id));
-        words.iter_mut().zip(std::iter::once(i64::from(BOS)).chain(ids())).for_each(|(at, id)| *at = id);
-        next.iter_mut().zip(ids().chain([i64::from(EOS)])).for_each(|(at, id)| *at = id);
+    let mut sums = vec![vec![0.0; captions.len()]; decoder.rows(memory)];
+    let places = (0..sums.len()).flat_map(|image| (0..captions.len()).map(move |caption| (image, caption)));
+    let mut open: Vec<(usize, usize)> = places.collect();
+    if open.is_empty() {
+        return Ok(sums);
     }
-    let shape = [1, captions.len() as i64, steps as i64];
-    let tensor = |ids: &[i64]| -> Result<Tensor, TchError> {
-        Tensor::f_from_slice(ids)?.f_view(shape)?.f_repeat([images, 1, 1])?.f_to_device(device)
-    };
-    let (words, next) = (tensor(&words)?, tensor(&next)?.f_view([-1])?);
-    let forced = tch::no_grad(|| decoder.forward(memory, &words, false))?;
-    let scores = log_probabilities(&forced.logits.f_flatten(0, 1)?)?;
-    let of_words = scores.f_gather(-1, &next.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)?;
-    let of_words = of_words.f_mul(&next.f_ne(i64::from(PAD))?)?.f_view([-1, steps as i64])?;
-    let sums = of_words.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Double)?;
-    let sums: Vec<f64> = Vec::try_from(sums)?;
-    Ok(sums.chunks(captions.len()).map(<[f64]>::to_vec).collect())
+    let images = |open: &[(usize, usize)]| open.iter().map(|&(image, _)| image).collect::<Vec<_>>();
+    let mut state = decoder.start(memory).map_err(refused)?;
+    state = decoder.select(&state, &images(&open)).map_err(refused)?;
+    for position in 0.. {
+        let read = |&(_, caption): &(usize, usize)| match position {
+            0 => BOS,
+            after => captions[caption][after - 1],
+        };
+        let words: Vec<u32> = open.iter().map(read).collect();
+        let of_rows = decoder.select(memory, &images(&open)).map_err(refused)?;
+        let step = decoder.step(&of_rows, &state, &words).map_err(refused)?;
+        check_numbers(&step.log_probabilities)?;
+        for (&(image, caption), row) in open.iter().zip(step.log_probabilities.rows()) {
+            let next = captions[caption].get(position).copied().unwrap_or(EOS);
+            sums[image][caption] += row.get(next as usize).copied().map_or(f64::NEG_INFINITY, f64::from);
+        }
+        let goes_on = |&row: &usize| position < captions[open[row].1].len();
+        let kept: Vec<usize> = (0..open.len()).filter(goes_on).collect();
+        if kept.is_empty() {
+            break;
+        }
+        state = decoder.select(&step.state, &kept).map_err(refused)?;
+        open = kept.into_iter().map(|row| open[row]).collect();
+    }
+    Ok(sums)
 }

@@ -1,4 +1,4 @@
-//! Captions out of a decoder, written once for all of them: beam search and sampling, batched over images; and how
+//! Captions out of a decoder, written once for all of them and for every engine: beam search, batched over images; and how
 //! probable given captions are.
 //!
 //! A caption always comes out: where none reaches `<eos>` in time, an unfinished one is returned and marked so.
@@ -8,18 +8,15 @@ mod beam;
 mod candidates;
 mod consensus;
 mod likelihood;
-mod sample;
 mod settings;
-
-use artifacts::vocabulary::SPECIAL;
-use tch::{Kind, Tensor};
+mod step;
 
 use crate::problem::Problem;
 
 pub use beam::{Hypothesis, beam_search};
 pub use likelihood::log_likelihoods;
-pub use sample::{Sample, sample};
 pub use settings::{SampleSettings, SearchSettings};
+pub use step::{Step, Stepper, Table};
 
 /// A search that cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -33,25 +30,27 @@ pub enum SearchError {
     /// Nothing but special tokens.
     #[error("the vocabulary has no words")]
     NoWords,
-    /// libtorch refused.
+    /// The engine refused.
     #[error("search failed: {0}")]
-    Torch(#[from] tch::TchError),
+    Engine(Box<dyn std::error::Error + Send + Sync>),
 }
 
-fn check(problem: Option<Problem>) -> Result<(), SearchError> {
+/// Fails for a setting that makes no sense.
+///
+/// # Errors
+///
+/// That one.
+pub fn check(problem: Option<Problem>) -> Result<(), SearchError> {
     problem.map_or(Ok(()), |problem| Err(problem.into()))
 }
 
-/// Log-probabilities of `logits [rows, vocabulary]`.
-fn log_probabilities(logits: &Tensor) -> Result<Tensor, SearchError> {
-    if logits.size2()?.1 as usize <= SPECIAL.len() {
-        return Err(SearchError::NoWords);
-    }
-    let log_probabilities = logits.f_log_softmax(-1, Kind::Float)?;
-    if log_probabilities.f_isnan()?.f_any()?.f_int64_value(&[])? != 0 {
-        return Err(SearchError::NotANumber);
-    }
-    Ok(log_probabilities)
+fn check_numbers(table: &Table) -> Result<(), SearchError> {
+    let numbers = !table.values.iter().any(|value| value.is_nan());
+    numbers.then_some(()).ok_or(SearchError::NotANumber)
+}
+
+fn refused(error: impl std::error::Error + Send + Sync + 'static) -> SearchError {
+    SearchError::Engine(Box::new(error))
 }
 
 #[cfg(test)]

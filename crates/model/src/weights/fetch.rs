@@ -9,10 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tch::Device;
-
 use super::{WeightsError, read, sha256_file, write_safetensors};
-use crate::backbone::{Backbone, BackboneSpec};
+use crate::backbone::{BackboneSpec, Kernel};
 
 /// How the names of folders begin into which something is being downloaded.
 const DOWNLOAD: &str = ".download-";
@@ -270,11 +268,14 @@ fn convert(
     converted: &Path,
 ) -> Result<PathBuf, FetchError> {
     let weights = read(published)?;
-    Backbone::build(spec, &weights, Device::Cpu)?;
+    let description = (spec.describe)(&weights);
+    for conv in description.convs_from(0) {
+        Kernel::folded(conv, &weights, description.epsilon)?;
+    }
     let name = published.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metadata =
         BTreeMap::from([("source".to_owned(), name), ("source_sha256".to_owned(), sha256.to_owned())]);
-    write_safetensors(converted, weights.tensors(), &metadata)?;
+    write_safetensors(converted, weights.arrays(), &metadata)?;
     Ok(converted.into())
 }
 
@@ -322,21 +323,22 @@ fn run(command: &mut Command) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, Tensor};
-
     use super::*;
     use crate::backbone::description::{Conv, Description, Geometry, Padding};
-    use crate::weights::NamedTensors;
+    use crate::weights::{Array, NamedArrays};
 
     /// Weights as somebody publishes them: the content decides the format, not the name.
     fn publish(path: &Path, tensor: &str) {
-        let ones = |shape: &[i64]| Tensor::ones(shape, (Kind::Float, Device::Cpu));
+        let ones = |shape: &[i64]| {
+            let count = shape.iter().product::<i64>() as usize;
+            Array::of_f32(shape.to_vec(), &vec![1.0; count]).unwrap()
+        };
         let tensors =
             [(format!("{tensor}.weight"), ones(&[2, 3, 1, 1])), (format!("{tensor}.bias"), ones(&[2]))];
         write_safetensors(path, &BTreeMap::from(tensors), &BTreeMap::new()).unwrap();
     }
 
-    fn describe(_: &NamedTensors) -> Description {
+    fn describe(_: &NamedArrays) -> Description {
         let geometry =
             Geometry { inputs: 3, outputs: 2, kernel: 1, stride: 1, groups: 1, padding: Padding::Half };
         let stem = vec![Conv::biased("plain", geometry)];
@@ -382,7 +384,7 @@ mod tests {
         let published = folder.path().join("tiny.pth");
         assert_eq!(weights.metadata()["source"], "tiny.pth");
         assert_eq!(weights.metadata()["source_sha256"], sha256_file(&published).unwrap());
-        assert_eq!(weights.tensors(), read(&published).unwrap().tensors());
+        assert_eq!(weights.arrays(), read(&published).unwrap().arrays());
 
         std::fs::remove_file(published).unwrap();
         assert_eq!(find(spec, folder.path()).unwrap(), converted);

@@ -3,6 +3,7 @@
 //! The files come from anywhere, so the readers distrust every byte of them: nothing in a file is executed, no length
 //! is believed before it is checked, and what is wrong with a file is an error, never a panic.
 
+mod array;
 mod fetch;
 mod pickle;
 mod safetensors;
@@ -14,9 +15,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use artifacts::seal;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
-use tch::{Device, Kind, TchError, Tensor};
 
+pub use array::{Array, Dtype};
 pub use fetch::{FetchError, WeightSource, ensure, ensure_all, find};
 pub use pickle::{PickleError, Problem};
 pub use safetensors::write_safetensors;
@@ -63,15 +65,15 @@ pub enum WeightsError {
         /// The shape in the file.
         found: Vec<i64>,
     },
-    /// libtorch refused a tensor.
-    #[error("{}: tensor `{name}`: {source}", path.display())]
-    Torch {
+    /// A tensor cannot be used.
+    #[error("{}: tensor `{name}`: {reason}", path.display())]
+    Tensor {
         /// The weight file.
         path: PathBuf,
         /// The tensor at hand.
         name: String,
-        /// libtorch's word.
-        source: TchError,
+        /// Why not.
+        reason: String,
     },
 }
 
@@ -104,23 +106,20 @@ pub enum Malformed {
     /// A read of an archive member failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// libtorch refused a tensor.
-    #[error(transparent)]
-    Torch(#[from] TchError),
 }
 
-/// The tensors of one file by name, all contiguous, on the CPU, in the element type of the file.
-#[derive(Debug)]
-pub struct NamedTensors {
+/// The tensors of one file by name, in the element types of the file.
+#[derive(Clone, Debug)]
+pub struct NamedArrays {
     path: PathBuf,
-    tensors: BTreeMap<String, Tensor>,
+    arrays: BTreeMap<String, Array>,
     metadata: BTreeMap<String, String>,
 }
 
-impl NamedTensors {
+impl NamedArrays {
     /// Tensors that came from `path`, a name for error messages alone.
-    pub fn new(path: impl Into<PathBuf>, tensors: BTreeMap<String, Tensor>) -> Self {
-        Self { path: path.into(), tensors, metadata: BTreeMap::new() }
+    pub fn new(path: impl Into<PathBuf>, arrays: BTreeMap<String, Array>) -> Self {
+        Self { path: path.into(), arrays, metadata: BTreeMap::new() }
     }
 
     /// The tensors in the content of a weight file; `path` serves the error messages alone.
@@ -128,57 +127,51 @@ impl NamedTensors {
     /// # Errors
     ///
     /// Bytes that are no safetensors and no state dict of PyTorch, or damaged ones.
-    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Self, WeightsError> {
-        let (tensors, metadata) =
-            parse(bytes).map_err(|source| WeightsError::Malformed { path: path.into(), source })?;
-        Ok(Self { path: path.into(), tensors, metadata })
+    pub fn from_bytes(path: &Path, bytes: impl Into<Bytes>) -> Result<Self, WeightsError> {
+        let (arrays, metadata) =
+            parse(&bytes.into()).map_err(|source| WeightsError::Malformed { path: path.into(), source })?;
+        Ok(Self { path: path.into(), arrays, metadata })
     }
 
-    /// The tensor `name`, which must have exactly the shape `wanted`; shares its memory with this map.
+    /// The tensor `name`, which must have exactly the shape `wanted`.
     ///
     /// # Errors
     ///
     /// It is not there, or of another shape.
-    pub fn get(&self, name: &str, wanted: &[i64]) -> Result<Tensor, WeightsError> {
-        let Some(tensor) = self.tensors.get(name) else {
+    pub fn get(&self, name: &str, wanted: &[i64]) -> Result<&Array, WeightsError> {
+        let Some(array) = self.arrays.get(name) else {
             return Err(WeightsError::Missing {
                 path: self.path.clone(),
                 name: name.into(),
                 wanted: wanted.into(),
             });
         };
-        let found = tensor.size();
-        if found != wanted {
+        if array.shape() != wanted {
             return Err(WeightsError::Shape {
                 path: self.path.clone(),
                 name: name.into(),
                 wanted: wanted.into(),
-                found,
+                found: array.shape().into(),
             });
         }
-        Ok(tensor.shallow_clone())
+        Ok(array)
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.arrays.contains_key(name)
     }
 
     /// The tensors whose names begin with `prefix`, without it; shares their memory.
-    pub fn below(&self, prefix: &str) -> NamedTensors {
-        let inside = |(name, tensor): (&String, &Tensor)| {
-            Some((name.strip_prefix(prefix)?.to_owned(), tensor.shallow_clone()))
-        };
-        NamedTensors::new(self.path.clone(), self.tensors.iter().filter_map(inside).collect())
+    pub fn below(&self, prefix: &str) -> NamedArrays {
+        let inside =
+            |(name, array): (&String, &Array)| Some((name.strip_prefix(prefix)?.to_owned(), array.clone()));
+        NamedArrays::new(self.path.clone(), self.arrays.iter().filter_map(inside).collect())
     }
 
-    /// The same as a decoder computes with them, f32 on `device`; those that are so already share their memory.
-    pub(crate) fn on(&self, device: Device) -> Result<NamedTensors, WeightsError> {
-        let placed = self.tensors.iter().map(|(name, tensor)| {
-            let placed = tensor.f_to_device(device).and_then(|tensor| tensor.f_to_kind(Kind::Float));
-            Ok((name.clone(), placed.map_err(|error| self.torch_error(name, error))?))
-        });
-        Ok(NamedTensors::new(self.path.clone(), placed.collect::<Result<_, _>>()?))
-    }
-
-    /// What libtorch said about the tensor `name`, with the file it came from.
-    pub(crate) fn torch_error(&self, name: &str, source: TchError) -> WeightsError {
-        WeightsError::Torch { path: self.path.clone(), name: name.to_owned(), source }
+    /// Why the tensor `name` cannot be used, with the file it came from.
+    pub fn refuse(&self, name: &str, reason: impl ToString) -> WeightsError {
+        WeightsError::Tensor { path: self.path.clone(), name: name.to_owned(), reason: reason.to_string() }
     }
 
     /// The file they were read from.
@@ -187,8 +180,8 @@ impl NamedTensors {
     }
 
     /// Every tensor in the order of the names.
-    pub fn tensors(&self) -> &BTreeMap<String, Tensor> {
-        &self.tensors
+    pub fn arrays(&self) -> &BTreeMap<String, Array> {
+        &self.arrays
     }
 
     /// The text entries of a safetensors header; empty for a `.pth`.
@@ -201,10 +194,10 @@ impl NamedTensors {
 ///
 /// # Errors
 ///
-/// The file cannot be read, or its content is refused as [`NamedTensors::from_bytes`] refuses it.
-pub fn read(path: &Path) -> Result<NamedTensors, WeightsError> {
+/// The file cannot be read, or its content is refused as [`NamedArrays::from_bytes`] refuses it.
+pub fn read(path: &Path) -> Result<NamedArrays, WeightsError> {
     let bytes = std::fs::read(path).map_err(|source| WeightsError::Io { path: path.into(), source })?;
-    NamedTensors::from_bytes(path, &bytes)
+    NamedArrays::from_bytes(path, bytes)
 }
 
 /// The SHA-256 of a file as 64 hexadecimal digits.
@@ -235,9 +228,9 @@ fn element_count(size: &[i64]) -> Option<i64> {
     Some(size.iter().product())
 }
 
-type Content = (BTreeMap<String, Tensor>, BTreeMap<String, String>);
+type Content = (BTreeMap<String, Array>, BTreeMap<String, String>);
 
-fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
+fn parse(bytes: &Bytes) -> Result<Content, Malformed> {
     if bytes.starts_with(b"PK\x03\x04") {
         Ok((torch_file::parse_zip(bytes)?, BTreeMap::new()))
     } else if bytes.starts_with(torch_file::LEGACY_START) {
@@ -260,18 +253,17 @@ mod tests {
     const NESTED: &[u8] = include_bytes!("../../tests/fixtures/tiny-nested.pth");
     const SAFETENSORS: &[u8] = include_bytes!("../../tests/fixtures/tiny.safetensors");
 
+    fn content(bytes: &[u8]) -> Result<Content, Malformed> {
+        parse(&Bytes::copy_from_slice(bytes))
+    }
+
     #[test]
     fn every_form_holds_the_same_tensors() {
-        let (wanted, _) = parse(SAFETENSORS).unwrap();
+        let (wanted, _) = content(SAFETENSORS).unwrap();
         assert_eq!(wanted.len(), 8);
         for bytes in [ZIP, LEGACY, NESTED] {
-            let (found, _) = parse(bytes).unwrap();
-            assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>());
-            for (name, tensor) in found {
-                assert_eq!(tensor.kind(), wanted[&name].kind(), "{name}");
-                assert_eq!(tensor, wanted[&name], "{name}");
-                assert!(tensor.is_contiguous(), "{name}");
-            }
+            let (found, _) = content(bytes).unwrap();
+            assert_eq!(found, wanted);
         }
     }
 
@@ -279,7 +271,7 @@ mod tests {
     fn a_file_cut_anywhere_is_an_error() {
         for bytes in [ZIP, LEGACY, SAFETENSORS] {
             for length in 0..bytes.len() {
-                assert!(parse(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
+                assert!(content(&bytes[..length]).is_err(), "{length} of {} bytes", bytes.len());
             }
         }
     }
@@ -304,7 +296,7 @@ mod tests {
         archive.start_file("archive/data.pkl", deflated).unwrap();
         std::io::Write::write_all(&mut archive, &vec![b'}'; 1 << 20]).unwrap();
         let bytes = archive.finish().unwrap().into_inner();
-        assert_eq!(parse(&bytes).unwrap_err().to_string(), "expected members that are not compressed");
+        assert_eq!(content(&bytes).unwrap_err().to_string(), "expected members that are not compressed");
     }
 
     #[test]
@@ -328,7 +320,7 @@ mod tests {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
             }
-            _ = parse(&bytes);
+            _ = content(&bytes);
         }
     }
 }

@@ -8,31 +8,31 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use artifacts::{seal, tensor_file};
-use safetensors::{Dtype, SafeTensors};
+use bytes::Bytes;
+use safetensors::SafeTensors;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use tch::{Device, Kind, TchError, Tensor};
 
-use super::{Content, Malformed, WeightsError, element_count};
+use super::{Array, Content, Dtype, Malformed, WeightsError, element_count};
 
-/// Element types that both libtorch and the weight files of networks have.
-const KINDS: [(Kind, Dtype); 9] = [
-    (Kind::Double, Dtype::F64),
-    (Kind::Int64, Dtype::I64),
-    (Kind::Float, Dtype::F32),
-    (Kind::Int, Dtype::I32),
-    (Kind::Half, Dtype::F16),
-    (Kind::BFloat16, Dtype::BF16),
-    (Kind::Int16, Dtype::I16),
-    (Kind::Int8, Dtype::I8),
-    (Kind::Uint8, Dtype::U8),
+/// What the format calls the element types that we know.
+const DTYPES: [(Dtype, safetensors::Dtype); 9] = [
+    (Dtype::F64, safetensors::Dtype::F64),
+    (Dtype::I64, safetensors::Dtype::I64),
+    (Dtype::F32, safetensors::Dtype::F32),
+    (Dtype::I32, safetensors::Dtype::I32),
+    (Dtype::F16, safetensors::Dtype::F16),
+    (Dtype::BF16, safetensors::Dtype::BF16),
+    (Dtype::I16, safetensors::Dtype::I16),
+    (Dtype::I8, safetensors::Dtype::I8),
+    (Dtype::U8, safetensors::Dtype::U8),
 ];
 
 /// The header's length stands in so many bytes before it.
 const LENGTH: usize = 8;
 
 /// Reads tensors and metadata.
-pub(super) fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
+pub(super) fn parse(bytes: &Bytes) -> Result<Content, Malformed> {
     let (length, header) = SafeTensors::read_metadata(bytes)?;
     let entries = || header.metadata().iter().flatten();
     seal::check(bytes, LENGTH + length).map_err(|broken| Malformed::Checksum {
@@ -41,39 +41,36 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Content, Malformed> {
     })?;
     let said = entries().filter(|(key, _)| *key != seal::KEY);
     let metadata = said.map(|(key, value)| (key.clone(), value.clone())).collect();
-    let mut tensors = BTreeMap::new();
+    let mut arrays = BTreeMap::new();
     for (name, view) in SafeTensors::deserialize(bytes)?.tensors() {
-        let kind = KINDS.iter().find(|(_, dtype)| *dtype == view.dtype());
-        let (kind, _) = kind.ok_or_else(|| Malformed::Expected(format!("numbers as tensor `{name}`")))?;
-        let size: Result<Vec<i64>, _> = view.shape().iter().map(|&dim| i64::try_from(dim)).collect();
-        let size = size.ok().filter(|size| element_count(size).is_some());
-        let size =
-            size.ok_or_else(|| Malformed::Expected(format!("a shape that can be, of tensor `{name}`")))?;
-        tensors.insert(name, Tensor::f_from_data_size(view.data(), &size, *kind)?);
+        let dtype = DTYPES.iter().find(|(_, named)| *named == view.dtype());
+        let (dtype, _) = dtype.ok_or_else(|| Malformed::Expected(format!("numbers as tensor `{name}`")))?;
+        let shape: Result<Vec<i64>, _> = view.shape().iter().map(|&dim| i64::try_from(dim)).collect();
+        let shape = shape.ok().filter(|shape| element_count(shape).is_some());
+        let array = shape.and_then(|shape| Array::new(*dtype, shape, bytes.slice_ref(view.data())));
+        let array =
+            array.ok_or_else(|| Malformed::Expected(format!("a shape that can be, of tensor `{name}`")))?;
+        arrays.insert(name, array);
     }
-    Ok((tensors, metadata))
+    Ok((arrays, metadata))
 }
 
-/// Writes tensors (of any memory layout, from any device) and metadata; the same content gives the same bytes.
+/// Writes tensors and metadata; the same content gives the same bytes.
 ///
 /// The file appears under its name complete or not at all.
 ///
 /// # Errors
 ///
-/// A tensor of an element type that the format does not have, or a file that cannot be written.
+/// A file that cannot be written.
 pub fn write_safetensors(
     path: &Path,
-    tensors: &BTreeMap<String, Tensor>,
+    arrays: &BTreeMap<String, Array>,
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), WeightsError> {
     let failed = |source| WeightsError::Io { path: path.into(), source };
-    let torch = |name: &str, source| WeightsError::Torch { path: path.into(), name: name.into(), source };
     let mut metadata = metadata.clone();
     metadata.insert(seal::KEY.to_owned(), seal::open());
-    let header = Header {
-        metadata: &metadata,
-        tensors: lay_out(tensors).map_err(|(name, source)| torch(name, source))?,
-    };
+    let header = Header { metadata: &metadata, tensors: lay_out(arrays) };
     let mut json = serde_json::to_vec(&header).map_err(|error| failed(error.into()))?;
     json.resize(json.len().next_multiple_of(LENGTH), b' ');
     let digits = seal::digits(&json).map(|digits| LENGTH + digits.start);
@@ -88,7 +85,7 @@ pub fn write_safetensors(
     write(&(json.len() as u64).to_le_bytes())?;
     write(&json)?;
     for (name, _) in &header.tensors {
-        write(&elements(&tensors[*name]).map_err(|source| torch(name, source))?)?;
+        write(arrays[*name].bytes())?;
     }
     if let Some(digits) = digits {
         file.seek(SeekFrom::Start(digits as u64)).map_err(failed)?;
@@ -107,7 +104,7 @@ struct Header<'a> {
 
 #[derive(Serialize)]
 struct Entry {
-    dtype: Dtype,
+    dtype: safetensors::Dtype,
     shape: Vec<i64>,
     data_offsets: [usize; 2],
 }
@@ -124,32 +121,19 @@ impl Serialize for Header<'_> {
 }
 
 /// Orders tensors by falling element size, so that each is aligned, and then by name.
-fn lay_out(tensors: &BTreeMap<String, Tensor>) -> Result<Vec<(&str, Entry)>, (&str, TchError)> {
-    let mut ranked = Vec::with_capacity(tensors.len());
-    for (name, tensor) in tensors {
-        let kind = tensor.f_kind().map_err(|error| (name.as_str(), error))?;
-        let rank = KINDS.iter().position(|(known, _)| *known == kind);
-        let rank =
-            rank.ok_or_else(|| (name.as_str(), TchError::Kind(format!("{kind:?} cannot be written"))))?;
-        ranked.push((rank, name.as_str(), tensor));
+fn lay_out(arrays: &BTreeMap<String, Array>) -> Vec<(&str, Entry)> {
+    let mut ranked = Vec::with_capacity(arrays.len());
+    for (dtype, named) in DTYPES {
+        let of_type = arrays.iter().filter(|(_, array)| array.dtype() == dtype);
+        ranked.extend(of_type.map(|(name, array)| (name.as_str(), named, array)));
     }
-    ranked.sort_by_key(|(rank, name, _)| (*rank, *name));
     let mut end = 0;
-    let mut entry = |(rank, name, tensor): (usize, _, &Tensor)| {
-        let (kind, dtype) = KINDS[rank];
+    let entry = |(name, dtype, array): (_, _, &Array)| {
         let start = end;
-        end += tensor.numel() * kind.elt_size_in_bytes();
-        (name, Entry { dtype, shape: tensor.size(), data_offsets: [start, end] })
+        end += array.bytes().len();
+        (name, Entry { dtype, shape: array.shape().to_vec(), data_offsets: [start, end] })
     };
-    Ok(ranked.into_iter().map(&mut entry).collect())
-}
-
-/// The elements of a tensor in row-major order, as little-endian bytes.
-fn elements(tensor: &Tensor) -> Result<Vec<u8>, TchError> {
-    let tensor = tensor.f_to_device(Device::Cpu)?.f_contiguous()?;
-    let mut bytes = vec![0; tensor.numel() * tensor.f_kind()?.elt_size_in_bytes()];
-    tensor.f_copy_data_u8(&mut bytes, tensor.numel())?;
-    Ok(bytes)
+    ranked.into_iter().map(entry).collect()
 }
 
 #[cfg(test)]
@@ -160,13 +144,12 @@ mod tests {
     fn what_is_written_is_read_and_written_the_same_again() {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a", "b"].map(|name| folder.path().join(name));
-        let matrix = Tensor::arange(6, (Kind::Float, Device::Cpu)).view([2, 3]);
+        let matrix = Array::of_f32(vec![2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0]).unwrap();
         let tensors = BTreeMap::from([
-            ("half".to_owned(), matrix.to_kind(Kind::Half)),
-            ("matrix".to_owned(), matrix.shallow_clone()),
-            ("transposed".to_owned(), matrix.tr()),
-            ("scalar".to_owned(), Tensor::from(7i64)),
-            ("empty".to_owned(), Tensor::zeros([0, 3], (Kind::Float, Device::Cpu))),
+            ("half".to_owned(), matrix.halved()),
+            ("matrix".to_owned(), matrix),
+            ("scalar".to_owned(), Array::new(Dtype::I64, vec![], 7i64.to_le_bytes().to_vec()).unwrap()),
+            ("empty".to_owned(), Array::of_f32(vec![0, 3], &[]).unwrap()),
         ]);
         let metadata = (0..20).map(|key| (format!("key {key}"), "value \"é\"".to_owned())).collect();
         for path in &paths {
@@ -175,7 +158,7 @@ mod tests {
         let [first, second] = paths.map(|path| std::fs::read(path).unwrap());
         assert_eq!(first, second);
 
-        let (found, found_metadata) = parse(&first).unwrap();
+        let (found, found_metadata) = parse(&first.into()).unwrap();
         assert_eq!(found, tensors);
         assert_eq!(found_metadata, metadata);
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2, "no temporary files stay");
@@ -188,16 +171,7 @@ mod tests {
         {
             let header = format!(r#"{{"w":{{"dtype":"F32","shape":[{shape}],"data_offsets":[0,0]}}}}"#);
             let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
-            assert_eq!(parse(&bytes).is_ok(), allowed, "{shape}");
+            assert_eq!(parse(&bytes.into()).is_ok(), allowed, "{shape}");
         }
-    }
-
-    #[test]
-    fn an_element_type_without_a_place_is_an_error_with_its_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a");
-        let tensors = BTreeMap::from([("mask".to_owned(), Tensor::ones([2], (Kind::Bool, Device::Cpu)))]);
-        let message = write_safetensors(&path, &tensors, &BTreeMap::new()).unwrap_err().to_string();
-        assert!(message.contains("tensor `mask`") && !path.exists(), "{message}");
     }
 }

@@ -2,15 +2,14 @@
 //!
 //! Both hold one pickle that describes tensors as strided views of storages, and the bytes of each storage apart.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{Cursor, Read};
 
-use tch::Tensor;
+use bytes::Bytes;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::Malformed;
-use super::pickle::{Pickle, Storage};
+use super::pickle::{Pickle, Storage, StridedTensor};
+use super::{Array, Malformed};
 
 /// How a file from before PyTorch 1.6 begins: a pickle of the protocol 2 with a ten-byte integer in it.
 pub(super) const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
@@ -19,8 +18,8 @@ pub(super) const LEGACY_START: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x2
 const MAX_GATHERED: usize = 4;
 
 /// Reads the zip form.
-pub(super) fn parse_zip(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Malformed> {
-    let mut archive = ZipArchive::new(Cursor::new(bytes))?;
+pub(super) fn parse_zip(bytes: &Bytes) -> Result<BTreeMap<String, Array>, Malformed> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes.as_ref()))?;
     let mut pickles = archive
         .file_names()
         .filter_map(Result::ok)
@@ -40,15 +39,15 @@ pub(super) fn parse_zip(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Malfor
     for storage in pickle.storages() {
         if !elements.contains_key(storage.key) {
             let content = member(&mut archive, &format!("{prefix}data/{}", storage.key), &mut budget)?;
-            elements.insert(storage.key, Cow::Owned(content));
+            elements.insert(storage.key, content.into());
         }
     }
     assemble(&pickle, &elements, bytes.len())
 }
 
 /// Reads the form from before PyTorch 1.6.
-pub(super) fn parse_legacy(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Malformed> {
-    let mut rest = bytes;
+pub(super) fn parse_legacy(bytes: &Bytes) -> Result<BTreeMap<String, Array>, Malformed> {
+    let mut rest = bytes.as_ref();
     let mut next = || -> Result<Pickle<'_>, Malformed> {
         let pickle = Pickle::read(rest)?;
         rest = &rest[pickle.length..];
@@ -78,7 +77,7 @@ pub(super) fn parse_legacy(bytes: &[u8]) -> Result<BTreeMap<String, Tensor>, Mal
             .bytes()
             .and_then(|length| behind.split_at_checked(length))
             .ok_or_else(|| expected("a longer file: it is cut off"))?;
-        elements.insert(key, Cow::Borrowed(content));
+        elements.insert(key, bytes.slice_ref(content));
         rest = behind;
     }
     assemble(&pickle, &elements, bytes.len())
@@ -105,36 +104,64 @@ fn member(
 /// Makes every tensor of the state dict, gathering its elements into row-major order.
 fn assemble(
     pickle: &Pickle<'_>,
-    elements: &HashMap<&str, Cow<'_, [u8]>>,
+    elements: &HashMap<&str, Bytes>,
     file_bytes: usize,
-) -> Result<BTreeMap<String, Tensor>, Malformed> {
+) -> Result<BTreeMap<String, Array>, Malformed> {
     let mut storages = HashMap::new();
     for storage in pickle.storages() {
         let content = elements.get(storage.key).ok_or_else(|| expected("all storages that tensors use"))?;
         if storage.bytes() != Some(content.len()) {
             return Err(expected("storages as long as their tensors say"));
         }
-        if !storages.contains_key(storage.key) {
-            let tensor = Tensor::f_from_data_size(content, &[storage.elements as i64], storage.kind)?;
-            storages.insert(storage.key, (storage.kind, tensor));
-        }
+        storages.entry(storage.key).or_insert((storage.dtype, content));
     }
     let mut budget = file_bytes.saturating_mul(MAX_GATHERED);
-    let mut tensors = BTreeMap::new();
+    let mut arrays = BTreeMap::new();
     for (name, view) in pickle.state_dict().map_err(Malformed::Expected)? {
-        let (kind, storage) = &storages[view.storage.key];
-        if *kind != view.storage.kind {
+        let (dtype, content) = storages[view.storage.key];
+        if dtype != view.storage.dtype {
             return Err(expected("one element type a storage"));
         }
         let elements: i64 = view.size.iter().product();
         budget = (elements as usize)
-            .checked_mul(kind.elt_size_in_bytes())
+            .checked_mul(dtype.size())
             .and_then(|bytes| budget.checked_sub(bytes))
             .ok_or_else(|| expected("tensors no larger than the file"))?;
-        let tensor = storage.f_as_strided(&view.size, &view.stride, view.offset)?.f_contiguous()?;
-        tensors.insert(name.to_owned(), tensor);
+        let array = Array::new(dtype, view.size.clone(), gather(view, content, elements as usize));
+        arrays.insert(name.to_owned(), array.ok_or_else(|| expected("shapes that can be"))?);
     }
-    Ok(tensors)
+    Ok(arrays)
+}
+
+/// The elements of a view in row-major order; it lies inside of its storage, whose content this is.
+fn gather(view: &StridedTensor<'_>, content: &Bytes, elements: usize) -> Bytes {
+    let size = view.storage.dtype.size();
+    let row_major = view
+        .size
+        .iter()
+        .zip(&view.stride)
+        .rev()
+        .try_fold(1, |step, (&size, &stride)| (size == 1 || stride == step).then_some(step * size));
+    if row_major.is_some() && elements > 0 {
+        let start = view.offset as usize * size;
+        return content.slice(start..start + elements * size);
+    }
+    let mut gathered = Vec::with_capacity(elements * size);
+    let mut place = vec![0; view.size.len()];
+    let mut at = view.offset;
+    for _ in 0..elements {
+        let start = at as usize * size;
+        gathered.extend_from_slice(&content[start..start + size]);
+        // The last dimension runs fastest; what has come to its end starts again.
+        for (place, (&size, &stride)) in place.iter_mut().zip(view.size.iter().zip(&view.stride)).rev() {
+            (*place, at) = (*place + 1, at + stride);
+            if *place < size {
+                break;
+            }
+            (*place, at) = (0, at - size * stride);
+        }
+    }
+    gathered.into()
 }
 
 fn expected(what: &str) -> Malformed {

@@ -3,11 +3,9 @@ use std::collections::HashSet;
 use artifacts::vocabulary::{PAD, UNK};
 
 use super::*;
-use crate::decoder::{DecoderConfig, Dimensions, SoftAttentionConfig};
-use crate::precision::Precision;
 
-fn run(table: &Table, settings: &SearchSettings) -> Vec<Vec<Hypothesis>> {
-    beam_search(table, &images(table), settings).unwrap()
+fn run(table: &Bigrams, settings: &SearchSettings) -> Vec<Vec<Hypothesis>> {
+    beam_search(&mut { table }, &table.memory(), settings).unwrap()
 }
 
 fn settings(beam_size: usize, max_length: usize, length_penalty: f64) -> SearchSettings {
@@ -21,10 +19,10 @@ fn ids(beams: &[Hypothesis]) -> Vec<Vec<u32>> {
 #[test]
 fn a_wide_beam_finds_the_most_probable_caption() {
     for seed in 0..10 {
-        let table = table(2, seed);
+        let table = Bigrams::new(2, seed);
         let found = run(&table, &settings(100, 4, 0.0));
         for (image, beams) in found.iter().enumerate() {
-            let mut all = all_captions(&table, image as i64, 4);
+            let mut all = all_captions(&table, image, 4);
             all.sort_by(|a, b| b.1.total_cmp(&a.1));
             assert_eq!(beams[0].ids, all[0].0, "seed {seed}");
             assert!((beams[0].log_probability - all[0].1).abs() < 1e-4);
@@ -34,42 +32,38 @@ fn a_wide_beam_finds_the_most_probable_caption() {
 
 #[test]
 fn images_in_a_batch_do_not_disturb_each_other() {
-    let both = table(2, 5);
+    let both = Bigrams::new(2, 5);
     let plain = settings(3, 8, 1.0);
     let constrained = SearchSettings { beam_size: 4, groups: 2, no_repeat_ngram: 2, min_length: 3, ..plain };
     for settings in [plain.clone(), constrained] {
         let together = run(&both, &settings);
         for image in 0..2 {
-            let alone = Table { scores: both.scores.narrow(0, image, 1) };
-            assert_eq!(ids(&together[image as usize]), ids(&run(&alone, &settings)[0]));
+            let alone = Bigrams(vec![both.0[image]]);
+            assert_eq!(ids(&together[image]), ids(&run(&alone, &settings)[0]));
         }
     }
 }
 
 #[test]
 fn a_beam_of_one_takes_the_best_word_each_time() {
-    let table = table(1, 8);
+    let table = Bigrams::new(1, 8);
     let found = &run(&table, &settings(1, 6, 0.0))[0][0];
-    let mut word = i64::from(BOS);
+    let mut word = BOS;
     for position in 0..6 {
-        let scores = table.scores.get(0).get(word);
-        let allowed: &[i64] = if position == 0 { &[4, 5, 6] } else { &[2, 4, 5, 6] };
-        word = *allowed
-            .iter()
-            .max_by(|a, b| scores.double_value(&[**a]).total_cmp(&scores.double_value(&[**b])))
-            .unwrap();
-        if word == i64::from(EOS) {
+        let allowed: &[u32] = if position == 0 { &[4, 5, 6] } else { &[2, 4, 5, 6] };
+        let score = |next: &u32| table.score(0, word, *next);
+        word = *allowed.iter().max_by(|a, b| score(a).total_cmp(&score(b))).unwrap();
+        if word == EOS {
             assert_eq!(found.ids.len(), position);
             return;
         }
-        assert_eq!(i64::from(found.ids[position]), word);
+        assert_eq!(found.ids[position], word);
     }
 }
 
 #[test]
 fn a_caption_comes_out_when_no_beam_ends() {
-    let table = table(1, 1);
-    let _ = table.scores.select(2, i64::from(EOS)).fill_(f64::NEG_INFINITY);
+    let table = Bigrams::new(1, 1).with(EOS, f32::NEG_INFINITY);
     let beams = &run(&table, &settings(3, 5, 1.0))[0];
     assert_eq!(beams.len(), 3);
     assert!(beams.iter().all(|beam| !beam.finished && beam.ids.len() == 5));
@@ -77,17 +71,14 @@ fn a_caption_comes_out_when_no_beam_ends() {
 
 #[test]
 fn special_tokens_are_never_written_even_when_they_are_likeliest() {
-    let table = table(1, 2);
-    for token in [PAD, BOS, UNK] {
-        let _ = table.scores.select(2, i64::from(token)).fill_(3.0);
-    }
+    let table = Bigrams::new(1, 2).with(PAD, 3.0).with(BOS, 3.0).with(UNK, 3.0);
     let beams = &run(&table, &settings(4, 5, 1.0))[0];
     assert!(beams.iter().all(|beam| beam.ids.iter().all(|&id| id > UNK)));
 }
 
 #[test]
 fn attention_follows_the_words_of_its_own_beam() {
-    let beams = &run(&table(1, 4), &settings(3, 5, 1.0))[0];
+    let beams = &run(&Bigrams::new(1, 4), &settings(3, 5, 1.0))[0];
     for beam in beams {
         assert_eq!(beam.attention.len(), beam.ids.len());
         // The table reports as attention the word it was given: the one before.
@@ -99,48 +90,9 @@ fn attention_follows_the_words_of_its_own_beam() {
 }
 
 #[test]
-fn captions_found_step_by_step_are_as_probable_as_captions_read_at_once() {
-    tch::manual_seed(5);
-    let store = tch::nn::VarStore::new(Device::Cpu);
-    let sizes = SoftAttentionConfig {
-        embedding_size: 8,
-        feature_size: 8,
-        hidden_size: 8,
-        attention_size: 8,
-        ..Default::default()
-    };
-    let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
-    let decoder =
-        DecoderConfig::SoftAttention(sizes).build(&store.root(), dimensions, Precision::F32).unwrap();
-    // Untrained, it would hardly ever end.
-    let _ = tch::no_grad(|| store.variables()["output.bias"].get(i64::from(EOS)).fill_(3.0));
-    let grid = Tensor::rand([2, 4, 6], (Kind::Float, Device::Cpu));
-    let memory = tch::no_grad(|| decoder.encode(&grid, false)).unwrap();
-    let found = beam_search(decoder.as_ref(), &memory, &settings(4, 6, 0.0)).unwrap();
-    let finished: Vec<Vec<&Hypothesis>> =
-        found.iter().map(|beams| beams.iter().filter(|beam| beam.finished).collect()).collect();
-    assert!(finished.iter().all(|beams| beams.len() > 1), "{found:?}");
-    for (image, beams) in finished.iter().enumerate() {
-        // Captions of other lengths beside it must not matter.
-        let captions: Vec<Vec<u32>> =
-            beams.iter().map(|beam| beam.ids.clone()).chain([vec![4; 7], vec![]]).collect();
-        let read = log_likelihoods(decoder.as_ref(), &memory, &captions).unwrap();
-        assert_eq!((read.len(), read[0].len()), (2, captions.len()));
-        for (beam, read) in beams.iter().zip(&read[image]) {
-            assert!((beam.log_probability - read).abs() < 1e-5, "{beam:?} {read}");
-            assert_eq!(beam.log_probabilities.len(), beam.ids.len() + 1);
-            let sum: f64 = beam.log_probabilities.iter().sum();
-            assert!((sum - beam.log_probability).abs() < 1e-9);
-        }
-    }
-    assert_eq!(log_likelihoods(decoder.as_ref(), &memory, &[]).unwrap(), [[0.0; 0]; 2]);
-}
-
-#[test]
 fn scores_that_are_not_numbers_are_an_error() {
-    let mut table = table(1, 4);
-    let _ = table.scores.fill_(f64::NAN);
-    let result = beam_search(&table, &images(&table), &SearchSettings::default());
+    let table = Bigrams::new(1, 4).with(5, f32::NAN);
+    let result = beam_search(&mut &table, &table.memory(), &SearchSettings::default());
     assert!(matches!(result, Err(SearchError::NotANumber)));
 }
 
@@ -156,7 +108,7 @@ fn constraints_leave_the_most_probable_caption_that_obeys_them() {
     for (seed, no_repeat_ngram, min_length) in
         (0..8).flat_map(|seed| [(1, 1), (2, 1), (1, 3), (2, 4), (0, 3)].map(|(n, min)| (seed, n, min)))
     {
-        let table = table(1, seed);
+        let table = Bigrams::new(1, seed);
         let settings = SearchSettings { no_repeat_ngram, min_length, ..settings(300, 6, 0.0) };
         let found = &run(&table, &settings)[0][0];
         let mut all = all_captions(&table, 0, 6);
@@ -175,8 +127,7 @@ fn constraints_leave_the_most_probable_caption_that_obeys_them() {
 
 #[test]
 fn a_caption_comes_out_when_every_next_word_is_forbidden() {
-    let table = table(1, 1);
-    let _ = table.scores.select(2, i64::from(EOS)).fill_(f64::NEG_INFINITY);
+    let table = Bigrams::new(1, 1).with(EOS, f32::NEG_INFINITY);
     let settings = SearchSettings { no_repeat_ngram: 1, ..settings(3, 9, 1.0) };
     let beams = &run(&table, &settings)[0];
     assert_eq!(beams.len(), 3);
@@ -184,7 +135,7 @@ fn a_caption_comes_out_when_every_next_word_is_forbidden() {
 }
 
 /// Groups of one hypothesis, by the definition: each takes the best word after the penalty of the groups before it.
-fn diverse_greedy(table: &Table, groups: usize, diversity: f64, length: usize) -> Vec<Vec<u32>> {
+fn diverse_greedy(table: &Bigrams, groups: usize, diversity: f64, length: usize) -> Vec<Vec<u32>> {
     let mut captions = vec![vec![]; groups];
     for _ in 0..length {
         let mut chosen: Vec<u32> = vec![];
@@ -192,7 +143,7 @@ fn diverse_greedy(table: &Table, groups: usize, diversity: f64, length: usize) -
             let last = *caption.last().unwrap_or(&BOS);
             let rank = |word: u32| {
                 let times = chosen.iter().filter(|&&other| other == word).count() as f64;
-                table.scores.double_value(&[0, i64::from(last), i64::from(word)]) - diversity * times
+                table.score(0, last, word) - diversity * times
             };
             let word = (4..WORDS as u32).max_by(|&a, &b| rank(a).total_cmp(&rank(b))).unwrap();
             chosen.push(word);
@@ -205,8 +156,7 @@ fn diverse_greedy(table: &Table, groups: usize, diversity: f64, length: usize) -
 #[test]
 fn groups_avoid_the_words_of_the_groups_before_them() {
     for (seed, diversity) in (0..6).flat_map(|seed| [0.0, 0.7, 100.0].map(|diversity| (seed, diversity))) {
-        let table = table(1, seed);
-        let _ = table.scores.select(2, i64::from(EOS)).fill_(f64::NEG_INFINITY);
+        let table = Bigrams::new(1, seed).with(EOS, f32::NEG_INFINITY);
         let settings = SearchSettings { groups: 3, diversity, ..settings(3, 5, 1.0) };
         let found = &run(&table, &settings)[0];
         let mut expected = diverse_greedy(&table, 3, diversity, 5);
@@ -217,9 +167,7 @@ fn groups_avoid_the_words_of_the_groups_before_them() {
         assert_eq!(captions, expected, "seed {seed}, diversity {diversity}");
         for beam in found {
             let words = [&[BOS], beam.ids.as_slice()].concat();
-            let steps = words.windows(2).map(|pair| [0, i64::from(pair[0]), i64::from(pair[1])]);
-            let scores = table.scores.log_softmax(-1, Kind::Double);
-            let own: f64 = steps.map(|step| scores.double_value(&step)).sum();
+            let own: f64 = words.windows(2).map(|pair| table.score(0, pair[0], pair[1])).sum();
             assert!((beam.log_probability - own).abs() < 1e-4, "the penalty is no part of the probability");
         }
         match diversity {
@@ -233,7 +181,7 @@ fn groups_avoid_the_words_of_the_groups_before_them() {
 #[test]
 fn finished_captions_come_first_then_better_ones() {
     for seed in 0..20 {
-        let table = table(1, seed);
+        let table = Bigrams::new(1, seed);
         let settings = SearchSettings { groups: 2, diversity: 2.0, min_length: 2, ..settings(4, 4, 1.0) };
         let beams = &run(&table, &settings)[0];
         for pair in beams.windows(2) {
@@ -251,7 +199,7 @@ fn finished_captions_come_first_then_better_ones() {
 fn a_consensus_ranks_the_captions_that_a_search_finds_anyway() {
     let mut changed = 0;
     for seed in 0..20 {
-        let table = table(2, seed);
+        let table = Bigrams::new(2, seed);
         // Some captions of a group that finds no end in four words are cut.
         let plain = SearchSettings { groups: 2, diversity: 2.0, min_length: 2, ..settings(8, 4, 1.0) };
         let consensus = SearchSettings { consensus: 0.5, ..plain.clone() };
@@ -282,9 +230,9 @@ fn settings_without_sense_are_refused_by_name() {
         ("diversity", SearchSettings { diversity: -1.0, ..good.clone() }),
         ("consensus", SearchSettings { consensus: f64::NAN, ..good }),
     ];
-    let table = table(1, 1);
+    let table = Bigrams::new(1, 1);
     for (key, settings) in wrong {
-        let error = beam_search(&table, &images(&table), &settings).unwrap_err();
+        let error = beam_search(&mut &table, &table.memory(), &settings).unwrap_err();
         assert!(error.to_string().starts_with(key), "{error}");
     }
 }

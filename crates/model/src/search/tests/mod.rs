@@ -1,64 +1,96 @@
 mod beam;
-mod sample;
+mod likelihood;
+
+use std::convert::Infallible;
 
 use artifacts::vocabulary::{BOS, EOS};
-use tch::{Device, Kind, TchError, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::decoder::{Decoder, Forced, Rows, Step};
 
-/// A decoder that is a table: the scores of the next word depend on the last word and the image only.
-struct Table {
-    /// `[images, vocabulary, vocabulary]` log-probabilities.
-    scores: Tensor,
+const WORDS: usize = 7; // <pad> <bos> <eos> <unk> and three words, 4 5 6
+
+/// A decoder that is a table: the log-probabilities of the next word depend on the last word and the image only.
+#[derive(Clone)]
+struct Bigrams(Vec<[[f32; WORDS]; WORDS]>);
+
+impl Bigrams {
+    fn new(images: usize, seed: u64) -> Bigrams {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let image = |_| [[0.0; WORDS]; WORDS].map(|row| row.map(|_: f32| random.random_range(-4.0..4.0)));
+        let mut bigrams = Bigrams((0..images).map(image).collect());
+        for row in bigrams.0.iter_mut().flatten() {
+            let sum: f32 = row.iter().map(|score| score.exp()).sum();
+            row.iter_mut().for_each(|score| *score -= sum.ln());
+        }
+        bigrams
+    }
+
+    /// The same where a word is always that probable.
+    fn with(mut self, word: u32, log_probability: f32) -> Bigrams {
+        self.0.iter_mut().flatten().for_each(|row| row[word as usize] = log_probability);
+        self
+    }
+
+    fn score(&self, image: usize, from: u32, to: u32) -> f64 {
+        f64::from(self.0[image][from as usize][to as usize])
+    }
+
+    /// The memory of every image: its number.
+    fn memory(&self) -> Vec<usize> {
+        (0..self.0.len()).collect()
+    }
 }
 
-impl Decoder for Table {
-    fn encode(&self, grid: &Tensor, _train: bool) -> Result<Rows, TchError> {
-        Ok(Rows(vec![grid.shallow_clone()]))
+impl Stepper for &Bigrams {
+    type Rows = Vec<usize>;
+    type Error = Infallible;
+
+    fn rows(&self, rows: &Vec<usize>) -> usize {
+        rows.len()
     }
 
-    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Result<Forced, TchError> {
-        unreachable!("search only steps")
+    fn select(&self, rows: &Vec<usize>, indices: &[usize]) -> Result<Vec<usize>, Infallible> {
+        Ok(indices.iter().map(|&index| rows[index]).collect())
     }
 
-    fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
-        Ok(Rows(vec![memory.0[0].zeros_like()]))
+    fn start(&mut self, memory: &Vec<usize>) -> Result<Vec<usize>, Infallible> {
+        Ok(memory.clone())
     }
 
-    fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
-        let logits = self.scores.index(&[Some(&memory.0[0]), Some(words)]);
-        let attention = Tensor::stack(&[words.to_kind(Kind::Float), memory.0[0].to_kind(Kind::Float)], 1);
-        Ok(Step { logits, state: Rows(vec![&state.0[0] + 1]), attention: Some(attention) })
+    fn step(
+        &mut self,
+        memory: &Vec<usize>,
+        state: &Vec<usize>,
+        words: &[u32],
+    ) -> Result<Step<Vec<usize>>, Infallible> {
+        let rows = memory.iter().zip(words).flat_map(|(&image, &word)| self.0[image][word as usize]);
+        // As attention the word that was read, and the image.
+        let looks = memory.iter().zip(words).flat_map(|(&image, &word)| [word as f32, image as f32]);
+        Ok(Step {
+            log_probabilities: Table { columns: WORDS, values: rows.collect() },
+            state: state.clone(),
+            attention: Some(Table { columns: 2, values: looks.collect() }),
+        })
     }
-}
-
-const WORDS: i64 = 7; // <pad> <bos> <eos> <unk> and three words, 4 5 6
-
-fn table(images: i64, seed: i64) -> Table {
-    tch::manual_seed(seed);
-    let scores = Tensor::randn([images, WORDS, WORDS], (Kind::Float, Device::Cpu)) * 2.0;
-    Table { scores: scores.log_softmax(-1, Kind::Float) }
-}
-
-/// The memory of every image of the table.
-fn images(table: &Table) -> Rows {
-    Rows(vec![Tensor::arange(table.scores.size()[0], (Kind::Int64, Device::Cpu))])
 }
 
 /// Every caption from one up to `max_length` words, with its log-probability.
-fn all_captions(table: &Table, image: i64, max_length: usize) -> Vec<(Vec<u32>, f64)> {
-    let score = |from: u32, to: u32| table.scores.double_value(&[image, i64::from(from), i64::from(to)]);
+fn all_captions(bigrams: &Bigrams, image: usize, max_length: usize) -> Vec<(Vec<u32>, f64)> {
     let (mut open, mut ended) = (vec![(vec![], 0.0)], vec![]);
     for _ in 0..max_length {
         let mut longer = vec![];
         for (ids, probability) in open {
             let last = *ids.last().unwrap_or(&BOS);
             if !ids.is_empty() {
-                ended.push((ids.clone(), probability + score(last, EOS)));
+                ended.push((ids.clone(), probability + bigrams.score(image, last, EOS)));
             }
             for word in 4..WORDS as u32 {
-                longer.push(([ids.as_slice(), &[word]].concat(), probability + score(last, word)));
+                longer.push((
+                    [ids.as_slice(), &[word]].concat(),
+                    probability + bigrams.score(image, last, word),
+                ));
             }
         }
         open = longer;

@@ -150,7 +150,7 @@ impl<'a> Machine<'a> {
         let id = self.pop_tuple()?;
         let (
             Value::Str("storage"),
-            [Value::Global(Global::Storage(kind)), Value::Str(key), Value::Str(_), rest @ ..],
+            [Value::Global(Global::Storage(dtype)), Value::Str(key), Value::Str(_), rest @ ..],
         ) = (id.first().copied().unwrap_or(Value::Ignored), id.get(1..).unwrap_or_default())
         else {
             return Err(Problem::Operand("a persistent id that is no storage"));
@@ -159,7 +159,7 @@ impl<'a> Machine<'a> {
             return Err(Problem::Operand("a storage that is a view of another"));
         };
         let elements = usize::try_from(*elements).map_err(|_| Problem::Operand("a storage's length"))?;
-        self.push(Object::Storage(Storage { key, kind: *kind, elements }));
+        self.push(Object::Storage(Storage { key, dtype: *dtype, elements }));
         Ok(())
     }
 

@@ -6,9 +6,7 @@
 
 mod machine;
 
-use tch::Kind;
-
-use super::element_count;
+use super::{Dtype, element_count};
 use machine::Machine;
 
 /// ResNet-152 takes about 40,000.
@@ -71,7 +69,7 @@ enum Global {
     OrderedDict,
     RebuildTensor,
     RebuildParameter,
-    Storage(Kind),
+    Storage(Dtype),
 }
 
 impl Global {
@@ -80,15 +78,15 @@ impl Global {
             ("collections", "OrderedDict") => Self::OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2") => Self::RebuildTensor,
             ("torch._utils", "_rebuild_parameter") => Self::RebuildParameter,
-            ("torch", "DoubleStorage") => Self::Storage(Kind::Double),
-            ("torch", "FloatStorage") => Self::Storage(Kind::Float),
-            ("torch", "HalfStorage") => Self::Storage(Kind::Half),
-            ("torch", "BFloat16Storage") => Self::Storage(Kind::BFloat16),
-            ("torch", "LongStorage") => Self::Storage(Kind::Int64),
-            ("torch", "IntStorage") => Self::Storage(Kind::Int),
-            ("torch", "ShortStorage") => Self::Storage(Kind::Int16),
-            ("torch", "CharStorage") => Self::Storage(Kind::Int8),
-            ("torch", "ByteStorage") => Self::Storage(Kind::Uint8),
+            ("torch", "DoubleStorage") => Self::Storage(Dtype::F64),
+            ("torch", "FloatStorage") => Self::Storage(Dtype::F32),
+            ("torch", "HalfStorage") => Self::Storage(Dtype::F16),
+            ("torch", "BFloat16Storage") => Self::Storage(Dtype::BF16),
+            ("torch", "LongStorage") => Self::Storage(Dtype::I64),
+            ("torch", "IntStorage") => Self::Storage(Dtype::I32),
+            ("torch", "ShortStorage") => Self::Storage(Dtype::I16),
+            ("torch", "CharStorage") => Self::Storage(Dtype::I8),
+            ("torch", "ByteStorage") => Self::Storage(Dtype::U8),
             _ => return Err(Problem::Global(format!("{module}.{name}"))),
         })
     }
@@ -98,14 +96,14 @@ impl Global {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Storage<'a> {
     pub(super) key: &'a str,
-    pub(super) kind: Kind,
+    pub(super) dtype: Dtype,
     pub(super) elements: usize,
 }
 
 impl Storage<'_> {
     /// Size in bytes; None when no memory could hold it.
     pub(super) fn bytes(&self) -> Option<usize> {
-        self.elements.checked_mul(self.kind.elt_size_in_bytes())
+        self.elements.checked_mul(self.dtype.size())
     }
 }
 
@@ -264,7 +262,7 @@ mod tests {
     fn a_tensor_is_read_with_its_strides() {
         let bytes = state_dict(1, &[2, 2], &[1, 2]);
         let pickle = Pickle::read(&bytes).unwrap();
-        let storage = Storage { key: "0", kind: Kind::Float, elements: 6 };
+        let storage = Storage { key: "0", dtype: Dtype::F32, elements: 6 };
         let wanted = StridedTensor { storage, offset: 1, size: vec![2, 2], stride: vec![1, 2] };
         assert_eq!(pickle.state_dict().unwrap(), [("w", &wanted)]);
         assert_eq!(pickle.length, bytes.len());

@@ -1,0 +1,154 @@
+//! An ONNX graph in the making.
+
+use std::collections::HashSet;
+
+use prost::Message;
+
+use crate::proto::{self, FLOAT, INT64};
+
+/// One set of operators for all graphs: the first with layer normalisation.
+const OPSET: i64 = 17;
+/// What files of that set are, at least.
+const IR_VERSION: i64 = 8;
+
+/// A value of the graph, by its name.
+pub(crate) type Name = String;
+
+/// Something beside the inputs that an operator is told.
+pub(crate) enum Told<'a> {
+    Int(&'a str, i64),
+    Ints(&'a str, &'a [i64]),
+    Float(&'a str, f32),
+}
+
+/// A size in the shape of an input or output.
+#[derive(Clone, Copy)]
+pub(crate) enum Size<'a> {
+    Fixed(i64),
+    /// One that a run decides, by a name.
+    Free(&'a str),
+}
+
+/// Operators in the order in which they compute.
+#[derive(Default)]
+pub(crate) struct Graph {
+    graph: proto::Graph,
+    constants: HashSet<String>,
+    values: usize,
+}
+
+impl Graph {
+    /// An operator with one output.
+    pub(crate) fn add(&mut self, operator: &str, inputs: &[&str], told: &[Told]) -> Name {
+        let name = self.fresh(operator);
+        self.operator(operator, inputs, vec![name.clone()], told);
+        name
+    }
+
+    /// An operator with several.
+    pub(crate) fn add_several<const N: usize>(
+        &mut self,
+        operator: &str,
+        inputs: &[&str],
+        told: &[Told],
+    ) -> [Name; N] {
+        let names = [(); N].map(|()| self.fresh(operator));
+        self.operator(operator, inputs, names.to_vec(), told);
+        names
+    }
+
+    fn fresh(&mut self, operator: &str) -> Name {
+        self.values += 1;
+        format!("{operator}_{}", self.values)
+    }
+
+    fn operator(&mut self, operator: &str, inputs: &[&str], output: Vec<Name>, told: &[Told]) {
+        let attribute = |told: &Told| match *told {
+            Told::Int(name, i) => {
+                proto::Attribute { name: name.to_owned(), i, kind: 2, ..Default::default() }
+            }
+            Told::Ints(name, ints) => {
+                proto::Attribute { name: name.to_owned(), ints: ints.to_vec(), kind: 7, ..Default::default() }
+            }
+            Told::Float(name, f) => {
+                proto::Attribute { name: name.to_owned(), f, kind: 1, ..Default::default() }
+            }
+        };
+        self.graph.node.push(proto::Node {
+            input: inputs.iter().map(|&input| input.to_owned()).collect(),
+            name: output.first().cloned().unwrap_or_default(),
+            output,
+            op_type: operator.to_owned(),
+            attribute: told.iter().map(attribute).collect(),
+        });
+    }
+
+    /// Numbers that the graph holds, under a name of their own; made only when there is none of that name.
+    pub(crate) fn constant(&mut self, name: &str, shape: &[i64], values: impl FnOnce() -> Vec<f32>) -> Name {
+        if self.constants.insert(name.to_owned()) {
+            let raw_data = values().into_iter().flat_map(f32::to_le_bytes).collect();
+            self.initialize(name, shape, FLOAT, raw_data);
+        }
+        name.to_owned()
+    }
+
+    /// Whole numbers in a row.
+    pub(crate) fn ints(&mut self, values: &[i64]) -> Name {
+        let name = format!("ints_{}", values.iter().map(i64::to_string).collect::<Vec<_>>().join("_"));
+        if self.constants.insert(name.clone()) {
+            let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            self.initialize(&name, &[values.len() as i64], INT64, raw_data);
+        }
+        name
+    }
+
+    /// One number without dimensions.
+    pub(crate) fn scalar(&mut self, value: f32) -> Name {
+        self.constant(&format!("number_{value}"), &[], || vec![value])
+    }
+
+    fn initialize(&mut self, name: &str, shape: &[i64], data_type: i32, raw_data: Vec<u8>) {
+        let (name, dims) = (name.to_owned(), shape.to_vec());
+        self.graph.initializer.push(proto::Tensor { dims, data_type, name, raw_data });
+    }
+
+    /// An input of f32.
+    pub(crate) fn input(&mut self, name: &str, shape: &[Size]) -> Name {
+        self.graph.input.push(value(name, FLOAT, shape));
+        name.to_owned()
+    }
+
+    /// An input of 64-bit integers.
+    pub(crate) fn input_of_ints(&mut self, name: &str, shape: &[Size]) -> Name {
+        self.graph.input.push(value(name, INT64, shape));
+        name.to_owned()
+    }
+
+    /// An output of f32, which is a value of the graph.
+    pub(crate) fn output(&mut self, name: &str, of: &str, shape: &[Size]) {
+        self.operator("Identity", &[of], vec![name.to_owned()], &[]);
+        self.graph.output.push(value(name, FLOAT, shape));
+    }
+
+    /// The bytes of a file.
+    pub(crate) fn finish(mut self, name: &str) -> Vec<u8> {
+        self.graph.name = name.to_owned();
+        let model = proto::Model {
+            ir_version: IR_VERSION,
+            producer_name: env!("CARGO_PKG_NAME").to_owned(),
+            graph: Some(self.graph),
+            opset_import: vec![proto::OperatorSet { domain: String::new(), version: OPSET }],
+        };
+        model.encode_to_vec()
+    }
+}
+
+fn value(name: &str, elem_type: i32, shape: &[Size]) -> proto::ValueInfo {
+    let dimension = |size: &Size| match *size {
+        Size::Fixed(size) => proto::Dimension { value: Some(size), param: None },
+        Size::Free(name) => proto::Dimension { value: None, param: Some(name.to_owned()) },
+    };
+    let shape = proto::Shape { dim: shape.iter().map(dimension).collect() };
+    let tensor = proto::TensorType { elem_type, shape: Some(shape) };
+    proto::ValueInfo { name: name.to_owned(), kind: Some(proto::Type { tensor: Some(tensor) }) }
+}

@@ -1,0 +1,21 @@
+//! ONNX Runtime's engine: networks as ONNX graphs, and sessions that run them.
+//!
+//! [`backbone`] and [`DecoderModels`] make ONNX files of what `model` describes, [`Backbone`] and [`Decoder`] run them; a
+//! [`Session`] runs any network. [`library`] finds ONNX Runtime itself, a shared library that `scripts/get-onnxruntime.sh` brings.
+//!
+//! Invariant: what a network is stands in `model`; this crate knows no pixels, files or command lines.
+
+mod backbone;
+mod decoder;
+mod elf;
+mod engine;
+mod graph;
+pub mod library;
+mod proto;
+mod session;
+
+pub use backbone::backbone;
+pub use decoder::DecoderModels;
+pub use engine::{Backbone, Decoder, Rows};
+pub use library::LibraryError;
+pub use session::{Array, Element, Input, OnnxError, Port, Session};
