@@ -32,6 +32,8 @@
 mod captioned;
 mod captioner;
 mod error;
+#[allow(unsafe_code, reason = "a setting of the system's allocator, called through C")]
+mod memory;
 mod network;
 mod newest;
 mod photo;
@@ -42,6 +44,7 @@ mod workers;
 pub use captioned::{Caption, Captioned, Word};
 pub use captioner::{Captioner, Options};
 pub use error::CaptionError;
+pub use memory::give_back_memory;
 pub use image::RgbImage;
 pub use imaging::{FileError, ImageError, decode, memory_needed, read_file};
 pub use model::search::SearchSettings;

@@ -48,14 +48,15 @@ impl DecoderModels {
     /// A parameter that is absent or of another shape, by its name.
     pub fn new(description: &Description, parameters: &NamedArrays) -> Result<DecoderModels, WeightsError> {
         description.check(parameters)?;
-        let mut first = Walk { graph: Graph::default(), parameters };
+        let numbers = parameters.arrays().values().map(Array::elements).sum();
+        let mut first = Walk { graph: Graph::new(0), parameters };
         let grid = first.input(GRID, 3);
         let encoded = first.layers(&description.encode, &[grid]);
         let started = first.layers(&description.start, &encoded);
         let named = (0..).map(memory).zip(&encoded).chain((0..).map(state).zip(&started));
         named.for_each(|(name, value)| first.output(&name, value));
 
-        let mut step = Walk { graph: Graph::default(), parameters };
+        let mut step = Walk { graph: Graph::new(numbers), parameters };
         let inputs = (0..).map(memory).zip(&encoded).chain((0..).map(state).zip(&started));
         let mut inputs: Vec<Ranked> = inputs.map(|(name, value)| step.input(&name, value.rank)).collect();
         step.graph.input_of_ints(WORDS, &[Size::Free("rows")]);

@@ -2,14 +2,19 @@
 
 use std::collections::HashSet;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use prost::Message;
 
-use crate::proto::{self, FLOAT, INT64};
+use crate::proto::{self, FLOAT, FLOAT16, INT64};
 
 /// One set of operators for all graphs: the first with layer normalisation.
 const OPSET: i64 = 17;
 /// What files of that set are, at least.
 const IR_VERSION: i64 = 8;
+
+/// Fewer numbers are not worth an operator that widens them.
+const WORTH_HALVING: usize = 1024;
 
 /// A value of the graph, by its name.
 pub(crate) type Name = String;
@@ -30,14 +35,23 @@ pub(crate) enum Size<'a> {
 }
 
 /// Operators in the order in which they compute.
-#[derive(Default)]
+///
+/// The numbers are written at once, because they are large: a message of protocol buffers may come in pieces, which a reader joins.
 pub(crate) struct Graph {
     graph: proto::Graph,
+    /// The file so far.
+    file: Vec<u8>,
     constants: HashSet<String>,
     values: usize,
 }
 
 impl Graph {
+    /// An empty graph, which is going to hold about so many numbers.
+    pub(crate) fn new(numbers: usize) -> Graph {
+        let file = Vec::with_capacity(numbers * size_of::<f32>() + (1 << 16));
+        Graph { graph: proto::Graph::default(), file, constants: HashSet::new(), values: 0 }
+    }
+
     /// An operator with one output.
     pub(crate) fn add(&mut self, operator: &str, inputs: &[&str], told: &[Told]) -> Name {
         let name = self.fresh(operator);
@@ -84,10 +98,22 @@ impl Graph {
     }
 
     /// Numbers that the graph holds, under a name of their own; made only when there is none of that name.
+    ///
+    /// Those that half precision holds exactly are written in it: a file of halves stays small.
     pub(crate) fn constant(&mut self, name: &str, shape: &[i64], values: impl FnOnce() -> Vec<f32>) -> Name {
-        if self.constants.insert(name.to_owned()) {
-            let raw_data = values().into_iter().flat_map(f32::to_le_bytes).collect();
-            self.initialize(name, shape, FLOAT, raw_data);
+        if !self.constants.insert(name.to_owned()) {
+            return name.to_owned();
+        }
+        let values = values();
+        let mut halves = vec![f16::ZERO; values.len()];
+        halves.convert_from_f32_slice(&values);
+        let exact = values.iter().zip(&halves).all(|(value, half)| half.to_f32() == *value);
+        if exact && values.len() >= WORTH_HALVING {
+            let half = format!("{name}.half");
+            self.initialize(&half, shape, FLOAT16, halves.into_iter().flat_map(f16::to_le_bytes).collect());
+            self.operator("Cast", &[&half], vec![name.to_owned()], &[Told::Int("to", FLOAT.into())]);
+        } else {
+            self.initialize(name, shape, FLOAT, values.into_iter().flat_map(f32::to_le_bytes).collect());
         }
         name.to_owned()
     }
@@ -109,7 +135,8 @@ impl Graph {
 
     fn initialize(&mut self, name: &str, shape: &[i64], data_type: i32, raw_data: Vec<u8>) {
         let (name, dims) = (name.to_owned(), shape.to_vec());
-        self.graph.initializer.push(proto::Tensor { dims, data_type, name, raw_data });
+        let initializer = vec![proto::Tensor { dims, data_type, name, raw_data }];
+        self.write(proto::Graph { initializer, ..Default::default() }, proto::Model::default());
     }
 
     /// An input of f32.
@@ -130,16 +157,24 @@ impl Graph {
         self.graph.output.push(value(name, FLOAT, shape));
     }
 
+    /// Another piece of the file.
+    fn write(&mut self, graph: proto::Graph, model: proto::Model) {
+        let piece = proto::Model { graph: Some(graph), ..model };
+        self.file.reserve(piece.encoded_len());
+        piece.encode_raw(&mut self.file);
+    }
+
     /// The bytes of a file.
     pub(crate) fn finish(mut self, name: &str) -> Vec<u8> {
-        self.graph.name = name.to_owned();
+        let graph = proto::Graph { name: name.to_owned(), ..std::mem::take(&mut self.graph) };
         let model = proto::Model {
             ir_version: IR_VERSION,
             producer_name: env!("CARGO_PKG_NAME").to_owned(),
-            graph: Some(self.graph),
             opset_import: vec![proto::OperatorSet { domain: String::new(), version: OPSET }],
+            ..Default::default()
         };
-        model.encode_to_vec()
+        self.write(graph, model);
+        self.file
     }
 }
 
