@@ -19,7 +19,8 @@ pub(crate) const GRID: &str = "grid";
 /// A tensor that is missing or of another shape, by its name; numbers that are not finite.
 pub fn backbone(spec: &BackboneSpec, weights: &NamedArrays, side: u32) -> Result<Vec<u8>, WeightsError> {
     let description = (spec.describe)(weights);
-    let numbers = description.convs_from(0).into_iter().map(|conv| conv.weight_shape().iter().product::<i64>());
+    let numbers =
+        description.convs_from(0).into_iter().map(|conv| conv.weight_shape().iter().product::<i64>());
     let (mut graph, side) = (Graph::new(numbers.sum::<i64>() as usize), i64::from(side));
     let (batch, square) = (Size::Free("batch"), Size::Fixed(side));
     let name = graph.input(IMAGES, &[batch, Size::Fixed(3), square, square]);
