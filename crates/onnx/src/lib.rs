@@ -1,7 +1,7 @@
 //! ONNX Runtime's engine: networks as ONNX graphs, and sessions that run them.
 //!
 //! [`backbone`] and [`DecoderModels`] make ONNX files of what `model` describes, [`Backbone`] and [`Decoder`] run them; a
-//! [`Session`] runs any network. [`library`] finds ONNX Runtime itself, a shared library that `scripts/get-onnxruntime.sh` brings.
+//! [`Session`] runs any network, and a [`ForeignBackbone`] makes grids by one of others. [`library`] finds ONNX Runtime itself, a shared library that `scripts/get-onnxruntime.sh` brings.
 //!
 //! Invariant: what a network is stands in `model`; this crate knows no pixels, files or command lines.
 
@@ -9,7 +9,9 @@ mod backbone;
 mod decoder;
 mod elf;
 mod engine;
+mod foreign;
 mod graph;
+mod inspect;
 pub mod library;
 mod proto;
 mod session;
@@ -17,5 +19,7 @@ mod session;
 pub use backbone::backbone;
 pub use decoder::DecoderModels;
 pub use engine::{Backbone, Decoder, Rows};
+pub use foreign::{ForeignBackbone, ForeignError, ForeignGrids};
+pub use inspect::Rejected;
 pub use library::LibraryError;
 pub use session::{Array, Element, Input, OnnxError, Port, Session};

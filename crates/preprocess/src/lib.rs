@@ -161,6 +161,7 @@ impl<'a> Set<'a> {
             view,
             weights: weights.origin,
             weights_sha256: weights.sha256.clone(),
+            onnx: None,
             transform: serde_json::to_value(&transform)?,
             grid: [side, side],
             channels: backbone.channels as usize,
