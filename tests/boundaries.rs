@@ -27,7 +27,11 @@ const WALLS: [Wall; 15] = [
     Wall { name: "model", knows: &["artifacts", "imaging"], never: PROGRAMS },
     Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
-    Wall { name: "preprocess", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet"] },
+    Wall {
+        name: "preprocess",
+        knows: &["artifacts", "imaging", "model", "onnx", "stage", "torch"],
+        never: &["parquet"],
+    },
     Wall { name: "learn", knows: &["artifacts"], never: &["image", "parquet", "arrow-array", "clap"] },
     Wall {
         name: "tune",
