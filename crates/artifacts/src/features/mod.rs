@@ -132,7 +132,7 @@ impl WeightsOrigin {
 }
 
 /// Where in the outputs of an ONNX network the grid is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnnxOutput {
     /// Name of the output.
     pub output: String,
