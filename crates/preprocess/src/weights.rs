@@ -51,7 +51,7 @@ pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
             Chosen::Onnx(network) => drop(Foreign::find(network, context)?),
         }
     }
-    Ok(weights::ensure_all(published.into_iter(), &context.run.weights)?)
+    Ok(weights::ensure_all(published, &context.run.weights)?)
 }
 
 /// Refuses a config whose published weights are absent, and a network of others that does not do what the settings say. Tuned
