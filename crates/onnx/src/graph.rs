@@ -35,9 +35,16 @@ pub(crate) struct Graph {
     graph: proto::Graph,
     constants: HashSet<String>,
     values: usize,
+    /// What the names of constants begin with now.
+    scope: String,
 }
 
 impl Graph {
+    /// Puts the constants that follow under names that begin so: two networks in one graph may call their weights alike.
+    pub(crate) fn enter(&mut self, scope: &str) {
+        self.scope = scope.to_owned();
+    }
+
     /// An operator with one output.
     pub(crate) fn add(&mut self, operator: &str, inputs: &[&str], told: &[Told]) -> Name {
         let name = self.fresh(operator);
@@ -85,11 +92,12 @@ impl Graph {
 
     /// Numbers that the graph holds, under a name of their own; made only when there is none of that name.
     pub(crate) fn constant(&mut self, name: &str, shape: &[i64], values: impl FnOnce() -> Vec<f32>) -> Name {
-        if self.constants.insert(name.to_owned()) {
+        let name = format!("{}{name}", self.scope);
+        if self.constants.insert(name.clone()) {
             let raw_data = values().into_iter().flat_map(f32::to_le_bytes).collect();
-            self.initialize(name, shape, FLOAT, raw_data);
+            self.initialize(&name, shape, FLOAT, raw_data);
         }
-        name.to_owned()
+        name
     }
 
     /// Whole numbers in a row.
