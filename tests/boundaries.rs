@@ -46,7 +46,7 @@ const WALLS: [Wall; 15] = [
     },
     Wall {
         name: "export",
-        knows: &["artifacts", "metrics", "model", "scoring", "stage"],
+        knows: &["artifacts", "metrics", "model", "onnx", "scoring", "stage"],
         never: &["tch", "image", "parquet", "arrow-array"],
     },
     Wall { name: "caption", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet", "axum"] },
