@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use artifacts::{Manifest, RunFolder, Split};
 use clap::Parser;
 use export::{Evaluated, hub, onnx_folder, pack};
@@ -97,6 +97,7 @@ fn of_file(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn of_run(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+    ensure!(args.source.exists(), "{} is not there: name a run, or a file for --onnx", args.source.display());
     let (run, split) = (RunFolder::new(&args.source), args.split.unwrap_or(Split::Val));
     let model = Evaluated::choose(&run, split, args.model.as_deref())?;
     note(&format!("{model} on {split}"));

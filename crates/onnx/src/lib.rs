@@ -1,8 +1,8 @@
 //! ONNX Runtime's engine: networks as ONNX graphs, and sessions that run them.
 //!
-//! [`backbone`] and [`DecoderModels`] make ONNX files of what `model` describes, [`Backbone`] and [`Decoder`] run them;
-//! [`CaptionerModels`] are the files of a whole captioner, for other programs. A
-//! [`Session`] runs any network. [`library`] finds ONNX Runtime itself, a shared library that `scripts/get-onnxruntime.sh` brings.
+//! [`backbone`] and [`DecoderModels`] make ONNX files of what `model` describes, [`Backbone`] and [`Decoder`] run them.
+//! [`CaptionerModels`] are the files of a whole captioner, for other programs. A [`Session`] runs any network. [`library`] finds
+//! ONNX Runtime itself, a shared library that `scripts/get-onnxruntime.sh` brings.
 //!
 //! Invariant: what a network is stands in `model`; this crate knows no pixels, files or command lines.
 

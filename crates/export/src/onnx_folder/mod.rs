@@ -42,16 +42,17 @@ pub fn write(folder: &Path, captioner: &CaptionerFile) -> anyhow::Result<()> {
         "--onnx {} holds other files and no export: name an empty folder",
         folder.display()
     );
+    let header = &captioner.header;
+    anyhow::ensure!(!header.features.is_empty(), "{} reads no features of photos", header.name);
     // Everything is made before anything is written: a captioner that cannot be exported leaves nothing behind.
-    let images = settings::images(&captioner.header.features)?;
+    let images = settings::images(&header.features)?;
     let models = models(captioner, &images)?;
-    let settings = Settings::new(&captioner.header, &images, &models);
+    let settings = Settings::new(header, &images, &models);
     let readme = readme::text(captioner)?;
     let failed = |file: &str| folder.join(file).display().to_string();
     // First what tells that the folder is an export: one that was not finished can be written again.
     atomic::write_json(&folder.join(SETTINGS), &settings).with_context(|| failed(SETTINGS))?;
-    atomic::write_json(&folder.join(VOCABULARY), &captioner.header.vocabulary)
-        .with_context(|| failed(VOCABULARY))?;
+    atomic::write_json(&folder.join(VOCABULARY), &header.vocabulary).with_context(|| failed(VOCABULARY))?;
     let contents: [(&str, &[u8]); 3] =
         [(ENCODER, &models.encoder), (DECODER, &models.decoder), (README, readme.as_bytes())];
     contents.into_iter().try_for_each(|(file, content)| {

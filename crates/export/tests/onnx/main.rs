@@ -1,7 +1,9 @@
 //! The folder of ONNX files captions elsewhere what this workspace captions: in Python by the program of its README, and in any
-//! session of ONNX Runtime by its numbers. The model is the starter of the repository.
+//! session of ONNX Runtime by its numbers. The model is the starter of the repository, or one that was drawn.
 
 #![allow(clippy::unwrap_used, reason = "a test's helpers may fail it")]
+
+mod drawn;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,6 +38,10 @@ fn photos() -> Vec<PathBuf> {
     photos
 }
 
+fn read(file: &Path) -> CaptionerFile {
+    CaptionerFile::from_arrays(model::weights::read(file).unwrap()).unwrap()
+}
+
 fn export(source: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_export")).arg(source).args(args).output().unwrap()
 }
@@ -59,7 +65,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-fn captioner() -> Captioner {
+fn starter_captioner() -> Captioner {
     Captioner::open(&starter(), &Options::default()).unwrap()
 }
 
@@ -102,7 +108,7 @@ fn the_program_of_the_readme_writes_the_captions_that_ours_writes() {
     let program = program(folder.path());
     let Some(python) = python(&program) else { return };
 
-    let captioner = captioner();
+    let captioner = starter_captioner();
     let mut photos = photos();
     let sideways = folder.path().join("sideways.jpg");
     fs::write(&sideways, turned(&fs::read(&photos[0]).unwrap())).unwrap();
@@ -132,7 +138,7 @@ fn the_program_of_the_readme_writes_the_captions_that_ours_writes() {
                 assert_eq!(theirs, ours.caption, "{change} {}", path.display());
                 (log_probability - ours.log_probability).abs()
             };
-            // A pixel in three hundred has another neighbour of its 256 values, because Pillow's kernels are of more bits.
+            // Pillow's kernels have more bits than ours, so one value in three hundred is rounded to a neighbour.
             assert!(difference(path) < 0.05, "{change} {}", path.display());
             // The starter's square is a photo that nothing is done to.
             captioner.transform().pixels(&photo).save(&square).unwrap();
@@ -163,7 +169,7 @@ fn the_program_of_the_readme_cuts_out_what_every_transform_cuts_out() {
         for object in [rest, change] {
             look.as_object_mut().unwrap().extend(object.as_object().unwrap().clone());
         }
-        let mut transform = captioner().transform().clone();
+        let mut transform = starter_captioner().transform().clone();
         transform.clone_from(&serde_json::from_value(look.clone()).unwrap());
         let ours = transform.apply(&caption::decode(&fs::read(&photo).unwrap()).unwrap());
         let output =
@@ -175,6 +181,40 @@ fn the_program_of_the_readme_cuts_out_what_every_transform_cuts_out() {
         assert!(differ * 50 < ours.len(), "{look}: {differ} of {}", ours.len());
         assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() <= 2.0), "{look}");
     }
+}
+
+#[test]
+fn the_program_of_the_readme_captions_with_many_networks_and_decoders() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, elsewhere) = (folder.path().join("drawn.safetensors"), folder.path().join("onnx"));
+    drawn::write(&file, &read(&starter()).header.scores);
+    let output = export(&file, &["--onnx", elsewhere.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let settings: Value =
+        serde_json::from_slice(&fs::read(elsewhere.join("settings.json")).unwrap()).unwrap();
+    let inputs: Vec<&Value> =
+        settings["features"].as_array().unwrap().iter().map(|set| &set["input"]).collect();
+    assert_eq!(inputs, ["images_resnet18", "images_resnet18.flip", "images_resnet18"]);
+    let program = program(&elsewhere);
+    let Some(python) = python(&program) else { return };
+
+    let captioner = Captioner::open(&file, &Options::default()).unwrap();
+    let (photo, mut captions) = (folder.path().join("photo.png"), vec![]);
+    for path in photos() {
+        let mut small = starter_captioner().transform().clone();
+        (small.resize, small.crop) = (drawn::SIDE, drawn::SIDE);
+        small.pixels(&caption::decode(&fs::read(path).unwrap()).unwrap()).save(&photo).unwrap();
+        let seen = captioner.photo(&fs::read(&photo).unwrap()).unwrap();
+        let captioned = captioner.caption(&[seen], captioner.search_settings()).unwrap();
+        let ours = captioned[0].best();
+        let (theirs, log_probability) = in_python(&python, &elsewhere, &program, &photo);
+        assert_eq!(theirs, ours.caption);
+        let difference = (log_probability - ours.log_probability).abs();
+        assert!(difference < 1e-3, "{difference}");
+        captions.push(log_probability);
+    }
+    captions.dedup();
+    assert!(captions.len() > 1, "the drawn captioner looks at no photo");
 }
 
 /// The largest difference, against the largest number.
@@ -203,8 +243,8 @@ fn the_networks_know_of_a_photo_what_the_captioner_knows() {
     let next = names(&settings["decoder"]["next_state"]);
     assert_eq!([last, next, names(&json!(["attention"]))].concat(), given(&step));
 
-    let captioner = captioner();
-    let file = CaptionerFile::from_arrays(model::weights::read(&starter()).unwrap()).unwrap();
+    let captioner = starter_captioner();
+    let file = read(&starter());
     let Assembled { description, parameters, .. } =
         Assembled::new(&file.decoders().collect::<Vec<_>>()).unwrap();
     let models = DecoderModels::new(&description, &parameters).unwrap();
@@ -248,9 +288,9 @@ fn words_and_settings_are_those_of_the_captioner() {
     let files = files(folder.path());
     let names: Vec<&str> = files.keys().map(String::as_str).collect();
     assert_eq!(names, ["README.md", "decoder.onnx", "encoder.onnx", "settings.json", "vocabulary.json"]);
-    let captioner = captioner();
-    let read = |file: &str| -> Value { serde_json::from_slice(&files[file]).unwrap() };
-    let (settings, words) = (read("settings.json"), read("vocabulary.json"));
+    let captioner = starter_captioner();
+    let json = |file: &str| -> Value { serde_json::from_slice(&files[file]).unwrap() };
+    let (settings, words) = (json("settings.json"), json("vocabulary.json"));
     assert_eq!(words["words"][settings["tokens"]["eos"].as_u64().unwrap() as usize], "<eos>");
     assert_eq!(settings["search"], serde_json::to_value(captioner.search_settings()).unwrap());
     let [rows, columns] = captioner.grid();
@@ -260,6 +300,14 @@ fn words_and_settings_are_those_of_the_captioner() {
     assert_eq!((images.len(), &images[0]["input"]), (1, &"images".into()));
     for (key, value) in transform.as_object().unwrap() {
         assert_eq!(images[0][key], *value, "{key}");
+    }
+    let documentation = fs::read_to_string(at_root("docs/caption.md")).unwrap();
+    for (key, value) in settings.as_object().unwrap() {
+        assert!(documentation.contains(&format!("\n| `{key}` | ")), "{key}");
+        let inner = value.get(0).unwrap_or(value).as_object();
+        for inner in inner.into_iter().flat_map(|inner| inner.keys()) {
+            assert!(documentation.contains(&format!("`{inner}`")), "{key}.{inner}");
+        }
     }
     // What a transform leaves unsaid is said here.
     assert_eq!(images[0]["mirror"], false);
@@ -307,6 +355,8 @@ fn what_cannot_be_exported_leaves_everything_as_it_was() {
         fs::write(&broken, bytes).unwrap();
         assert!(refused(&broken, &["--onnx", new_arg]).contains("broken.safetensors"));
     }
-    assert!(refused(&folder.path().join("nothing"), &["--onnx", new_arg]).contains("no model with scores"));
+    let nothing = refused(&folder.path().join("nothing"), &["--onnx", new_arg]);
+    assert!(nothing.contains("nothing is not there: name a run, or a file"), "{nothing}");
+    assert!(refused(folder.path(), &["--onnx", new_arg]).contains("no model with scores"));
     assert!(!new.exists());
 }
