@@ -38,7 +38,7 @@ const WALLS: [Wall; 17] = [
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
     Wall {
         name: "preprocess",
-        knows: &["artifacts", "imaging", "model", "stage", "torch"],
+        knows: &["artifacts", "imaging", "model", "onnx", "stage", "torch"],
         never: &["parquet"],
     },
     Wall { name: "learn", knows: &["artifacts"], never: &["image", "parquet", "arrow-array", "clap"] },

@@ -65,6 +65,7 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
         ("preprocess.views=[\"flip\", \"flip\"]", "preprocess.views", "each view once"),
         ("preprocess.weights=tuend", "preprocess.weights", "expected `published` or `tuned`"),
         ("preprocess.weights=[\"tuned\", \"tuned\"]", "preprocess.weights", "a list with one for each"),
+        ("preprocess.engine=tensorrt", "preprocess.engine", "`auto`, `torch`, `onnx`"),
         ("preprocess.part_images=0", "preprocess.part_images", "at least 1"),
         ("preprocess.max_bad_fraction=-1", "preprocess.max_bad_fraction", "between 0 and 1"),
         ("preprocess.shard=\"4/4\"", "preprocess.shard", "0 to n − 1"),
@@ -102,6 +103,33 @@ fn every_wrong_value_is_refused_by_its_stage_and_named_with_what_is_allowed() {
     assert!(alone.len() == 1 && alone[0].contains("no captioned val image"), "{alone:?}");
     let untested = refusals(&workspace, &["dataset.test_fraction=0", "evaluate.split=test"]);
     assert!(untested.len() == 1 && untested[0].contains("`evaluate.split`"), "{untested:?}");
+}
+
+#[test]
+fn an_engine_that_cannot_compute_what_is_asked_for_is_refused() {
+    let workspace = workspace();
+    let bf16 = refusals(&workspace, &["preprocess.engine=onnx", "preprocess.precision=bf16"]);
+    assert!(
+        bf16.len() == 1 && bf16[0].contains("`preprocess.engine`") && bf16[0].contains("f32 alone"),
+        "{bf16:?}"
+    );
+    assert_eq!(refusals(&workspace, &["preprocess.engine=torch", "preprocess.precision=bf16"]), [""; 0]);
+    assert_eq!(refusals(&workspace, &["preprocess.precision=bf16"]), [""; 0]);
+
+    let check = |engine: &str| {
+        let mut command = Command::new(program("preprocess"));
+        command.arg("--config").arg(workspace.path("config.toml")).args(["--check", "--device", "cpu"]);
+        let output = command.args(["--set", engine]).env("ORT_DYLIB_PATH", "/no/such/library.so").output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, missing) = check("preprocess.engine=auto");
+    assert_eq!(code, Some(2), "{missing}");
+    for said in ["`preprocess.engine`", "scripts/get-onnxruntime.sh", "preprocess.engine = \"torch\""] {
+        assert!(missing.lines().count() == 1 && missing.contains(said), "{missing}");
+    }
+    let (code, said) = check("preprocess.engine=torch");
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[test]

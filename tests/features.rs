@@ -146,12 +146,63 @@ fn added_images_extend_the_cache_and_removed_ones_drop_out() {
 #[test]
 fn an_image_has_the_same_features_whatever_its_neighbours_are() {
     let workspace = workspace();
-    workspace.run::<Preprocess>(&[]).unwrap();
     let folder = workspace.run_folder().features("resnet18");
-    let first = rows(&folder);
-    // Other parts make other batches.
-    workspace.run_with::<Preprocess>(&["preprocess.part_images=7"], true).unwrap();
-    assert!(rows(&folder) == first);
+    for engine in ["preprocess.engine=torch", "preprocess.engine=onnx"] {
+        workspace.run::<Preprocess>(&[engine]).unwrap();
+        let first = rows(&folder);
+        // Other parts make other batches.
+        workspace.run_with::<Preprocess>(&[engine, "preprocess.part_images=7"], true).unwrap();
+        assert!(rows(&folder) == first, "{engine}");
+    }
+}
+
+#[test]
+fn any_number_of_threads_writes_the_same_bytes() {
+    let workspace = workspace();
+    let folder = workspace.run_folder().features("resnet18");
+    for engine in ["preprocess.engine=torch", "preprocess.engine=onnx"] {
+        let [one, three] = ["preprocess.workers=1", "preprocess.workers=3"].map(|workers| {
+            workspace.run_with::<Preprocess>(&[engine, workers], true).unwrap();
+            parts(&folder)
+        });
+        assert!(one == three, "{engine}");
+    }
+}
+
+#[test]
+fn engines_differ_by_rounding_and_a_set_names_the_one_that_made_it() {
+    let workspace = workspace().with_weights("efficientnet_b0");
+    let made = |engine: &str, backbone: &str| {
+        let overrides = [format!("preprocess.engine={engine}"), format!("preprocess.backbone={backbone}")];
+        let outcomes = workspace.run::<Preprocess>(&overrides.each_ref().map(String::as_str)).unwrap();
+        let folder = workspace.run_folder().features(backbone);
+        let manifest = Manifest::read(&folder).unwrap();
+        (rows(&folder), manifest, outcomes[0].up_to_date)
+    };
+    for backbone in ["resnet18", "efficientnet_b0"] {
+        let (torch, by_torch, _) = made("torch", backbone);
+        let (onnx, by_onnx, up_to_date) = made("onnx", backbone);
+        assert!(!up_to_date, "{backbone} of another engine passed for the same");
+        // Sets that were made before there was a choice are those of libtorch.
+        assert_eq!(by_torch.recipe.settings.get("engine"), None);
+        assert_eq!(by_onnx.recipe.settings["engine"], "onnx");
+        assert_eq!(
+            [&by_torch, &by_onnx].map(|made| made.summary["engine"].as_str().unwrap()),
+            ["torch", "onnx"]
+        );
+        let (_, by_auto, up_to_date) = made("auto", backbone);
+        assert!(up_to_date && by_auto.recipe == by_onnx.recipe, "auto is the faster one, on a CPU");
+
+        let numbers = |row: &FeatureRow| -> Vec<f32> {
+            row.grid.iter().chain(&row.pooled).map(|number| number.to_f32()).collect()
+        };
+        for (id, row) in &torch {
+            let (ours, others) = (numbers(row), numbers(&onnx[id]));
+            let largest = ours.iter().fold(0.0, |largest: f32, number| largest.max(number.abs()));
+            let differ = |(a, b): (&f32, &f32)| (a - b).abs() > largest / 1000.0;
+            assert!(ours.len() == others.len() && !ours.iter().zip(&others).any(differ), "{backbone}: {id}");
+        }
+    }
 }
 
 #[test]

@@ -25,6 +25,11 @@ impl Backbone {
         Ok(Backbone { session: Session::new(model, threads)?, side: side as usize })
     }
 
+    /// Numbers of one image: 3 × side × side.
+    pub fn numbers(&self) -> usize {
+        3 * self.side * self.side
+    }
+
     /// Features of normalised images, `[batch × 3 × side × side]`: `[batch × regions × channels]`, regions row by row from the
     /// top left.
     ///
@@ -32,7 +37,7 @@ impl Backbone {
     ///
     /// Numbers that are no whole number of images, and refusals of ONNX Runtime.
     pub fn grids(&mut self, images: &[f32]) -> Result<Vec<f32>, OnnxError> {
-        let batch = images.len() / (3 * self.side * self.side);
+        let batch = images.len() / self.numbers();
         let input = Input::F32 { shape: &[batch, 3, self.side, self.side], values: images };
         let grids = self.session.run(&[(IMAGES, input)])?.into_iter().next();
         grids.map(|grids| grids.values).ok_or_else(|| OnnxError::Absent(GRID.to_owned()))

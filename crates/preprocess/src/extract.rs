@@ -6,7 +6,8 @@ use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
 use half::f16;
 use model::grids::Squares;
-use torch::grids::{Extractor, GridError};
+
+use crate::engine::{EngineError, Halves, Worker};
 
 /// Images of one part that go through the network together, each with its place in the part.
 pub(crate) struct Batch<'a> {
@@ -41,8 +42,13 @@ pub(crate) struct Decoder {
 }
 
 impl Decoder {
-    pub(crate) fn new(squares: &Squares, root: PathBuf) -> Decoder {
-        Decoder { squares: squares.clone(), root }
+    pub(crate) fn new(squares: Squares, root: PathBuf) -> Decoder {
+        Decoder { squares, root }
+    }
+
+    /// Images in one batch.
+    pub(crate) fn at_once(&self) -> usize {
+        self.squares.at_once()
     }
 
     /// Reads, decodes and normalises a batch.
@@ -78,13 +84,12 @@ impl Decoder {
 
 /// Runs the network over a batch.
 pub(crate) fn features(
-    extractor: &Extractor,
+    network: &mut Worker,
     pixels: &Pixels,
-) -> Result<Vec<Result<Extracted, Warning>>, GridError> {
-    let grids = extractor.grids(&pixels.values)?;
-    let (pooled, halves) = (grids.pooled()?, grids.halves()?);
-    let images = extractor.squares().at_once();
-    let rows = pooled.chunks(pooled.len() / images).zip(halves.chunks(halves.len() / images));
+    at_once: usize,
+) -> Result<Vec<Result<Extracted, Warning>>, EngineError> {
+    let Halves { grids, pooled } = network.features(&pixels.values)?;
+    let rows = pooled.chunks(pooled.len() / at_once).zip(grids.chunks(grids.len() / at_once));
     let results = pixels.skipped.iter().zip(rows).map(|(skipped, (pooled, grid))| match skipped {
         Some(warning) => Err(warning.clone()),
         None => Ok(Extracted { pooled: pooled.to_vec(), grid: grid.to_vec() }),

@@ -4,6 +4,7 @@
 //! a part is complete or absent, and the rows of older parts are used again wherever the image is the same.
 
 mod contact_sheet;
+mod engine;
 mod extract;
 pub mod inspect;
 mod parts;
@@ -11,11 +12,14 @@ mod pipeline;
 mod shard;
 mod weights;
 
+use std::path::PathBuf;
+
 use anyhow::Context as _;
 use artifacts::features::{Dtype, FeatureSpec};
 use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
+use model::grids::Squares;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stage::guard::{self, Making, Work};
@@ -23,14 +27,16 @@ use stage::progress::Progress;
 use stage::{Context, Outcome, Sources, Stage};
 use torch::backbone::Placement;
 use torch::device::DeviceError;
-use torch::grids::Extractor;
 use torch::precision::{Precision, SlowPrecision};
 
+use engine::{Engine, Network};
 use extract::Decoder;
 use parts::{Parts, Writer};
+use pipeline::Threads;
 use shard::Shard;
 use weights::Weights;
 
+pub use engine::EngineChoice;
 pub use weights::fetch_weights;
 
 const SCHEMA_VERSION: u32 = 2;
@@ -47,6 +53,9 @@ pub struct Settings {
     /// The numbers inside the network; f32 where the processor would have to emulate bf16. As bf16 moves features, no value
     /// leaves the choice to the machine.
     pub precision: Precision,
+    /// What runs the networks; "auto" is the faster engine: "onnx" for f32 on a CPU, "torch" for bf16 and on GPUs. They differ by
+    /// rounding, so machines that make parts of one set should agree.
+    pub engine: EngineChoice,
     /// How the features are stored.
     pub dtype: Dtype,
     /// Images a Parquet part; a killed run loses one part at most.
@@ -64,6 +73,7 @@ impl Default for Settings {
         Settings {
             sources: Sources::default(),
             precision: Precision::F32,
+            engine: EngineChoice::Auto,
             dtype: Dtype::F16,
             part_images: 512,
             max_bad_fraction: 0.02,
@@ -83,6 +93,10 @@ impl Stage for Preprocess {
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         check_values(settings, context)?;
+        let missing = |error| {
+            context.refuse::<Self>("engine", format!("{error}; or take preprocess.engine = \"torch\""))
+        };
+        settings.engine.on(placement(settings, context)?).check().map_err(missing)?;
         weights::check(settings, context)
     }
 
@@ -125,8 +139,15 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     context.refuse_any::<Preprocess, _>(problem)?;
     Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Preprocess>("shard", reason))?;
     weights::backbones(settings, context)?;
-    torch::device::parse(&context.device)?;
-    Ok(())
+    let on_gpu = torch::device::parse(&context.device)?.is_cuda();
+    let problem = settings.engine.problem(settings.precision, on_gpu).map(|reason| ("engine", reason));
+    Ok(context.refuse_any::<Preprocess, _>(problem)?)
+}
+
+/// Where networks compute, and with which numbers.
+fn placement(settings: &Settings, context: &Context) -> anyhow::Result<Placement> {
+    let device = torch::device::parse(&context.device)?;
+    Ok(Placement::new(device, settings.precision.on(device))?)
 }
 
 /// What this machine lacks for the precision that the settings name.
@@ -140,6 +161,7 @@ struct Set<'a> {
     weights: &'a Weights,
     /// Where the network computes, and with which numbers.
     placement: Placement,
+    engine: Engine,
     /// What decides the features of an image, whatever the other images are.
     recipe: Recipe,
     settings: &'a Settings,
@@ -165,18 +187,21 @@ impl<'a> Set<'a> {
             grid: [side, side],
             channels: backbone.channels as usize,
         };
-        let device = torch::device::parse(&context.device)?;
-        let precision = settings.precision.on(device);
-        let placement = Placement::new(device, precision)?;
-        let decisive = json!({
+        let placement = placement(settings, context)?;
+        let engine = settings.engine.on(placement);
+        let mut decisive = json!({
             "backbone": spec.backbone,
             "view": view,
             "transform": transform,
-            "precision": precision,
+            "precision": placement.precision(),
             "dtype": settings.dtype,
         });
+        // libtorch once made all sets, which are what they were.
+        if engine != Engine::Torch {
+            decisive["engine"] = json!(engine);
+        }
         let recipe = weights.named_in(Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?);
-        Ok(Set { spec, weights, placement, recipe, settings, context })
+        Ok(Set { spec, weights, placement, engine, recipe, settings, context })
     }
 
     /// Makes what is missing; nothing comes of it when other shards are not done yet.
@@ -211,18 +236,28 @@ impl<'a> Set<'a> {
                 self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
             }
             work.needs(writer.wanted() as u64 * self.spec.least_bytes())?;
-            let extractor = Extractor::new(&self.spec, self.weights.load(self.placement)?)?;
-            let decoder = Decoder::new(extractor.squares(), images.root.clone());
-            let progress = Progress::new(&self.spec.name(), "images", writer.wanted(), self.context.quiet);
-            let waits = pipeline::run(&decoder, &extractor, self.settings.workers, writer, &progress)?;
-            drop(progress);
-            self.context.note(&format!("  {waits}"));
+            self.compute(images.root, writer)?;
         }
         let Some(skipped) = parts.skipped() else {
             self.context.note("  this shard's parts are complete, those of others are not yet");
             return Ok(None);
         };
         self.finish(work, &parts, images.rows.len(), skipped).map(Some)
+    }
+
+    /// Computes and writes all that `writer` wants.
+    fn compute(&self, root: PathBuf, writer: Writer) -> anyhow::Result<()> {
+        let Set { spec, weights, placement, engine, .. } = self;
+        let on_gpu = placement.device().is_cuda();
+        let decoder = Decoder::new(Squares::new(spec, engine.at_once(on_gpu))?, root);
+        let load = || Ok(Network::new(*engine, weights.backbone, &weights.read()?, spec, *placement)?);
+        let threads = Threads::new(self.settings.workers, on_gpu);
+        let label = format!("{} by {engine}", spec.name());
+        let progress = Progress::new(&label, "images", writer.wanted(), self.context.quiet);
+        let waits = pipeline::run(&decoder, load, threads, writer, &progress)?;
+        drop(progress);
+        waits.lines().iter().for_each(|line| self.context.note(&format!("  {line}")));
+        Ok(())
     }
 
     fn finish(
@@ -238,6 +273,7 @@ impl<'a> Set<'a> {
             ("skipped".to_owned(), json!(skipped.len())),
             ("grid".to_owned(), json!(self.spec.grid)),
             ("channels".to_owned(), json!(self.spec.channels)),
+            ("engine".to_owned(), json!(self.engine)),
         ]);
         if let Some(lack) = lack(self.settings, self.context)? {
             work.warn("preprocess.precision", lack.said());

@@ -1,10 +1,10 @@
 //! Images in, parts out: decoding threads, network threads and a writer, joined by bounded channels.
 //!
-//! Each network thread has its own handle on the network, with libtorch's inner threads off: on a CPU, independent
+//! Each network thread has its own handle on the network, with the engine's inner threads off: on a CPU, independent
 //! batches share nothing, so no core waits for another. The channels bound what is in flight to a few batches and
-//! two parts, whatever the number of images.
+//! two parts, whatever the number of images. The first images are decoded while the network is loaded.
 
-use std::fmt;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread::{Builder, available_parallelism};
@@ -15,28 +15,40 @@ use crossbeam_channel::bounded;
 use rayon::ThreadPoolBuilder;
 use rayon::iter::{ParallelBridge, ParallelIterator};
 use stage::progress::Progress;
-use torch::grids::Extractor;
 
+use crate::engine::Network;
 use crate::extract::{Batch, Decoder, Pixels, features};
 use crate::parts::{FullPart, Writer};
 
 const NO_THREAD: &str = "cannot start a thread";
 
-/// Computes and writes all that `writer` wants, with `workers` threads per step (0: one per core).
+/// Threads per step.
+#[derive(Clone, Copy)]
+pub(crate) struct Threads {
+    decoders: usize,
+    networks: usize,
+}
+
+impl Threads {
+    /// What `workers` asks for, 0 being one per core. A GPU takes one batch after the other anyway.
+    pub(crate) fn new(workers: usize, on_gpu: bool) -> Threads {
+        let cores = available_parallelism().map_or(1, usize::from);
+        let decoders = if workers == 0 { cores } else { workers };
+        Threads { decoders, networks: if on_gpu { 1 } else { decoders } }
+    }
+}
+
+/// Computes and writes all that `writer` wants with the network that `load` gives.
 pub(crate) fn run(
     decoder: &Decoder,
-    extractor: &Extractor,
-    workers: usize,
+    load: impl FnOnce() -> anyhow::Result<Network>,
+    Threads { decoders, networks }: Threads,
     mut writer: Writer,
     progress: &Progress,
 ) -> anyhow::Result<Waits> {
-    let cores = available_parallelism().map_or(1, usize::from);
-    let decoders = if workers == 0 { cores } else { workers };
-    // A GPU takes one batch after the other anyway.
-    let networks = if extractor.device().is_cuda() { 1 } else { decoders };
     let pool = ThreadPoolBuilder::new().num_threads(decoders).build()?;
     let waits = Waits::new(decoders, networks);
-    let batches = writer.batches(extractor.squares().at_once());
+    let batches = writer.batches(decoder.at_once());
     let pen = writer.pen();
     let (decoded, to_network) = bounded::<Pixels>(2 * networks);
     let (computed, to_collector) = bounded(2 * networks);
@@ -56,17 +68,23 @@ pub(crate) fn run(
             });
         });
         started.context(NO_THREAD)?;
-        for extractor in std::iter::repeat_with(|| extractor.clone()).take(networks) {
+        let network = load()?;
+        for network in std::iter::repeat_n(network, networks) {
             let (to_network, computed) = (to_network.clone(), computed.clone());
             let started = Builder::new().spawn_scoped(scope, move || {
-                // Each thread is one thread of libtorch, too.
-                torch::threads::single();
+                let mut network = match network.worker() {
+                    Ok(network) => network,
+                    Err(error) => return drop(computed.send(Err(error))),
+                };
+                waits.ready.mark(waits);
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
-                    let features = features(&extractor, &pixels);
+                    let features = features(&mut network, &pixels, decoder.at_once());
+                    waits.first.mark(waits);
                     let failed = features.is_err();
                     let images = pixels.batch.images.len();
                     let read = bytes.fetch_add(pixels.bytes, Ordering::Relaxed) + pixels.bytes;
-                    if computed.send((pixels.batch, features)).is_err() || failed {
+                    let features = features.map(|features| (pixels.batch, features));
+                    if computed.send(features).is_err() || failed {
                         return;
                     }
                     progress.message(format!("{:.1} MB/s", read as f64 / 1e6 / progress.seconds().max(1e-9)));
@@ -90,25 +108,46 @@ pub(crate) fn run(
                         return Ok(()); // the writer failed, and says why below
                     }
                 }
-                let Ok((batch, features)) = to_collector.recv() else { return Ok(()) };
-                writer.accept(&batch, features?);
+                let Ok(features) = to_collector.recv() else { return Ok(()) };
+                let (batch, features) = features?;
+                writer.accept(&batch, features);
             }
         };
         let collected = collect();
+        waits.last.mark(waits);
         // Whoever still sends must not wait for ever.
         drop((full, to_collector));
         let written = written.join().map_err(|_| anyhow::anyhow!("the Parquet writer panicked"))?;
         collected.and(written)
     })?;
+    waits.written.mark(&waits);
     Ok(waits)
 }
 
-/// The share of their time that threads of each kind spent waiting for their neighbours.
+/// When the steps began and ended, and the share of their time that threads of each kind spent waiting for their neighbours.
 pub(crate) struct Waits {
     decoders: Clock,
     networks: Clock,
     writer: Clock,
     started: Instant,
+    /// A first network is loaded and ready.
+    ready: Mark,
+    /// Features of first images are there.
+    first: Mark,
+    /// Features of the last images are there.
+    last: Mark,
+    /// The last part is on the disk.
+    written: Mark,
+}
+
+/// Seconds from the start to the first time that something happened.
+#[derive(Default)]
+struct Mark(OnceLock<f64>);
+
+impl Mark {
+    fn mark(&self, waits: &Waits) {
+        self.0.get_or_init(|| waits.started.elapsed().as_secs_f64());
+    }
 }
 
 struct Clock {
@@ -124,6 +163,10 @@ impl Waits {
             networks: clock(networks),
             writer: clock(1),
             started: Instant::now(),
+            ready: Mark::default(),
+            first: Mark::default(),
+            last: Mark::default(),
+            written: Mark::default(),
         }
     }
 }
@@ -137,17 +180,25 @@ impl Clock {
     }
 }
 
-impl fmt::Display for Waits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Waits {
+    /// What people are told of it.
+    pub(crate) fn lines(&self) -> [String; 2] {
         let elapsed = self.started.elapsed().as_nanos() as f64;
         let share = |clock: &Clock| {
             let waited = clock.nanoseconds.load(Ordering::Relaxed) as f64;
             100.0 * waited / (elapsed * clock.threads as f64)
         };
         let [decoders, networks, writer] = [&self.decoders, &self.networks, &self.writer].map(share);
-        write!(
-            f,
-            "waiting: decoding {decoders:.0} % of its time, the network {networks:.0} %, writing {writer:.0} %"
-        )
+        let marks = [&self.ready, &self.first, &self.last, &self.written];
+        let [ready, first, last, written] = marks.map(|mark| mark.0.get().copied().unwrap_or_default());
+        [
+            format!(
+                "after {ready:.2} s the network was ready, after {first:.2} s the first images were through it, after \
+                 {last:.2} s the last; after {written:.2} s all were written"
+            ),
+            format!(
+                "waiting: decoding {decoders:.0} % of its time, the network {networks:.0} %, writing {writer:.0} %"
+            ),
+        ]
     }
 }

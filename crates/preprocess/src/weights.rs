@@ -10,7 +10,6 @@ use artifacts::{Manifest, Recipe};
 use model::backbone::BackboneSpec;
 use model::weights::{self, FetchError, NamedArrays};
 use stage::{ConfigError, Context};
-use torch::backbone::{Backbone, Placement};
 
 use crate::{Preprocess, Settings};
 
@@ -98,9 +97,8 @@ impl Weights {
         recipe.input(&self.input.0, &self.input.1)
     }
 
-    /// The network. Tuned weights must be those that the manifest beside them promises.
-    pub(crate) fn load(&self, placement: Placement) -> anyhow::Result<Backbone> {
-        let tensors = NamedArrays::from_bytes(&self.path, manifest::read_promised(&self.path)?)?;
-        Ok(Backbone::build(self.backbone, &tensors, placement)?)
+    /// Its tensors. Tuned weights must be those that the manifest beside them promises.
+    pub(crate) fn read(&self) -> anyhow::Result<NamedArrays> {
+        Ok(NamedArrays::from_bytes(&self.path, manifest::read_promised(&self.path)?)?)
     }
 }

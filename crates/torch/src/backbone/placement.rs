@@ -21,6 +21,16 @@ impl Placement {
         Ok(Self { device, precision: precision.check(device)? })
     }
 
+    /// Where it computes.
+    pub fn device(self) -> Device {
+        self.device
+    }
+
+    /// The numbers inside.
+    pub fn precision(self) -> Precision {
+        self.precision
+    }
+
     /// The element type of weights and activations.
     pub(super) fn kind(self) -> Kind {
         self.precision.kind()

@@ -1,21 +1,22 @@
-//! One backbone over images, the same in extraction and in captioning.
+//! One backbone over images: what makes the features of a set.
 
 use artifacts::features::FeatureSpec;
 use half::f16;
-use model::grids::{SpecError, Squares};
-use tch::{Device, Kind, TchError, Tensor};
+use model::grids::{SpecError, transform};
+use tch::{Kind, TchError, Tensor};
 
 use super::GridError;
 use crate::backbone::Backbone;
 
-/// The backbone and the transform that make one set of features.
+/// The backbone that makes one set of features.
 ///
 /// A tensor may move between threads but not be shared by them, so every thread takes a clone; the clones share the memory
 /// of the weights.
 #[derive(Clone, Debug)]
 pub struct Extractor {
-    squares: Squares,
     backbone: Backbone,
+    /// Of an image.
+    side: i64,
     /// Regions and channels, as the specification has them.
     shape: [i64; 2],
 }
@@ -27,25 +28,14 @@ impl Extractor {
     ///
     /// When the specification holds no transform.
     pub fn new(spec: &FeatureSpec, backbone: Backbone) -> Result<Extractor, GridError> {
-        let at_once = if backbone.device().is_cuda() { 64 } else { 8 };
-        let squares = Squares::new(spec, at_once)?;
-        Ok(Extractor { squares, backbone, shape: [spec.regions() as i64, spec.channels as i64] })
-    }
-
-    /// What the network is given.
-    pub fn squares(&self) -> &Squares {
-        &self.squares
-    }
-
-    /// Where the network runs.
-    pub fn device(&self) -> Device {
-        self.backbone.device()
+        let side = i64::from(transform(spec)?.crop);
+        Ok(Extractor { backbone, side, shape: [spec.regions() as i64, spec.channels as i64] })
     }
 
     /// Runs the network over normalised squares, `[squares × 3 × side × side]`.
     ///
     /// Batches of another size may round otherwise: whoever wants the very same bits for an image among any others fills
-    /// its batches up to [`at_once`](Squares::at_once), with zeros, say. With squeeze-and-excitation (EfficientNet-B), some
+    /// its batches up, with zeros, say. With squeeze-and-excitation (EfficientNet-B), some
     /// values of other batches differ by the last bit of half precision; ResNets and EfficientNet-Lite on a CPU give the
     /// same bits whatever the batch.
     ///
@@ -53,8 +43,7 @@ impl Extractor {
     ///
     /// When libtorch refuses, or the network gives grids of another shape than its specification says.
     pub fn grids(&self, squares: &[f32]) -> Result<Grids, GridError> {
-        let side = i64::from(self.squares.transform().crop);
-        let input = Tensor::f_from_slice(squares)?.f_view([-1, 3, side, side])?;
+        let input = Tensor::f_from_slice(squares)?.f_view([-1, 3, self.side, self.side])?;
         let grids = tch::no_grad(|| self.backbone.grid(&input))?;
         if grids.size()[1..] != self.shape {
             let (name, found) = (self.backbone.spec().name, grids.size());
