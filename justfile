@@ -54,7 +54,7 @@ ablation *args: build
 
 # Captions of your own photos, folders and videos: just caption photo.jpg (docs/caption.md)
 [group('use it')]
-caption *args: build
+caption *args: programs
     @{{bin}}/caption "$@"
 
 # An evaluated model, the ensemble or the best, as one file that captions anywhere: just export data/runs/demo
@@ -64,7 +64,7 @@ export *args: build
 
 # Captions over HTTP and gRPC, and a page to try it: just serve --model models/caption (docs/serve.md)
 [group('use it')]
-serve *args: build
+serve *args: programs
     @exec {{bin}}/serve "$@"
 
 # What a run has made so far
@@ -102,6 +102,14 @@ setup: build
 build: libtorch onnxruntime
     @test -x {{bin}}/evaluate || echo "compiling the programs: about ten minutes the first time" >&2
     @if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; cargo build --release --locked $quiet --workspace --bins
+
+# `caption` and `serve` alone, which need no libtorch; with the others where those are there, so that nothing is compiled twice
+[private]
+programs: onnxruntime
+    @test -x {{bin}}/caption || echo "compiling the programs: some minutes the first time" >&2
+    @if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; \
+        if [ -x {{bin}}/evaluate ]; then {{just_executable()}} build; \
+        else cargo build --release --locked $quiet -p caption -p serve --bins; fi
 
 # Puts a CPU libtorch into .libtorch, or links your own LIBTORCH there
 [group('set-up')]

@@ -16,32 +16,45 @@ struct Wall {
 }
 
 const TENSORS: &[&str] = &["tch", "torch-sys"];
-const PROGRAMS: &[&str] = &["anyhow", "clap", "indicatif", "toml"];
 
-const WALLS: [Wall; 15] = [
+const WALLS: [Wall; 17] = [
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "stage", knows: &["artifacts"], never: &["tch", "image", "parquet", "arrow-array"] },
     Wall { name: "scoring", knows: &["artifacts", "metrics", "stage"], never: TENSORS },
-    Wall { name: "model", knows: &["artifacts", "imaging"], never: PROGRAMS },
+    Wall {
+        name: "model",
+        knows: &["artifacts", "imaging"],
+        never: &["tch", "torch-sys", "ort", "anyhow", "clap", "indicatif", "toml"],
+    },
+    Wall {
+        name: "torch",
+        knows: &["artifacts", "model"],
+        never: &["ort", "anyhow", "clap", "indicatif", "toml"],
+    },
+    Wall { name: "onnx", knows: &["model"], never: &["tch", "torch-sys", "image", "anyhow", "clap", "toml"] },
     Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
-    Wall { name: "preprocess", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet"] },
+    Wall {
+        name: "preprocess",
+        knows: &["artifacts", "imaging", "model", "stage", "torch"],
+        never: &["parquet"],
+    },
     Wall { name: "learn", knows: &["artifacts"], never: &["image", "parquet", "arrow-array", "clap"] },
     Wall {
         name: "tune",
-        knows: &["artifacts", "imaging", "learn", "model", "stage"],
+        knows: &["artifacts", "imaging", "learn", "model", "stage", "torch"],
         never: &["parquet", "arrow-array"],
     },
     Wall {
         name: "train",
-        knows: &["artifacts", "learn", "metrics", "model", "stage"],
+        knows: &["artifacts", "learn", "metrics", "model", "stage", "torch"],
         never: &["image", "parquet"],
     },
     Wall {
         name: "evaluate",
-        knows: &["artifacts", "caption", "imaging", "metrics", "model", "scoring", "stage"],
+        knows: &["artifacts", "caption", "imaging", "metrics", "model", "scoring", "stage", "torch"],
         never: &["parquet", "arrow-array"],
     },
     Wall {
@@ -49,7 +62,11 @@ const WALLS: [Wall; 15] = [
         knows: &["artifacts", "metrics", "model", "onnx", "scoring", "stage"],
         never: &["tch", "image", "parquet", "arrow-array"],
     },
-    Wall { name: "caption", knows: &["artifacts", "imaging", "model", "stage"], never: &["parquet", "axum"] },
+    Wall {
+        name: "caption",
+        knows: &["artifacts", "imaging", "model", "onnx", "stage"],
+        never: &["tch", "torch-sys", "ort", "parquet", "axum"],
+    },
 ];
 /// The server stands on the captioner alone.
 const SERVE: Wall = Wall { name: "serve", knows: &["caption"], never: TENSORS };
@@ -102,19 +119,37 @@ fn every_crate_knows_what_its_wall_says_and_nothing_else() {
     }
 }
 
+/// Whoever uses a model needs no libtorch: neither to build the programs nor to run them.
 #[test]
-fn what_needs_no_network_builds_without_libtorch() {
-    let dependencies = dependencies();
-    for name in ["artifacts", "imaging", "metrics", "scoring", "stage", "dataset", "text"] {
-        let (mut all, mut open) = (BTreeSet::new(), vec![name.to_owned()]);
-        while let Some(next) = open.pop() {
-            if all.insert(next.clone()) {
-                open.extend(dependencies.get(&next).into_iter().flatten().cloned());
-            }
-        }
-        let tensors: Vec<_> = TENSORS.iter().filter(|tensor| all.contains(**tensor)).collect();
-        assert!(tensors.is_empty(), "{name} brings in {tensors:?}");
-    }
+fn only_what_trains_or_runs_on_gpus_builds_with_libtorch() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    let with: BTreeSet<String> = dependencies()
+        .into_keys()
+        .filter(|name| {
+            let tree = Command::new(&cargo)
+                .args([
+                    "tree",
+                    "--offline",
+                    "--locked",
+                    "--edges",
+                    "normal,build",
+                    "--prefix",
+                    "none",
+                    "--format",
+                    "{p}",
+                ])
+                .args(["--package", name])
+                .current_dir(root())
+                .output()
+                .unwrap();
+            assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+            let tree = String::from_utf8(tree.stdout).unwrap();
+            assert!(tree.starts_with(name.as_str()), "{tree}");
+            tree.lines().any(|line| TENSORS.iter().any(|tensors| line.split(' ').next() == Some(tensors)))
+        })
+        .collect();
+    let wanted = ["evaluate", "learn", "preprocess", "torch", "train", "tune"];
+    assert_eq!(with, wanted.map(str::to_owned).into());
 }
 
 /// Module path below the crate's root, `["scenes", "draw"]`, of every source file that is no test.

@@ -7,6 +7,7 @@ mod caption_program; // the program `caption`, as people and scripts use it
 mod captions; // a captioner sees what extraction saw, and writes what evaluation wrote
 mod checks; // what no stage could use is refused before anything is read
 mod damage; // one flipped byte, a cut tail
+mod engines; // libtorch and ONNX Runtime give the same grids, scores and captions
 mod evaluation; // what an evaluation writes, and captions of any system
 mod export; // an exported ensemble captions anywhere what evaluate captioned
 mod faults; // errors and kills at any system call that writes

@@ -12,7 +12,7 @@ case "$what" in
     fidelity) # FOLDER_OF_IMAGES: our features against those of a PyTorch pipeline
         "$python" scripts/bench/fidelity.py "$@" ;;
     reader) # FEATURE_FOLDER: the feature reader against HDF5 and .npy in Python
-        cargo run --release --locked --quiet -p model --example read_features -- "$@"
+        cargo run --release --locked --quiet -p torch --example read_features -- "$@"
         "$python" scripts/bench/reader.py "$@" ;;
     train) # CONFIG: training steps against a straightforward PyTorch loop
         "$python" scripts/bench/train.py "$@" ;;
@@ -21,7 +21,7 @@ case "$what" in
     serve) # MODEL PHOTOS [--soak 10000]: the server against Flask with PyTorch, and among attacks
         "$python" scripts/bench/serve.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
-        OMP_NUM_THREADS=1 cargo bench --locked --quiet -p model --bench backbones -- "$@" ;;
+        OMP_NUM_THREADS=1 cargo bench --locked --quiet -p torch --bench backbones -- "$@" ;;
     metrics) # [--images N] [--captions FILE]: the native metrics against pycocoevalcap, which needs Java
         cargo build --release --locked --quiet -p metrics --example score
         "$python" scripts/bench/metrics.py "$@" ;;

@@ -32,6 +32,8 @@
 mod captioned;
 mod captioner;
 mod error;
+#[allow(unsafe_code, reason = "a setting of the system's allocator, called through C")]
+mod memory;
 mod network;
 mod newest;
 mod photo;
@@ -44,6 +46,7 @@ pub use captioner::{Captioner, Options};
 pub use error::CaptionError;
 pub use image::RgbImage;
 pub use imaging::{FileError, ImageError, decode, memory_needed, read_file};
+pub use memory::give_back_memory;
 pub use model::search::SearchSettings;
 pub use model::tuned::Keyword;
 pub use newest::{DefaultModel, default_model};

@@ -2,10 +2,7 @@
 
 mod cli;
 
-/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
+    caption::give_back_memory();
     cli::main()
 }

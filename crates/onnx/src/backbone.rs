@@ -43,6 +43,9 @@ pub(crate) fn grid(
     side: u32,
 ) -> Result<(Name, i64), WeightsError> {
     let description = (spec.describe)(weights);
+    let numbers =
+        description.convs_from(0).into_iter().map(|conv| conv.weight_shape().iter().product::<i64>());
+    graph.reserve(numbers.sum::<i64>() as usize);
     let start = Grid { name: images.to_owned(), side: side.into() };
     let mut walk = Walk { graph, weights, epsilon: description.epsilon };
     let grid = walk.layers(description.layers_from(0), start)?;

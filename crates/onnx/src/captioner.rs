@@ -7,11 +7,8 @@ use model::weights::{NamedArrays, WeightsError};
 
 use crate::decoder::{ATTENTION, LOG_PROBABILITIES, Ranked, WORDS, next_state};
 use crate::graph::{Graph, Name, Told};
+use crate::proto::{FLOAT, FLOAT16};
 use crate::{backbone, decoder};
-
-/// `TensorProto.FLOAT` and `TensorProto.FLOAT16`, as `Cast` is told.
-const SINGLE: i64 = 1;
-const HALF: i64 = 10;
 
 /// A set of features that the captioner reads: which network makes it of which images.
 #[derive(Clone, Debug)]
@@ -123,6 +120,6 @@ fn joined(graph: &mut Graph, sets: &[Looks], join: &Join) -> Result<Name, Weight
 
 /// To half precision and back.
 fn rounded(graph: &mut Graph, value: &str) -> Name {
-    let half = graph.add("Cast", &[value], &[Told::Int("to", HALF)]);
-    graph.add("Cast", &[&half], &[Told::Int("to", SINGLE)])
+    let half = graph.add("Cast", &[value], &[Told::Int("to", FLOAT16.into())]);
+    graph.add("Cast", &[&half], &[Told::Int("to", FLOAT.into())])
 }

@@ -79,6 +79,7 @@ pub(crate) fn encode(
 /// The ONNX file of a step, which takes what [`encode`] gives.
 pub(crate) fn step(description: &Description, parameters: &NamedArrays, known: &[Ranked]) -> Vec<u8> {
     let mut graph = Graph::default();
+    graph.reserve(parameters.arrays().values().map(Array::elements).sum());
     let mut step = Walk { graph: &mut graph, parameters };
     let mut inputs: Vec<Ranked> = known.iter().map(|value| step.input(&value.name, value.rank)).collect();
     step.graph.input_of_ints(WORDS, &[Size::Free("rows")]);

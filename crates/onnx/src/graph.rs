@@ -2,14 +2,19 @@
 
 use std::collections::HashSet;
 
+use half::f16;
+use half::slice::HalfFloatSliceExt;
 use prost::Message;
 
-use crate::proto::{self, FLOAT, INT64};
+use crate::proto::{self, FLOAT, FLOAT16, INT64};
 
 /// One set of operators for all graphs: the first with layer normalisation.
 const OPSET: i64 = 17;
 /// What files of that set are, at least.
 const IR_VERSION: i64 = 8;
+
+/// Fewer numbers are not worth an operator that widens them.
+const WORTH_HALVING: usize = 1024;
 
 /// A value of the graph, by its name.
 pub(crate) type Name = String;
@@ -30,9 +35,13 @@ pub(crate) enum Size<'a> {
 }
 
 /// Operators in the order in which they compute.
+///
+/// The numbers are written at once, because they are large: a message of protocol buffers may come in pieces, which a reader joins.
 #[derive(Default)]
 pub(crate) struct Graph {
     graph: proto::Graph,
+    /// The file so far.
+    file: Vec<u8>,
     constants: HashSet<String>,
     values: usize,
     /// What the names of constants begin with now.
@@ -40,6 +49,11 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// Makes room for about so many numbers more.
+    pub(crate) fn reserve(&mut self, numbers: usize) {
+        self.file.reserve(numbers * size_of::<f32>() + (1 << 16));
+    }
+
     /// Puts the constants that follow under names that begin so: two networks in one graph may call their weights alike.
     pub(crate) fn enter(&mut self, scope: &str) {
         self.scope = scope.to_owned();
@@ -91,11 +105,23 @@ impl Graph {
     }
 
     /// Numbers that the graph holds, under a name of their own; made only when there is none of that name.
+    ///
+    /// Those that half precision holds exactly are written in it: a file of halves stays small.
     pub(crate) fn constant(&mut self, name: &str, shape: &[i64], values: impl FnOnce() -> Vec<f32>) -> Name {
         let name = format!("{}{name}", self.scope);
-        if self.constants.insert(name.clone()) {
-            let raw_data = values().into_iter().flat_map(f32::to_le_bytes).collect();
-            self.initialize(&name, shape, FLOAT, raw_data);
+        if !self.constants.insert(name.clone()) {
+            return name;
+        }
+        let values = values();
+        let mut halves = vec![f16::ZERO; values.len()];
+        halves.convert_from_f32_slice(&values);
+        let exact = values.iter().zip(&halves).all(|(value, half)| half.to_f32() == *value);
+        if exact && values.len() >= WORTH_HALVING {
+            let half = format!("{name}.half");
+            self.initialize(&half, shape, FLOAT16, halves.into_iter().flat_map(f16::to_le_bytes).collect());
+            self.operator("Cast", &[&half], vec![name.clone()], &[Told::Int("to", FLOAT.into())]);
+        } else {
+            self.initialize(&name, shape, FLOAT, values.into_iter().flat_map(f32::to_le_bytes).collect());
         }
         name
     }
@@ -117,7 +143,8 @@ impl Graph {
 
     fn initialize(&mut self, name: &str, shape: &[i64], data_type: i32, raw_data: Vec<u8>) {
         let (name, dims) = (name.to_owned(), shape.to_vec());
-        self.graph.initializer.push(proto::Tensor { dims, data_type, name, raw_data });
+        let initializer = vec![proto::Tensor { dims, data_type, name, raw_data }];
+        self.write(proto::Graph { initializer, ..Default::default() }, proto::Model::default());
     }
 
     /// An input of f32.
@@ -138,16 +165,24 @@ impl Graph {
         self.graph.output.push(value(name, FLOAT, shape));
     }
 
+    /// Another piece of the file.
+    fn write(&mut self, graph: proto::Graph, model: proto::Model) {
+        let piece = proto::Model { graph: Some(graph), ..model };
+        self.file.reserve(piece.encoded_len());
+        piece.encode_raw(&mut self.file);
+    }
+
     /// The bytes of a file.
     pub(crate) fn finish(mut self, name: &str) -> Vec<u8> {
-        self.graph.name = name.to_owned();
+        let graph = proto::Graph { name: name.to_owned(), ..std::mem::take(&mut self.graph) };
         let model = proto::Model {
             ir_version: IR_VERSION,
             producer_name: env!("CARGO_PKG_NAME").to_owned(),
-            graph: Some(self.graph),
             opset_import: vec![proto::OperatorSet { domain: String::new(), version: OPSET }],
+            ..Default::default()
         };
-        model.encode_to_vec()
+        self.write(graph, model);
+        self.file
     }
 }
 

@@ -119,5 +119,7 @@ pub(crate) struct Dimension {
 
 /// `TensorProto.FLOAT`
 pub(crate) const FLOAT: i32 = 1;
+/// `TensorProto.FLOAT16`
+pub(crate) const FLOAT16: i32 = 10;
 /// `TensorProto.INT64`
 pub(crate) const INT64: i32 = 7;

@@ -1,9 +1,6 @@
 //! `serve`: captions over HTTP and gRPC.
 
-/// glibc's allocator gives large tensors back to the system after each batch; this one keeps them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
+    caption::give_back_memory();
     serve::main()
 }
