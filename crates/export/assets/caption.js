@@ -13,7 +13,10 @@ const WHERE_FROM = "scripts/get-onnxruntime-web.sh of the image-captioning repos
 async function load() {
   if (typeof WebAssembly !== "object") throw new Trouble("This browser has no WebAssembly, which the networks run on: try a current Firefox, Chrome, Edge or Safari.")
   const progress = new Progress()
-  const json = async name => JSON.parse(new TextDecoder().decode(await beside(name, progress)))
+  const json = async name => {
+    const text = new TextDecoder().decode(await beside(name, progress))
+    try { return JSON.parse(text) } catch { throw new Trouble(`${name} is damaged: export the folder again.`) }
+  }
   const [settings, vocabulary, encoder, decoder, code] = await Promise.all([
     json("settings.json"), json("vocabulary.json"), beside("encoder.onnx", progress), beside("decoder.onnx", progress),
     beside(RUNTIME.code, progress, WHERE_FROM),
