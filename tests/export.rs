@@ -261,7 +261,9 @@ fn a_run_and_its_export_give_the_same_onnx_files() {
     assert_eq!(said.lines().nth(1), of_run.to_str());
     let output = Command::new(program("export")).arg(file).arg("--onnx").arg(&of_file).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    for name in ["encoder.onnx", "decoder.onnx", "vocabulary.json", "settings.json", "README.md"] {
+    for name in
+        ["encoder.onnx", "decoder.onnx", "vocabulary.json", "settings.json", "README.md", "index.html"]
+    {
         let [run, file] = [&of_run, &of_file].map(|folder| fs::read(folder.join(name)).unwrap());
         assert!(run == file, "{name}");
     }

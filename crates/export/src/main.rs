@@ -43,8 +43,8 @@ struct Args {
     /// Also writes the folder that a model hub expects: the file, config.json, and a card.
     #[arg(long, value_name = "FOLDER")]
     hub: Option<PathBuf>,
-    /// Also writes a folder for programs of any language: encoder.onnx, decoder.onnx, words and settings as JSON, and a README
-    /// with a short program in Python.
+    /// Also writes a folder for programs of any language: encoder.onnx, decoder.onnx, words and settings as JSON, a README with
+    /// a short program in Python, and a page that captions in the browser.
     #[arg(long, value_name = "FOLDER")]
     onnx: Option<PathBuf>,
 }

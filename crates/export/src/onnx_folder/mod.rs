@@ -1,8 +1,10 @@
-//! The folder for programs of any language: two ONNX files, what to know of them as JSON, and a text for people.
+//! The folder for programs of any language: two ONNX files, what to know of them as JSON, a text for people, and a
+//! page that captions in the browser.
 //!
 //! All of it comes from a captioner's file, so an older export gives the same folder as the run that it came from, and equal
 //! captioners give equal bytes.
 
+mod page;
 mod readme;
 mod settings;
 
@@ -30,6 +32,11 @@ pub const SETTINGS: &str = "settings.json";
 /// What it is, and a program in Python.
 pub const README: &str = "README.md";
 
+/// A page that captions in the browser, by a script beside it.
+pub const PAGE: &str = "index.html";
+/// What the page does.
+pub const SCRIPT: &str = "caption.js";
+
 /// Writes the folder, in the place of an older one at most.
 ///
 /// # Errors
@@ -53,8 +60,14 @@ pub fn write(folder: &Path, captioner: &CaptionerFile) -> anyhow::Result<()> {
     // First what tells that the folder is an export: one that was not finished can be written again.
     atomic::write_json(&folder.join(SETTINGS), &settings).with_context(|| failed(SETTINGS))?;
     atomic::write_json(&folder.join(VOCABULARY), &header.vocabulary).with_context(|| failed(VOCABULARY))?;
-    let contents: [(&str, &[u8]); 3] =
-        [(ENCODER, &models.encoder), (DECODER, &models.decoder), (README, readme.as_bytes())];
+    let page = page::html();
+    let contents: [(&str, &[u8]); 5] = [
+        (ENCODER, &models.encoder),
+        (DECODER, &models.decoder),
+        (README, readme.as_bytes()),
+        (PAGE, page.as_bytes()),
+        (SCRIPT, page::SCRIPT.as_bytes()),
+    ];
     contents.into_iter().try_for_each(|(file, content)| {
         atomic::write(&folder.join(file), |writer| writer.write_all(content)).with_context(|| failed(file))
     })

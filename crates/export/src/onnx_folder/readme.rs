@@ -32,11 +32,16 @@ pub(super) fn text(captioner: &CaptionerFile) -> anyhow::Result<String> {
          | `decoder.onnx` | that, the state and the last word of each hypothesis → log-probabilities of the next word, and the \
          next state |\n\
          | `vocabulary.json` | the words in the order of their ids |\n\
-         | `settings.json` | how a photo becomes pixels, how captions are searched, what goes in and out of the two networks |\n\n\
+         | `settings.json` | how a photo becomes pixels, how captions are searched, what goes in and out of the two networks |\n\
+         | `index.html`, `caption.js` | a page that captions in the browser |\n\n\
          ## Use\n\n\
          This program captions a photo. It needs `pip install \"onnxruntime<1.29\" numpy pillow` (ONNX Runtime's wheels from 1.29 on \
          hold telemetry). Saved in this folder as `caption.py`, it is run here as `python caption.py photo.jpg`.\n\n\
          ```python\n{PROGRAM}```\n{search}\n\
+         ## In a browser\n\n\
+         The page needs ONNX Runtime Web in the folder `ort` beside it: `scripts/get-onnxruntime-web.sh` of the repository puts it \
+         there. Any server of plain files will do: run `python -m http.server` here and open <http://localhost:8000>. Photos do not \
+         leave the browser.\n\n\
          ## Scores\n\n\
          {scores}{rounded}\n\
          ## Licence\n\n\
