@@ -33,7 +33,11 @@ const WALLS: [Wall; 17] = [
         knows: &["artifacts", "model"],
         never: &["ort", "anyhow", "clap", "indicatif", "toml"],
     },
-    Wall { name: "onnx", knows: &["model"], never: &["tch", "torch-sys", "image", "anyhow", "clap", "toml"] },
+    Wall {
+        name: "onnx",
+        knows: &["artifacts", "model"],
+        never: &["tch", "torch-sys", "image", "anyhow", "clap", "toml"],
+    },
     Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
     Wall {

@@ -17,7 +17,7 @@ use text::Text;
 use torch::grids::GridStore;
 use train::Train;
 
-const CONFIG: &str = r#"
+pub(crate) const CONFIG: &str = r#"
 [dataset]
 layout = "scenes"
 scenes = 24

@@ -23,27 +23,27 @@ const OVERRIDES: [&str; 3] = [
     "evaluate.search={ beam_size = 4, max_length = 7, no_repeat_ngram = 2 }",
 ];
 
-fn export(workspace: &Workspace, args: &[&str]) -> Output {
+pub(crate) fn export(workspace: &Workspace, args: &[&str]) -> Output {
     let run = workspace.run_folder();
     let mut command = Command::new(program("export"));
     command.arg(run.path()).arg("--weights").arg(workspace.path("weights")).args(args);
     command.output().unwrap()
 }
 
-fn exported(workspace: &Workspace, args: &[&str]) -> String {
+pub(crate) fn exported(workspace: &Workspace, args: &[&str]) -> String {
     let output = export(workspace, args);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn refused(workspace: &Workspace, args: &[&str]) -> String {
+pub(crate) fn refused(workspace: &Workspace, args: &[&str]) -> String {
     let output = export(workspace, args);
     assert!(!output.status.success() && output.stdout.is_empty(), "{args:?}");
     String::from_utf8(output.stderr).unwrap()
 }
 
 /// The validation images' files with the captions that `evaluate` wrote by a model, by path.
-fn written(workspace: &Workspace, model: &str) -> BTreeMap<PathBuf, String> {
+pub(crate) fn written(workspace: &Workspace, model: &str) -> BTreeMap<PathBuf, String> {
     let folder = workspace.run_folder();
     let file = folder.evaluate(model, Split::Val).join(results::FILE);
     let captions: Vec<CaptionResult> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
@@ -60,7 +60,7 @@ fn opened(path: &Path) -> Captioner {
     Captioner::open(path, &options).unwrap()
 }
 
-fn photos(captioner: &Captioner, files: &BTreeMap<PathBuf, String>) -> Vec<Photo> {
+pub(crate) fn photos(captioner: &Captioner, files: &BTreeMap<PathBuf, String>) -> Vec<Photo> {
     files.keys().map(|path| captioner.photo(&fs::read(path).unwrap()).unwrap()).collect()
 }
 

@@ -13,6 +13,7 @@ mod export; // an exported ensemble captions anywhere what evaluate captioned
 mod faults; // errors and kills at any system call that writes
 mod features; // what of the feature cache is made again, and what is kept
 mod figures; // the figures of the documents are those of this code
+mod foreign; // any ONNX network is a backbone
 mod inspect; // what is said of a set of features
 mod interop; // the feature cache in other tools, as the documentation shows it
 mod layouts; // public layouts of images and captions

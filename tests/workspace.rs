@@ -99,6 +99,7 @@ impl Workspace {
             view: Default::default(),
             weights: Default::default(),
             weights_sha256: weights::sha256_file(&self.path("weights/resnet18.safetensors")).unwrap(),
+            onnx: None,
             transform: serde_json::to_value(&backbone.transform).unwrap(),
             grid: [7, 7],
             channels: backbone.channels as usize,

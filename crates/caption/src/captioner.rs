@@ -22,7 +22,7 @@ use crate::captioned::{Caption, Captioned};
 use crate::error::CaptionError;
 use crate::network::Network;
 use crate::photo::{Features, Photo, Seen};
-use crate::source::Source;
+use crate::source::{Backbone, Source};
 use crate::workers::Workers;
 
 /// Photos that are searched together: the search is written for many rows, a network for few.
@@ -86,12 +86,12 @@ impl Captioner {
         let (mut networks, mut keywords, mut channels) = (vec![], None, 0..0);
         for spec in &header.features {
             channels = channels.end..channels.end + spec.channels;
-            let (weights, tuned) = source.backbone(spec)?;
-            if let (None, Some(tuned)) = (&keywords, tuned) {
-                let head = WordHead::new(tuned, &weights, spec.channels as i64)?;
+            let backbone = source.backbone(spec)?;
+            if let (None, Backbone::Ours { weights, tuned: Some(tuned) }) = (&keywords, &backbone) {
+                let head = WordHead::new(tuned.clone(), weights, spec.channels as i64)?;
                 keywords = Some(Keywords { head, channels: channels.clone() });
             }
-            networks.push(Network::new(spec, weights, threads)?);
+            networks.push(Network::new(spec, backbone, threads)?);
         }
         let decoders = Workers::new(threads.get(), move || {
             let models = DecoderModels::new(&description, &parameters).map_err(CheckpointError::from)?;

@@ -46,12 +46,26 @@ pub enum CaptionError {
     /// ONNX Runtime is missing, or refused.
     #[error(transparent)]
     Engine(#[from] onnx::OnnxError),
+    /// A network of others, whose features the model reads, is damaged or another.
+    #[error("{file}: {error}")]
+    Foreign {
+        /// The file that holds it: its own, or the captioner.
+        file: String,
+        /// What is wrong.
+        error: Box<onnx::ForeignError>,
+    },
     /// The model's backbones were not tuned.
     #[error("the model names no keywords: none of its backbones was tuned (preprocess.weights = \"tuned\")")]
     NoKeywords,
     /// The system refused to start threads.
     #[error("cannot start the worker threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl CaptionError {
+    pub(crate) fn foreign(file: &str, error: onnx::ForeignError) -> CaptionError {
+        CaptionError::Foreign { file: file.to_owned(), error: Box::new(error) }
+    }
 }
 
 impl From<CaptionerError> for CaptionError {

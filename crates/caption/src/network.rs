@@ -8,11 +8,11 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use image::RgbImage;
 use model::grids::{SpecError, Squares, backbone_of};
-use model::weights::NamedArrays;
-use onnx::Backbone;
+use onnx::ForeignBackbone;
 use rayon::prelude::*;
 
 use crate::error::CaptionError;
+use crate::source::Backbone;
 use crate::workers::Workers;
 
 /// Most photos in one pass on one thread: more cost memory and save no time.
@@ -24,24 +24,64 @@ pub(crate) struct Network {
     /// Numbers of a grid.
     size: usize,
     /// On all cores, for a photo that is alone.
-    alone: Workers<Backbone>,
+    alone: Workers<Session>,
     /// On one core each.
-    each: Workers<Backbone>,
+    each: Workers<Session>,
+}
+
+/// A network ready to run.
+enum Session {
+    Ours(onnx::Backbone),
+    Foreign { backbone: ForeignBackbone, name: String },
+}
+
+impl Session {
+    /// The network that makes features of `spec` of squares of `side` pixels, on so many threads.
+    fn new(
+        spec: &FeatureSpec,
+        backbone: &Backbone,
+        side: u32,
+        threads: NonZeroUsize,
+    ) -> Result<Session, CaptionError> {
+        Ok(match backbone {
+            Backbone::Ours { weights, .. } => {
+                // What the file holds is smaller than what the graph does, so the graph is made anew.
+                let file = onnx::backbone(backbone_of(spec)?, weights, side)?;
+                Session::Ours(onnx::Backbone::new(&file, side, threads)?)
+            }
+            Backbone::Onnx { file, output } => {
+                let name = file.path.display().to_string();
+                let backbone = ForeignBackbone::new(file.bytes(), output, side, threads)
+                    .map_err(|error| CaptionError::foreign(&name, error))?;
+                Session::Foreign { backbone, name }
+            }
+        })
+    }
+
+    fn grids(&mut self, pixels: &[f32]) -> Result<Vec<f32>, CaptionError> {
+        match self {
+            Session::Ours(backbone) => Ok(backbone.grids(pixels)?),
+            Session::Foreign { backbone, name } => {
+                let grids = backbone.grids(pixels).map_err(|error| CaptionError::foreign(name, error))?;
+                Ok(grids.values)
+            }
+        }
+    }
 }
 
 impl Network {
     /// The network that makes features of `spec`, for so many threads.
     pub(crate) fn new(
         spec: &FeatureSpec,
-        weights: NamedArrays,
+        backbone: Backbone,
         threads: NonZeroUsize,
     ) -> Result<Network, CaptionError> {
         let squares = Squares::new(spec, AT_ONCE)?;
-        let (backbone, side) = (backbone_of(spec)?, squares.transform().crop);
+        let side = squares.transform().crop;
+        let backbone = Arc::new(backbone);
         let on = |threads| {
-            let weights = weights.clone();
-            // What the file holds is smaller than what the graph does, so the graph is made anew.
-            move || Ok(Backbone::new(&onnx::backbone(backbone, &weights, side)?, side, threads)?)
+            let (spec, backbone) = (spec.clone(), backbone.clone());
+            move || Session::new(&spec, &backbone, side, threads)
         };
         let size = spec.regions() * spec.channels;
         let alone = Workers::new(1, on(threads));
@@ -68,11 +108,11 @@ impl Network {
 
     fn batch(
         &self,
-        network: &Workers<Backbone>,
+        network: &Workers<Session>,
         squares: &[&RgbImage],
     ) -> Result<Vec<Arc<[f16]>>, CaptionError> {
         let pixels = self.squares.normalized(squares);
-        let grids = network.of_this_thread(|network| Ok(network.grids(&pixels)?))?;
+        let grids = network.of_this_thread(|network| network.grids(&pixels))?;
         if grids.len() != squares.len() * self.size {
             let found = grids.len() / squares.len().max(1);
             let reason = format!("the network gives {found} numbers for each image, not {}", self.size);

@@ -122,8 +122,7 @@ impl Card<'_> {
             "# {name}\n\n\
              {about} Trained on {dataset}; the captions are made of its {words} words.\n\n\
              ## Use\n\n\
-             `model.safetensors` holds everything: decoders, backbones, vocabulary, image transforms and search settings. \
-             With the `image-captioning` programs built:\n\n\
+             `model.safetensors` holds {held}. With the `image-captioning` programs built:\n\n\
              ```sh\n\
              just caption photo.jpg --model model.safetensors\n\
              just serve --model model.safetensors     # a page, HTTP and gRPC\n\
@@ -133,6 +132,7 @@ impl Card<'_> {
              ## Scores\n\n{scores}",
             name = header.name,
             about = about::sentence(header),
+            held = self.held(),
             dataset = self.dataset,
             words = header.vocabulary.len(),
             search = serde_json::to_string_pretty(&header.search)?,
@@ -142,6 +142,22 @@ impl Card<'_> {
             text += "\nThe file holds numbers in half precision; the scores are those of the model before it was rounded.\n";
         }
         Ok(text)
+    }
+}
+
+impl Card<'_> {
+    /// What is in the file, and what is not.
+    fn held(&self) -> String {
+        let absent = self
+            .captioner
+            .named_alone()
+            .map(|spec| format!("`data/weights/{}.onnx` (SHA-256 {})", spec.backbone, spec.weights_sha256));
+        let absent: Vec<String> = absent.collect();
+        let rest = "vocabulary, image transforms and search settings";
+        if absent.is_empty() {
+            return format!("everything: decoders, backbones, {rest}");
+        }
+        format!("decoders, {rest}. It also needs {}, which it does not hold", absent.join(" and "))
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, bail, ensure};
 use artifacts::{Manifest, RunFolder, Split};
 use clap::Parser;
 use export::{Evaluated, hub, onnx_folder, pack};
-use model::captioner_file::CaptionerFile;
+use model::captioner_file::{CaptionerFile, OnnxNetworks};
 use model::weights;
 use stage::cli::fail;
 use stage::progress::note;
@@ -34,12 +34,16 @@ struct Args {
     /// The file; RUN/export/NAME.safetensors if none is named.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Folder with the published weights of the backbones; tuned ones lie in the run.
+    /// Folder with the published weights of the backbones, and with ONNX networks; tuned weights lie in the run.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     weights: PathBuf,
     /// Stores the numbers in half precision: a file of half the size, whose captions may differ in a word here and there.
     #[arg(long)]
     half: bool,
+    /// Leaves the ONNX networks of others (preprocess.backbone = "onnx") out: the file is smaller, and captions where
+    /// WEIGHTS/NAME.onnx is the file that made the features, told by its hash.
+    #[arg(long)]
+    without_onnx: bool,
     /// Also writes the folder that a model hub expects: the file, config.json, and a card.
     #[arg(long, value_name = "FOLDER")]
     hub: Option<PathBuf>,
@@ -57,6 +61,7 @@ impl Args {
             ("--split", self.split.is_some()),
             ("--output", self.output.is_some()),
             ("--half", self.half),
+            ("--without-onnx", self.without_onnx),
             ("--hub", self.hub.is_some()),
         ];
         options.iter().find(|(_, given)| *given).map(|&(name, _)| name)
@@ -101,7 +106,8 @@ fn of_run(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     let (run, split) = (RunFolder::new(&args.source), args.split.unwrap_or(Split::Val));
     let model = Evaluated::choose(&run, split, args.model.as_deref())?;
     note(&format!("{model} on {split}"));
-    let packed = pack::pack(&run, &model, &args.weights)?;
+    let networks = if args.without_onnx { OnnxNetworks::Named } else { OnnxNetworks::Inside };
+    let packed = pack::pack(&run, &model, &args.weights, networks)?;
     let captioner = if args.half { packed.in_halves() } else { packed };
     let output = match &args.output {
         Some(output) => output.clone(),

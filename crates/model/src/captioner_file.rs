@@ -3,7 +3,8 @@
 //!
 //! Tensors are named `decoders.<n>.<name>` and `backbones.<backbone>.<name>`. The header holds the vocabulary, how the
 //! features are made, the search settings, where every decoder comes from and how it scored. Of tuned weights all tensors
-//! are there, and what their file says of itself. Equal content gives equal bytes.
+//! are there, and what their file says of itself. A network of others is one tensor of bytes, `backbones.<name>.onnx`: its
+//! file as it was. Without it, the captioner knows the network's name and hash. Equal content gives equal bytes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::grids::{SpecError, backbone_of};
 use crate::header;
 use crate::search::SearchSettings;
 use crate::tuned::TunedHeader;
-use crate::weights::{self, Array, Dtype, FetchError, NamedArrays, WeightPlaces, WeightsError};
+use crate::weights::{self, Array, Dtype, FetchError, NamedArrays, OnnxFile, WeightPlaces, WeightsError};
 
 const FORMAT: u32 = 1;
 
@@ -67,6 +68,15 @@ pub struct Trained {
     pub hash: String,
 }
 
+/// Where the ONNX networks go whose features a packed model reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnnxNetworks {
+    /// Into the file, which captions anywhere then.
+    Inside,
+    /// Nowhere: whoever captions must have the file of that hash.
+    Named,
+}
+
 /// Everything that captions need.
 pub struct CaptionerFile {
     /// What is known beside the tensors.
@@ -100,7 +110,8 @@ pub enum CaptionerError {
 }
 
 impl CaptionerFile {
-    /// Packs checkpoints, and the weights that their features were made with, into a captioner called `name`.
+    /// Packs checkpoints, and the weights that their features were made with, into a captioner called `name`; ONNX networks are
+    /// packed too, or only named.
     ///
     /// # Errors
     ///
@@ -110,6 +121,7 @@ impl CaptionerFile {
         name: &str,
         decoders: &[Trained],
         weights: &WeightPlaces,
+        networks: OnnxNetworks,
         search: SearchSettings,
         scores: serde_json::Value,
     ) -> Result<CaptionerFile, CaptionerError> {
@@ -123,6 +135,12 @@ impl CaptionerFile {
         }
         let mut tuned = BTreeMap::new();
         for spec in &common.features {
+            if spec.onnx.is_some() {
+                if networks == OnnxNetworks::Inside {
+                    arrays.extend(weights.onnx(spec)?.array().map(|array| (onnx_key(&spec.backbone), array)));
+                }
+                continue;
+            }
             let file = weights::read(&weights.find(backbone_of(spec)?, spec)?)?;
             add(&mut arrays, &backbone_prefix(&spec.backbone), &file);
             if let Some(said) = file.metadata().get(TUNED_KEY) {
@@ -207,6 +225,18 @@ impl CaptionerFile {
         self.arrays.below(&backbone_prefix(backbone))
     }
 
+    /// The network of others that makes features of `spec`, if the captioner holds it.
+    pub fn onnx_of(&self, spec: &FeatureSpec) -> Option<OnnxFile> {
+        let array = self.arrays.arrays().get(&onnx_key(&spec.backbone))?;
+        Some(OnnxFile::of_array(self.arrays.path(), array, &spec.weights_sha256))
+    }
+
+    /// The sets whose network of others it only names.
+    pub fn named_alone(&self) -> impl Iterator<Item = &FeatureSpec> {
+        let absent = |spec: &&FeatureSpec| spec.onnx.is_some() && self.onnx_of(spec).is_none();
+        self.header.features.iter().filter(absent)
+    }
+
     /// What the tuning of a backbone learnt, `None` for published weights.
     ///
     /// # Errors
@@ -218,14 +248,19 @@ impl CaptionerFile {
         header.map_err(|reason| CaptionerError::Header { path: self.arrays.path().to_owned(), reason })
     }
 
-    /// Numbers in all tensors whose names begin so.
+    /// Numbers in all tensors whose names begin so; bytes of a file are none.
     pub fn numbers(&self, prefix: &str) -> usize {
-        self.arrays.below(prefix).arrays().values().map(Array::elements).sum()
+        let below = self.arrays.below(prefix);
+        below.arrays().values().filter(|array| array.dtype() != Dtype::U8).map(Array::elements).sum()
     }
 }
 
 fn decoder_prefix(number: usize) -> String {
     format!("decoders.{number}.")
+}
+
+fn onnx_key(name: &str) -> String {
+    format!("{}onnx", backbone_prefix(name))
 }
 
 fn backbone_prefix(name: &str) -> String {

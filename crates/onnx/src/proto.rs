@@ -123,3 +123,99 @@ pub(crate) const FLOAT: i32 = 1;
 pub(crate) const FLOAT16: i32 = 10;
 /// `TensorProto.INT64`
 pub(crate) const INT64: i32 = 7;
+
+/// What is read of the files of others: where their weights lie, and how large their values are. All else is passed over.
+pub(crate) mod read {
+    pub(crate) use super::ValueInfo;
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Model {
+        #[prost(message, optional, tag = "7")]
+        pub(crate) graph: Option<Graph>,
+        #[prost(message, repeated, tag = "20")]
+        pub(crate) training_info: Vec<Training>,
+        #[prost(message, repeated, tag = "25")]
+        pub(crate) functions: Vec<Function>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Training {
+        #[prost(message, optional, tag = "1")]
+        pub(crate) initialization: Option<Graph>,
+        #[prost(message, optional, tag = "2")]
+        pub(crate) algorithm: Option<Graph>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Function {
+        #[prost(message, repeated, tag = "7")]
+        pub(crate) node: Vec<Node>,
+        #[prost(message, repeated, tag = "11")]
+        pub(crate) attribute_proto: Vec<Attribute>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Graph {
+        #[prost(message, repeated, tag = "1")]
+        pub(crate) node: Vec<Node>,
+        #[prost(message, repeated, tag = "5")]
+        pub(crate) initializer: Vec<Tensor>,
+        #[prost(message, repeated, tag = "11")]
+        pub(crate) input: Vec<ValueInfo>,
+        #[prost(message, repeated, tag = "12")]
+        pub(crate) output: Vec<ValueInfo>,
+        #[prost(message, repeated, tag = "13")]
+        pub(crate) value_info: Vec<ValueInfo>,
+        #[prost(message, repeated, tag = "15")]
+        pub(crate) sparse_initializer: Vec<Sparse>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Node {
+        #[prost(message, repeated, tag = "5")]
+        pub(crate) attribute: Vec<Attribute>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Attribute {
+        #[prost(message, optional, tag = "5")]
+        pub(crate) t: Option<Tensor>,
+        #[prost(message, optional, tag = "6")]
+        pub(crate) g: Option<Graph>,
+        #[prost(message, repeated, tag = "10")]
+        pub(crate) tensors: Vec<Tensor>,
+        #[prost(message, repeated, tag = "11")]
+        pub(crate) graphs: Vec<Graph>,
+        #[prost(message, optional, tag = "22")]
+        pub(crate) sparse_tensor: Option<Sparse>,
+        #[prost(message, repeated, tag = "23")]
+        pub(crate) sparse_tensors: Vec<Sparse>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Sparse {
+        #[prost(message, optional, tag = "1")]
+        pub(crate) values: Option<Tensor>,
+        #[prost(message, optional, tag = "2")]
+        pub(crate) indices: Option<Tensor>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Tensor {
+        #[prost(string, tag = "8")]
+        pub(crate) name: String,
+        #[prost(message, repeated, tag = "13")]
+        pub(crate) external_data: Vec<Entry>,
+        /// 1: in another file.
+        #[prost(int32, tag = "14")]
+        pub(crate) data_location: i32,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub(crate) struct Entry {
+        #[prost(string, tag = "1")]
+        pub(crate) key: String,
+        #[prost(string, tag = "2")]
+        pub(crate) value: String,
+    }
+}

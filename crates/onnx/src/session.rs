@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 
 use ort::ep;
 use ort::logging::LogLevel;
-use ort::session::SessionInputValue;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
-use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use ort::session::{OutputSelector, RunOptions, SessionInputValue};
+use ort::value::{DynValue, Outlet, TensorElementType, TensorRef, ValueType};
 
 use crate::library::{self, LibraryError, one_line};
 
@@ -122,6 +122,12 @@ impl Port {
         Self { name: outlet.name().into(), element, shape }
     }
 
+    /// Its dimensions for people, `[?, 20]`.
+    pub(crate) fn sizes(&self) -> String {
+        let size = |size: &Option<usize>| size.map_or("?".into(), |size| size.to_string());
+        format!("[{}]", self.shape.iter().map(size).collect::<Vec<String>>().join(", "))
+    }
+
     /// Whether an array of this shape may go in. ONNX Runtime looks again; what is left open here, it decides.
     fn takes(&self, shape: &[usize]) -> bool {
         self.shape.is_empty()
@@ -136,9 +142,7 @@ impl Port {
 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let dimension = |dimension: &Option<usize>| dimension.map_or("?".into(), |size| size.to_string());
-        let shape: Vec<String> = self.shape.iter().map(dimension).collect();
-        write!(f, "{}: {} [{}]", self.name, self.element, shape.join(", "))
+        write!(f, "{}: {} {}", self.name, self.element, self.sizes())
     }
 }
 
@@ -259,18 +263,25 @@ impl Session {
     /// An input is missing, unknown or not what the network declares; an output is not of `f32`; the computation fails.
     pub fn run(&mut self, inputs: &[(&str, Input<'_>)]) -> Result<Vec<Array>, OnnxError> {
         self.check(inputs)?;
-        let failed = |error: ort::Error| OnnxError::Run { reason: one_line(error.message()) };
-        let values: Result<Vec<_>, _> =
-            inputs.iter().map(|&(name, input)| Ok((name, input.value()?))).collect();
-        let outputs = self.session.run(values.map_err(failed)?).map_err(failed)?;
-        let mut arrays = Vec::with_capacity(outputs.len());
-        for value in outputs.values() {
-            let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
-            // The dimensions of a value that exists are none of them negative.
-            let shape = shape.iter().map(|&dimension| usize::try_from(dimension).unwrap_or(0)).collect();
-            arrays.push(Array { shape, values: values.to_vec() });
+        if let Some(port) = self.outputs.iter().find(|port| port.element != Element::F32) {
+            return Err(OnnxError::Output(port.clone()));
         }
-        Ok(arrays)
+        let outputs = self.session.run(values(inputs)?).map_err(failed)?;
+        outputs.values().map(|value| array(&value)).collect()
+    }
+
+    /// The same for one output by its name, whatever the others are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`run`](Self::run); there is no such output.
+    pub(crate) fn run_for(&mut self, inputs: &[(&str, Input<'_>)], output: &str) -> Result<Array, OnnxError> {
+        self.check(inputs)?;
+        let options = RunOptions::new().map_err(failed)?;
+        let options = options.with_outputs(OutputSelector::no_default().with(output));
+        let outputs = self.session.run_with_options(values(inputs)?, &options).map_err(failed)?;
+        let value = outputs.get(output).ok_or_else(|| OnnxError::Absent(output.to_owned()))?;
+        array(value)
     }
 
     fn check(&self, inputs: &[(&str, Input<'_>)]) -> Result<(), OnnxError> {
@@ -300,12 +311,24 @@ impl Session {
             }
         }
         let missing = self.inputs.iter().find(|port| inputs.iter().all(|(name, _)| *name != port.name));
-        if let Some(port) = missing {
-            return Err(OnnxError::MissingInput(port.clone()));
-        }
-        let other = self.outputs.iter().find(|port| port.element != Element::F32);
-        other.map_or(Ok(()), |port| Err(OnnxError::Output(port.clone())))
+        missing.map_or(Ok(()), |port| Err(OnnxError::MissingInput(port.clone())))
     }
+}
+
+fn failed(error: ort::Error) -> OnnxError {
+    OnnxError::Run { reason: one_line(error.message()) }
+}
+
+/// Inputs as ONNX Runtime takes them.
+fn values<'a>(inputs: &[(&'a str, Input<'a>)]) -> Result<Vec<(&'a str, SessionInputValue<'a>)>, OnnxError> {
+    inputs.iter().map(|&(name, input)| Ok((name, input.value().map_err(failed)?))).collect()
+}
+
+fn array(value: &DynValue) -> Result<Array, OnnxError> {
+    let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+    // The dimensions of a value that exists are none of them negative.
+    let shape = shape.iter().map(|&dimension| usize::try_from(dimension).unwrap_or(0)).collect();
+    Ok(Array { shape, values: values.to_vec() })
 }
 
 fn ports(outlets: &[Outlet]) -> Vec<Port> {

@@ -11,8 +11,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use model::backbone::BackboneSpec;
 use model::grids::{SpecError, transform};
-use model::weights::{NamedArrays, WeightsError};
-use onnx::{LibraryError, OnnxError};
+use model::weights::{self, NamedArrays, WeightsError};
+use onnx::{ForeignBackbone, ForeignError, LibraryError, OnnxError};
 use serde::{Deserialize, Serialize};
 use torch::backbone::{Backbone, Placement};
 use torch::grids::{Extractor, GridError};
@@ -116,6 +116,8 @@ pub(crate) enum EngineError {
     Torch(#[from] GridError),
     #[error(transparent)]
     Onnx(#[from] OnnxError),
+    #[error("{file}: {error}")]
+    Foreign { file: String, error: Box<ForeignError> },
 }
 
 /// A backbone with its weights, as an engine takes them. Clones share them; each becomes a thread's [`Worker`].
@@ -123,6 +125,13 @@ pub(crate) enum EngineError {
 pub(crate) enum Network {
     Torch(Extractor),
     Onnx(Arc<OnnxFile>),
+    Foreign(Arc<ForeignFile>),
+}
+
+/// A network of others with what it makes.
+pub(crate) struct ForeignFile {
+    file: weights::OnnxFile,
+    spec: FeatureSpec,
 }
 
 /// A network for ONNX Runtime with the shape of its grids.
@@ -156,6 +165,11 @@ impl Network {
         })
     }
 
+    /// The network of others that makes features of `spec`.
+    pub(crate) fn foreign(file: &weights::OnnxFile, spec: &FeatureSpec) -> Network {
+        Network::Foreign(Arc::new(ForeignFile { file: file.clone(), spec: spec.clone() }))
+    }
+
     /// The network ready to run, on the thread that calls and on no other.
     pub(crate) fn worker(self) -> Result<Worker, EngineError> {
         Ok(match self {
@@ -168,13 +182,27 @@ impl Network {
                 let OnnxFile { regions, channels, name, .. } = &*file;
                 Worker::Onnx { backbone, regions: *regions, channels: *channels, name: name.clone() }
             }
+            Network::Foreign(of) => {
+                let ForeignFile { file, spec } = &*of;
+                let output = spec.onnx.clone().unwrap_or_default();
+                let (side, path) = (transform(spec)?.crop, file.path.display().to_string());
+                let backbone = ForeignBackbone::new(file.bytes(), &output, side, NonZeroUsize::MIN)
+                    .map_err(|error| foreign(&path, error))?;
+                let (regions, channels, name) = (spec.regions(), spec.channels, spec.name());
+                Worker::Foreign { backbone, path, regions, channels, name }
+            }
         })
     }
+}
+
+fn foreign(path: &str, error: ForeignError) -> EngineError {
+    EngineError::Foreign { file: path.to_owned(), error: Box::new(error) }
 }
 
 /// A network ready to run.
 pub(crate) enum Worker {
     Torch(Extractor),
+    Foreign { backbone: ForeignBackbone, path: String, regions: usize, channels: usize, name: String },
     Onnx { backbone: onnx::Backbone, regions: usize, channels: usize, name: String },
 }
 
@@ -199,17 +227,31 @@ impl Worker {
             }
             Worker::Onnx { backbone, regions, channels, name } => {
                 let images = squares.len() / backbone.numbers();
-                let values = backbone.grids(squares)?;
-                let wanted = images * *regions * *channels;
-                if values.len() != wanted {
-                    let reason = format!("{} numbers come out, not {wanted}", values.len());
-                    return Err(SpecError::Spec { name: name.clone(), reason }.into());
-                }
-                let means = values.chunks(*regions * *channels).flat_map(|grid| mean(grid, *channels));
-                Ok(Halves { pooled: halves(&means.collect::<Vec<f32>>()), grids: halves(&values) })
+                of_values(&backbone.grids(squares)?, images, [*regions, *channels], name)
+            }
+            Worker::Foreign { backbone, path, regions, channels, name } => {
+                let images = squares.len() / backbone.numbers();
+                let grids = backbone.grids(squares).map_err(|error| foreign(path, error))?;
+                of_values(&grids.values, images, [*regions, *channels], name)
             }
         }
     }
+}
+
+/// Those of grids `[images × regions × channels]`.
+fn of_values(
+    values: &[f32],
+    images: usize,
+    [regions, channels]: [usize; 2],
+    name: &str,
+) -> Result<Halves, EngineError> {
+    let wanted = images * regions * channels;
+    if values.len() != wanted {
+        let reason = format!("{} numbers come out, not {wanted}", values.len());
+        return Err(SpecError::Spec { name: name.to_owned(), reason }.into());
+    }
+    let means = values.chunks(regions * channels).flat_map(|grid| mean(grid, channels));
+    Ok(Halves { pooled: halves(&means.collect::<Vec<f32>>()), grids: halves(values) })
 }
 
 /// The mean over the regions of a grid `[regions × channels]`.

@@ -247,10 +247,15 @@ fn draw(folder: &Path, like: &Like, path: &Path) -> anyhow::Result<()> {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FeatureSpec { backbone, view, weights, weights_sha256, grid, channels, .. } = &self.features;
-        let tuned = if weights.is_published() { "" } else { "tuned " };
+        let FeatureSpec { backbone, view, weights, weights_sha256, onnx, grid, channels, .. } =
+            &self.features;
+        let weights = match onnx {
+            Some(onnx) => format!("output `{}` of the ONNX file", onnx.output),
+            None if weights.is_published() => "weights".to_owned(),
+            None => "tuned weights".to_owned(),
+        };
         writeln!(f, "{}", self.folder.display())?;
-        writeln!(f, "made by    {backbone}, view {view}, {tuned}weights sha256:{weights_sha256}")?;
+        writeln!(f, "made by    {backbone}, view {view}, {weights} sha256:{weights_sha256}")?;
         writeln!(f, "settings   {}", self.provenance["settings"])?;
         writeln!(f, "inputs     {}", self.provenance["inputs"])?;
         for (name, data_type) in &self.columns {

@@ -6,6 +6,7 @@
 mod contact_sheet;
 mod engine;
 mod extract;
+mod foreign;
 pub mod inspect;
 mod parts;
 mod pipeline;
@@ -31,10 +32,11 @@ use torch::precision::{Precision, SlowPrecision};
 
 use engine::{Engine, Network};
 use extract::Decoder;
+use foreign::Foreign;
 use parts::{Parts, Writer};
 use pipeline::Threads;
 use shard::Shard;
-use weights::Weights;
+use weights::{Chosen, Weights};
 
 pub use engine::EngineChoice;
 pub use weights::fetch_weights;
@@ -54,7 +56,7 @@ pub struct Settings {
     /// leaves the choice to the machine.
     pub precision: Precision,
     /// "auto" is the faster one. They differ by rounding, so processes that make parts of one set on GPUs and on CPUs should name
-    /// one.
+    /// one. The network of preprocess.onnx is always run by "onnx", on the CPU.
     pub engine: EngineChoice,
     /// How the features are stored.
     pub dtype: Dtype,
@@ -113,14 +115,16 @@ impl Stage for Preprocess {
             context.note(&format!("preprocess.precision: {}", lack.said()));
         }
         // What is absent is known before the first image is read.
-        let find = |(backbone, origin)| Weights::find(backbone, origin, context);
+        let find = |chosen| Backbone::find(chosen, context);
         let all = weights::backbones(settings, context)?.into_iter().map(find);
-        let all = all.collect::<anyhow::Result<Vec<Weights>>>()?;
+        let all = all.collect::<anyhow::Result<Vec<Backbone>>>()?;
+        let sets = all.iter().flat_map(|backbone| {
+            settings.sources.views.iter().map(|&view| Set::new(backbone, view, settings, context))
+        });
+        let sets = sets.collect::<anyhow::Result<Vec<Set>>>()?;
         let mut outcomes = Vec::new();
-        for weights in &all {
-            for &view in &settings.sources.views {
-                outcomes.extend(Set::new(weights, view, settings, context)?.make(shard)?);
-            }
+        for set in &sets {
+            outcomes.extend(set.make(shard)?);
         }
         Ok(outcomes)
     }
@@ -155,10 +159,25 @@ fn lack(settings: &Settings, context: &Context) -> Result<Option<SlowPrecision>,
     Ok(settings.precision.check(torch::device::parse(&context.device)?).err())
 }
 
+/// A backbone with its file.
+enum Backbone<'a> {
+    Ours(Weights),
+    Onnx(Foreign<'a>),
+}
+
+impl<'a> Backbone<'a> {
+    fn find(chosen: Chosen<'a>, context: &Context) -> anyhow::Result<Backbone<'a>> {
+        Ok(match chosen {
+            Chosen::Ours(backbone, origin) => Backbone::Ours(Weights::find(backbone, origin, context)?),
+            Chosen::Onnx(network) => Backbone::Onnx(Foreign::find(network, context)?),
+        })
+    }
+}
+
 /// One set of features to be made.
 struct Set<'a> {
     spec: FeatureSpec,
-    weights: &'a Weights,
+    backbone: &'a Backbone<'a>,
     /// Where the network computes, and with which numbers.
     placement: Placement,
     engine: Engine,
@@ -170,29 +189,25 @@ struct Set<'a> {
 
 impl<'a> Set<'a> {
     fn new(
-        weights: &'a Weights,
+        backbone: &'a Backbone<'a>,
         view: View,
         settings: &'a Settings,
         context: &'a Context,
     ) -> anyhow::Result<Set<'a>> {
-        let backbone = weights.backbone;
-        let transform = backbone.transform_of(view);
-        let side = backbone.grid(transform.crop) as usize;
-        let spec = FeatureSpec {
-            backbone: backbone.name.to_owned(),
-            view,
-            weights: weights.origin,
-            weights_sha256: weights.sha256.clone(),
-            transform: serde_json::to_value(&transform)?,
-            grid: [side, side],
-            channels: backbone.channels as usize,
+        let (spec, placement, engine) = match backbone {
+            Backbone::Ours(weights) => {
+                let placement = placement(settings, context)?;
+                (weights.spec(view)?, placement, settings.engine.on(placement))
+            }
+            // Only ONNX Runtime reads them, and it computes as the file says.
+            Backbone::Onnx(foreign) => {
+                (foreign.spec(view, context)?, Placement::from(torch::device::parse("cpu")?), Engine::Onnx)
+            }
         };
-        let placement = placement(settings, context)?;
-        let engine = settings.engine.on(placement);
         let mut decisive = json!({
             "backbone": spec.backbone,
             "view": view,
-            "transform": transform,
+            "transform": spec.transform,
             "precision": placement.precision(),
             "dtype": settings.dtype,
         });
@@ -200,8 +215,16 @@ impl<'a> Set<'a> {
         if engine != Engine::Torch {
             decisive["engine"] = json!(engine);
         }
-        let recipe = weights.named_in(Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?);
-        Ok(Set { spec, weights, placement, engine, recipe, settings, context })
+        if let Some(output) = &spec.onnx {
+            decisive["onnx"] = json!(output);
+            decisive["grid"] = json!(spec.grid);
+        }
+        let recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?;
+        let recipe = match backbone {
+            Backbone::Ours(weights) => weights.named_in(recipe),
+            Backbone::Onnx(foreign) => foreign.named_in(recipe),
+        };
+        Ok(Set { spec, backbone, placement, engine, recipe, settings, context })
     }
 
     /// Makes what is missing; nothing comes of it when other shards are not done yet.
@@ -247,10 +270,15 @@ impl<'a> Set<'a> {
 
     /// Computes and writes all that `writer` wants.
     fn compute(&self, root: PathBuf, writer: Writer) -> anyhow::Result<()> {
-        let Set { spec, weights, placement, engine, .. } = self;
+        let Set { spec, backbone, placement, engine, .. } = self;
         let on_gpu = placement.device().is_cuda();
         let decoder = Decoder::new(Squares::new(spec, engine.at_once(on_gpu))?, root);
-        let load = || Ok(Network::new(*engine, weights.backbone, &weights.read()?, spec, *placement)?);
+        let load = || match backbone {
+            Backbone::Ours(weights) => {
+                Ok(Network::new(*engine, weights.backbone, &weights.read()?, spec, *placement)?)
+            }
+            Backbone::Onnx(foreign) => Ok(Network::foreign(&foreign.file, spec)),
+        };
         let threads = Threads::new(self.settings.workers, on_gpu);
         let label = format!("{} by {engine}", spec.name());
         let progress = Progress::new(&label, "images", writer.wanted(), self.context.quiet);
@@ -268,13 +296,16 @@ impl<'a> Set<'a> {
         skipped: Vec<Warning>,
     ) -> anyhow::Result<Manifest> {
         check_skipped(&skipped, images, self.settings.max_bad_fraction)?;
-        let summary = Map::from_iter([
+        let mut summary = Map::from_iter([
             ("images".to_owned(), json!(images - skipped.len())),
             ("skipped".to_owned(), json!(skipped.len())),
             ("grid".to_owned(), json!(self.spec.grid)),
             ("channels".to_owned(), json!(self.spec.channels)),
             ("engine".to_owned(), json!(self.engine)),
         ]);
+        if let Backbone::Onnx(foreign) = self.backbone {
+            summary.extend([foreign.file.recorded()]);
+        }
         if let Some(lack) = lack(self.settings, self.context)? {
             work.warn("preprocess.precision", lack.said());
         }

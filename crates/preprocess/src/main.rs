@@ -6,9 +6,9 @@ use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
 use preprocess::{Preprocess, inspect};
-use stage::Context;
 use stage::cli::{self, StageArgs};
 use stage::terminal::{print, print_json};
+use stage::{Context, Sources, Stage};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
@@ -70,7 +70,16 @@ fn list_backbones() -> anyhow::Result<()> {
 fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
     let context = Context::load(&wanted.stage)?;
     let paths = match &wanted.backbone {
-        Some(name) => vec![weights::ensure(BackboneSpec::named(name)?, &context.run.weights)?],
+        Some(name) => {
+            let sources: Sources = context.config.part(Preprocess::NAME)?;
+            let foreign = name == "onnx" || sources.onnx(name).is_some();
+            anyhow::ensure!(
+                !foreign,
+                "{name}: an ONNX network is nobody's published backbone, so it cannot be fetched: put its file where \
+                 preprocess.onnx.file says"
+            );
+            vec![weights::ensure(BackboneSpec::named(name)?, &context.run.weights)?]
+        }
         None => preprocess::fetch_weights(&context)?,
     };
     for path in paths {

@@ -3,50 +3,74 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use artifacts::features::WeightsOrigin;
+use artifacts::features::{FeatureSpec, WeightsOrigin};
 use artifacts::layout::TUNED_WEIGHTS;
 use artifacts::manifest::{self, ManifestError};
-use artifacts::{Manifest, Recipe};
+use artifacts::{Manifest, Recipe, View};
 use model::backbone::BackboneSpec;
 use model::weights::{self, FetchError, NamedArrays};
-use stage::{ConfigError, Context};
+use stage::{ConfigError, Context, OnnxNetwork};
 
+use crate::foreign::{self, Foreign};
 use crate::{Preprocess, Settings};
 
-/// The registry rows that the settings name, with where their weights come from.
-pub(crate) fn backbones(
-    settings: &Settings,
+/// A backbone that the settings name.
+pub(crate) enum Chosen<'a> {
+    /// A row of the registry, with where its weights come from.
+    Ours(&'static BackboneSpec, WeightsOrigin),
+    /// A network of others.
+    Onnx(&'a OnnxNetwork),
+}
+
+/// The backbones that the settings name.
+pub(crate) fn backbones<'a>(
+    settings: &'a Settings,
     context: &Context,
-) -> Result<Vec<(&'static BackboneSpec, WeightsOrigin)>, ConfigError> {
+) -> Result<Vec<Chosen<'a>>, ConfigError> {
     let unknown = |error| context.refuse::<Preprocess>("backbone", error);
-    let row = |(name, origin)| Ok((BackboneSpec::named(name).map_err(unknown)?, origin));
-    settings.sources.backbones().map(row).collect()
+    let chosen = |(name, origin)| match settings.sources.onnx(name) {
+        Some(network) => foreign::check(network, context).map(|()| Chosen::Onnx(network)),
+        None => Ok(Chosen::Ours(BackboneSpec::named(name).map_err(unknown)?, origin)),
+    };
+    settings.sources.backbones().map(chosen).collect()
 }
 
-/// The rows whose published weights are wanted.
-pub(crate) fn published(
-    settings: &Settings,
-    context: &Context,
-) -> Result<impl Iterator<Item = &'static BackboneSpec>, ConfigError> {
-    let all = backbones(settings, context)?.into_iter();
-    Ok(all.filter(|(_, origin)| origin.is_published()).map(|(backbone, _)| backbone))
-}
-
-/// Fetches the published weights that a config wants; returns where they are. Tuned ones are made by the stage `tune`.
+/// Fetches the published weights that a config wants; returns where they are. Tuned ones are made by the stage `tune`, and
+/// networks of others must be there.
 ///
 /// # Errors
 /// Values that the stage refuses, or weights that are nowhere to be had.
 pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
     let settings = context.config.section(<Preprocess as stage::Stage>::NAME)?;
     crate::check_values(&settings, context)?;
-    Ok(weights::ensure_all(published(&settings, context)?, &context.run.weights)?)
+    let mut published = Vec::new();
+    for chosen in backbones(&settings, context)? {
+        match chosen {
+            Chosen::Ours(backbone, WeightsOrigin::Published) => published.push(backbone),
+            Chosen::Ours(_, WeightsOrigin::Tuned) => {}
+            Chosen::Onnx(network) => drop(Foreign::find(network, context)?),
+        }
+    }
+    Ok(weights::ensure_all(published.into_iter(), &context.run.weights)?)
 }
 
-/// Refuses a config whose published weights are absent. Tuned ones may be still to come.
+/// Refuses a config whose published weights are absent, and a network of others that does not do what the settings say. Tuned
+/// weights may be still to come.
 pub(crate) fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-    for backbone in published(settings, context)? {
-        let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
-        weights::find(backbone, &context.run.weights).map_err(absent)?;
+    for chosen in backbones(settings, context)? {
+        match chosen {
+            Chosen::Ours(backbone, WeightsOrigin::Published) => {
+                let absent = |error: FetchError| context.config.bad_value("run.weights", error.to_string());
+                weights::find(backbone, &context.run.weights).map_err(absent)?;
+            }
+            Chosen::Ours(_, WeightsOrigin::Tuned) => {}
+            Chosen::Onnx(network) => {
+                let foreign = Foreign::find(network, context)?;
+                for &view in &settings.sources.views {
+                    foreign.spec(view, context)?;
+                }
+            }
+        }
     }
     Ok(())
 }
@@ -90,6 +114,23 @@ impl Weights {
             Some(hash) => (format!("tune/{name}/{TUNED_WEIGHTS}"), hash),
         };
         Ok(Weights { backbone, origin, sha256, path, input })
+    }
+
+    /// What the backbone makes of a view.
+    pub(crate) fn spec(&self, view: View) -> serde_json::Result<FeatureSpec> {
+        let backbone = self.backbone;
+        let transform = backbone.transform_of(view);
+        let side = backbone.grid(transform.crop) as usize;
+        Ok(FeatureSpec {
+            backbone: backbone.name.to_owned(),
+            view,
+            weights: self.origin,
+            weights_sha256: self.sha256.clone(),
+            onnx: None,
+            transform: serde_json::to_value(&transform)?,
+            grid: [side, side],
+            channels: backbone.channels as usize,
+        })
     }
 
     /// A recipe with these weights among its inputs.

@@ -9,6 +9,7 @@
 pub mod cli;
 pub mod config;
 mod context;
+mod foreign;
 pub mod guard;
 mod help;
 mod one_or_several;
@@ -20,6 +21,7 @@ pub mod terminal;
 
 pub use config::{Config, ConfigError, RunSettings};
 pub use context::{Context, Outcome, Stage};
+pub use foreign::OnnxNetwork;
 pub use one_or_several::OneOrSeveral;
 pub use section::Section;
 pub use sources::Sources;

@@ -5,21 +5,27 @@ use artifacts::features::{WeightsOrigin, set_name};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ConfigError};
+use crate::foreign::OnnxNetwork;
 use crate::one_or_several::OneOrSeveral;
 
 const SECTION: &str = "preprocess";
+/// In a list of backbones, the network that `preprocess.onnx` describes.
+const ONNX: &str = "onnx";
 
 /// The backbones, their weights and the views whose features a run caches and reads.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(default)]
 pub struct Sources {
-    /// The CNN; features of several are read side by side. `preprocess backbones` lists them.
+    /// The CNN; features of several are read side by side. `preprocess backbones` lists them; "onnx" is any other network, in
+    /// an ONNX file, described by the keys below preprocess.onnx.
     pub backbone: OneOrSeveral<String>,
     /// "published", or "tuned": those that the tune stage makes for the run's captions; for all backbones, or for each its
     /// own.
     pub weights: OneOrSeveral<WeightsOrigin>,
     /// Views of each image, each cached as a set of its own; decoders are trained on the first.
     pub views: Vec<View>,
+    /// The network that is meant by backbone = "onnx".
+    pub onnx: OnnxNetwork,
 }
 
 impl Default for Sources {
@@ -28,6 +34,7 @@ impl Default for Sources {
             backbone: OneOrSeveral::One("efficientnet_lite0".to_owned()),
             weights: OneOrSeveral::One(WeightsOrigin::Published),
             views: vec![View::default()],
+            onnx: OnnxNetwork::default(),
         }
     }
 }
@@ -47,7 +54,17 @@ impl Sources {
 
     /// The names of the backbones, each with where its weights come from, in the order of their channels.
     pub fn backbones(&self) -> impl Iterator<Item = (&str, WeightsOrigin)> {
-        self.weights.beside(self.backbone.all()).map(|(backbone, weights)| (backbone.as_str(), *weights))
+        let name = |backbone| if backbone == ONNX { self.onnx.name.as_str() } else { backbone };
+        self.weights.beside(self.backbone.all()).map(move |(backbone, weights)| (name(backbone), *weights))
+    }
+
+    /// The network of that name, if it is one in an ONNX file.
+    pub fn onnx(&self, name: &str) -> Option<&OnnxNetwork> {
+        (self.names_onnx() && name == self.onnx.name).then_some(&self.onnx)
+    }
+
+    fn names_onnx(&self) -> bool {
+        self.backbone.all().iter().any(|backbone| backbone == ONNX)
     }
 
     /// Names of the sets that decoders read side by side: of each backbone, the first view.
@@ -74,10 +91,19 @@ impl Sources {
                 "weights",
                 "write one for all backbones, or a list with one for each",
             ),
+            (
+                self.weights.suits(names.len())
+                    && self
+                        .backbones()
+                        .any(|(name, weights)| !weights.is_published() && self.onnx(name).is_some()),
+                "weights",
+                "an ONNX network cannot be tuned, it is \"published\": write a list with one for each backbone",
+            ),
             (views.is_empty(), "views", "name at least one view, such as \"centre\" or \"squash\""),
             (twice(&views), "views", "name each view once"),
         ];
-        problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason))
+        let own = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
+        own.or_else(|| self.onnx.problem().filter(|_| self.names_onnx()))
     }
 
     fn sets_of(&self, view: View) -> Vec<String> {
@@ -95,6 +121,7 @@ mod tests {
             backbone: OneOrSeveral::Several(names),
             weights: OneOrSeveral::One(WeightsOrigin::Published),
             views: views.iter().map(|view| view.parse().unwrap()).collect(),
+            onnx: OnnxNetwork { name: "dino".to_owned(), ..OnnxNetwork::default() },
         }
     }
 
@@ -120,6 +147,25 @@ mod tests {
             let problem = of(OneOrSeveral::Several(vec![WeightsOrigin::Tuned; count])).problem();
             assert_eq!(problem.unwrap().0, "weights", "{count}");
         }
+    }
+
+    #[test]
+    fn a_network_of_others_has_its_own_name_and_cannot_be_tuned() {
+        let both = sources(&["resnet50", "onnx"], &["centre", "flip"]);
+        assert_eq!(both.problem(), None);
+        assert_eq!(both.sets(), ["resnet50", "dino"]);
+        assert_eq!(both.mirrored_sets().unwrap(), ["resnet50.flip", "dino.flip"]);
+        assert!(both.onnx("dino").is_some() && both.onnx("resnet50").is_none());
+        assert!(sources(&["resnet50"], &["centre"]).onnx("dino").is_none());
+        let of = |weights| Sources { weights: OneOrSeveral::Several(weights), ..both.clone() };
+        let (published, tuned) = (WeightsOrigin::Published, WeightsOrigin::Tuned);
+        assert_eq!(of(vec![tuned, published]).sets(), ["resnet50.tuned", "dino"]);
+        assert_eq!(of(vec![tuned, published]).problem(), None);
+        assert_eq!(of(vec![published, tuned]).problem().unwrap().0, "weights");
+        let nameless = Sources { onnx: OnnxNetwork::default(), ..both.clone() };
+        assert_eq!(nameless.problem().unwrap().0, "onnx.name");
+        let others = Sources { backbone: OneOrSeveral::One("resnet50".to_owned()), ..nameless };
+        assert_eq!(others.problem(), None);
     }
 
     #[test]

@@ -182,6 +182,7 @@ mod tests {
             view: Default::default(),
             weights: Default::default(),
             weights_sha256: "0".repeat(64),
+            onnx: None,
             transform: serde_json::json!({ "crop": 224 }),
             grid: [2, 2],
             channels: 6,

@@ -74,6 +74,7 @@ fn header(kind: DecoderKind) -> Header {
         view: Default::default(),
         weights: Default::default(),
         weights_sha256: "0".repeat(64),
+        onnx: None,
         transform: json!({
             "resize": 256, "crop": 224, "interpolation": "bilinear", "mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]
         }),

@@ -41,6 +41,7 @@ fn header(decoder: DecoderConfig, words: &[&str]) -> Header {
         view: "squash".parse().unwrap(),
         weights: Default::default(),
         weights_sha256: String::new(),
+        onnx: None,
         transform: Value::Null,
         grid: [2, 2],
         channels: 3,

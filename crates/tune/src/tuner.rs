@@ -342,6 +342,7 @@ mod tests {
                 view: Default::default(),
                 weights: Default::default(),
                 weights_sha256: String::new(),
+                onnx: None,
                 transform: serde_json::Value::Null,
                 grid: [1, 1],
                 channels: spec.channels as usize,

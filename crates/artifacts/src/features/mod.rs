@@ -43,15 +43,18 @@ const MAX_NUMBERS: usize = 1 << 24;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(remote = "Self")]
 pub struct FeatureSpec {
-    /// Name of the backbone in the registry.
+    /// Name of the backbone in the registry, or of an ONNX network.
     pub backbone: String,
     /// What it was shown of each image.
     pub view: View,
     /// Where its weights come from.
     #[serde(default, skip_serializing_if = "WeightsOrigin::is_published")]
     pub weights: WeightsOrigin,
-    /// SHA-256 of the file of converted weights: other weights make other features.
+    /// SHA-256 of the file of converted weights, or of an ONNX file: other weights make other features.
     pub weights_sha256: String,
+    /// Of a network that is no backbone of this program, but an ONNX file: where in its outputs the grid is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onnx: Option<OnnxOutput>,
     /// The image transform (`imaging::Transform`), opaque here.
     pub transform: serde_json::Value,
     /// Rows and columns of the grid.
@@ -126,6 +129,35 @@ impl WeightsOrigin {
     pub fn is_published(&self) -> bool {
         *self == WeightsOrigin::Published
     }
+}
+
+/// Where in the outputs of an ONNX network the grid is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnnxOutput {
+    /// Name of the output.
+    pub output: String,
+    /// How the regions lie in it.
+    pub regions: Layout,
+    /// Tokens before the regions that are none: class and register tokens.
+    #[serde(default, skip_serializing_if = "is_0")]
+    pub drop_tokens: usize,
+}
+
+fn is_0(number: &usize) -> bool {
+    *number == 0
+}
+
+/// How the regions of images lie in an array.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// `[batch, channels, rows, columns]`, as convolutions give them.
+    #[default]
+    ChannelsFirst,
+    /// `[batch, rows, columns, channels]`.
+    ChannelsLast,
+    /// `[batch, tokens, channels]`, row by row from the top left, as vision transformers give them.
+    Tokens,
 }
 
 /// How the numbers are stored; both hold values rounded to half precision.
@@ -219,6 +251,7 @@ mod tests {
             view: View::default(),
             weights: WeightsOrigin::Published,
             weights_sha256: "0".repeat(64),
+            onnx: None,
             transform: serde_json::json!({ "crop": 64 }),
             grid,
             channels: 4,
@@ -242,6 +275,12 @@ mod tests {
         );
         assert_eq!(serde_json::to_string(&published).unwrap(), old);
         assert_eq!(serde_json::from_str::<FeatureSpec>(&old).unwrap(), published);
+        let output = OnnxOutput { output: "x".to_owned(), regions: Layout::Tokens, drop_tokens: 1 };
+        let foreign = FeatureSpec { onnx: Some(output), ..published.clone() };
+        let said = r#","onnx":{"output":"x","regions":"tokens","drop_tokens":1},"transform""#;
+        let new = old.replace(r#","transform""#, said);
+        assert_eq!(serde_json::to_string(&foreign).unwrap(), new);
+        assert_eq!(serde_json::from_str::<FeatureSpec>(&new).unwrap(), foreign);
         let new = old.replace(r#","weights_sha256""#, r#","weights":"tuned","weights_sha256""#);
         assert_eq!(serde_json::to_string(&tuned).unwrap(), new);
         assert_eq!(serde_json::from_str::<FeatureSpec>(&new).unwrap(), tuned);

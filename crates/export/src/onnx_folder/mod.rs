@@ -51,6 +51,13 @@ pub fn write(folder: &Path, captioner: &CaptionerFile) -> anyhow::Result<()> {
     );
     let header = &captioner.header;
     anyhow::ensure!(!header.features.is_empty(), "{} reads no features of photos", header.name);
+    if let Some(foreign) = header.features.iter().find(|spec| spec.onnx.is_some()) {
+        anyhow::bail!(
+            "--onnx: {} reads features of {}, whose network is not one of ours: use its own file",
+            header.name,
+            foreign.backbone
+        );
+    }
     // Everything is made before anything is written: a captioner that cannot be exported leaves nothing behind.
     let images = settings::images(&header.features)?;
     let models = models(captioner, &images)?;

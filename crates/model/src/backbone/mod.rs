@@ -13,3 +13,4 @@ mod views;
 
 pub use folded::Kernel;
 pub use registry::{BackboneSpec, UnknownBackbone};
+pub use views::transform_of;

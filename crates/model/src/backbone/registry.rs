@@ -71,7 +71,7 @@ impl BackboneSpec {
 
     /// What is done to an image before the network sees this view of it.
     pub fn transform_of(&self, view: View) -> Transform {
-        views::transform(view, &self.transform)
+        views::transform_of(view, &self.transform)
     }
 
     /// Cells of the grid along each axis for an image of `side` pixels.

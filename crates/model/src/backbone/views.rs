@@ -7,14 +7,14 @@ use imaging::Transform;
 const LARGE_MULTIPLE: u32 = 64;
 
 /// What a backbone's own transform becomes for a view.
-pub(super) fn transform(view: View, own: &Transform) -> Transform {
+pub fn transform_of(view: View, own: &Transform) -> Transform {
     let (crop, resize) = if view.large {
         let crop = (own.crop * 4 / 3).next_multiple_of(LARGE_MULTIPLE);
         (crop, (f64::from(own.resize) * f64::from(crop) / f64::from(own.crop)).round() as u32)
     } else {
         (own.crop, own.resize)
     };
-    Transform { crop, resize, squash: view.squash, mirror: view.flip, ..own.clone() }
+    Transform { crop, resize, squash: own.squash || view.squash, mirror: view.flip, ..own.clone() }
 }
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ mod tests {
     #[test]
     fn the_large_view_sees_the_same_part_of_the_image_on_a_finer_grid() {
         for spec in BackboneSpec::all() {
-            let large = transform(View { large: true, ..View::default() }, &spec.transform);
+            let large = transform_of(View { large: true, ..View::default() }, &spec.transform);
             assert!(large.check().is_ok());
             assert!(spec.grid(large.crop) > spec.grid(spec.transform.crop), "{}", spec.name);
             let [own, larger] = [&spec.transform, &large].map(|transform| transform.visible_region(500, 375));

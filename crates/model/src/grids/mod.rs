@@ -41,8 +41,12 @@ pub fn transform(spec: &FeatureSpec) -> Result<Transform, SpecError> {
 ///
 /// # Errors
 ///
-/// When there is none, or when its grids have another shape.
+/// When there is none, as for networks in ONNX files, or when its grids have another shape.
 pub fn backbone_of(spec: &FeatureSpec) -> Result<&'static BackboneSpec, SpecError> {
+    if spec.onnx.is_some() {
+        let reason = "they are those of an ONNX network, and those of a backbone of this program are wanted";
+        return Err(SpecError::Spec { name: spec.name(), reason: reason.to_owned() });
+    }
     let backbone = BackboneSpec::named(&spec.backbone)?;
     let side = backbone.grid(transform(spec)?.crop) as usize;
     let (made, wanted) = (([side, side], backbone.channels as usize), (spec.grid, spec.channels));

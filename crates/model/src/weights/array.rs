@@ -83,6 +83,11 @@ impl Array {
         &self.bytes
     }
 
+    /// The same, which share the memory.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.bytes.clone()
+    }
+
     /// Number of elements.
     pub fn elements(&self) -> usize {
         self.bytes.len() / self.dtype.size()

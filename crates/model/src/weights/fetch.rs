@@ -132,6 +132,20 @@ pub enum FetchError {
         /// Name in the registry.
         backbone: &'static str,
     },
+    /// An ONNX network that is not where it would be looked for.
+    #[error(
+        "{} is not there: the model was trained on features of the ONNX network {network}, SHA-256 {wanted}; put its file there, \
+         or take a file of `just export` that holds it",
+        path.display()
+    )]
+    NoNetwork {
+        /// Its name.
+        network: String,
+        /// SHA-256 of its file.
+        wanted: String,
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A download did not work.
     #[error("cannot fetch {file} from {origin} ({reason}): put the file into {} by hand and run this again", folder.display())]
     Download {

@@ -22,7 +22,7 @@ pub use array::{Array, Dtype};
 pub use fetch::{FetchError, WeightSource, ensure, ensure_all, find};
 pub use pickle::{PickleError, Problem};
 pub use safetensors::write_safetensors;
-pub use trained::WeightPlaces;
+pub use trained::{OnnxFile, WeightPlaces};
 
 /// Why a weight file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -212,12 +212,19 @@ pub fn sha256_file(path: &Path) -> Result<String, WeightsError> {
     let mut block = vec![0; 1 << 20];
     loop {
         match file.read(&mut block).map_err(failed)? {
-            0 => {
-                return Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
-            }
+            0 => return Ok(digits(hasher)),
             length => hasher.update(&block[..length]),
         }
     }
+}
+
+/// The same of bytes that were read.
+pub fn sha256(bytes: &[u8]) -> String {
+    digits(Sha256::new_with_prefix(bytes))
+}
+
+fn digits(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The product of the sizes that are not zero fits an i64, and so does any partial product; gives the number of

@@ -178,6 +178,7 @@ mod tests {
             view: Default::default(),
             weights: Default::default(),
             weights_sha256: "0".repeat(64),
+            onnx: None,
             transform: serde_json::json!({ "crop": 64 }),
             grid,
             channels: 4,
