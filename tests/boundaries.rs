@@ -63,7 +63,7 @@ const WALLS: [Wall; 17] = [
     },
     Wall {
         name: "export",
-        knows: &["artifacts", "metrics", "model", "scoring", "stage"],
+        knows: &["artifacts", "metrics", "model", "onnx", "scoring", "stage"],
         never: &["tch", "image", "parquet", "arrow-array"],
     },
     Wall {

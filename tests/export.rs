@@ -253,6 +253,23 @@ fn an_export_says_what_it_holds_and_a_hub_can_read_its_card() {
 }
 
 #[test]
+fn a_run_and_its_export_give_the_same_onnx_files() {
+    let workspace = trained(&OVERRIDES);
+    let [of_run, of_file] = ["of-run", "of-file"].map(|name| workspace.path(name));
+    let said = exported(&workspace, &["--onnx", of_run.to_str().unwrap()]);
+    let file = said.lines().next().unwrap();
+    assert_eq!(said.lines().nth(1), of_run.to_str());
+    let output = Command::new(program("export")).arg(file).arg("--onnx").arg(&of_file).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for name in
+        ["encoder.onnx", "decoder.onnx", "vocabulary.json", "settings.json", "README.md", "index.html"]
+    {
+        let [run, file] = [&of_run, &of_file].map(|folder| fs::read(folder.join(name)).unwrap());
+        assert!(run == file, "{name}");
+    }
+}
+
+#[test]
 fn what_was_not_evaluated_is_not_exported() {
     let workspace = trained(&OVERRIDES);
     let unknown = refused(&workspace, &["--model", "resnet18-lstm"]);

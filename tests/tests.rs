@@ -22,3 +22,4 @@ mod own; // a few photos of one's own go on from a model of others
 mod pipeline; // from scenes to scores; what reruns and what does not
 mod starter; // the model in the box, and its card
 mod tune; // tuned weights from the images to an export, and out of it again
+mod web_page; // the page of an exported folder captions in a browser

@@ -1,12 +1,11 @@
 //! The card of a model: YAML for the hub, whose numbers come from `scores.json`, and what people want to know.
 
-use std::fmt::Write as _;
-
 use metrics::Metric;
 use model::captioner_file::CaptionerFile;
 use serde::Serialize;
 
 use crate::evaluated::Evaluated;
+use crate::{about, scores};
 
 /// What a card is made of.
 pub(crate) struct Card<'a> {
@@ -20,7 +19,7 @@ pub(crate) struct Card<'a> {
 #[derive(Serialize)]
 struct FrontMatter<'a> {
     language: &'a str,
-    license: &'a str,
+    license: String,
     library_name: &'a str,
     pipeline_tag: &'a str,
     tags: Vec<&'a str>,
@@ -98,12 +97,16 @@ impl Card<'_> {
         });
         let results = Results {
             task: Task { kind: "image-to-text", name: "Image captioning" },
-            dataset: Dataset { name: self.dataset, kind: slug(self.dataset), split: self.split() },
+            dataset: Dataset {
+                name: self.dataset,
+                kind: slug(self.dataset),
+                split: scores::split(&self.model.scores),
+            },
             metrics: entries.collect(),
         };
         FrontMatter {
             language: "en",
-            license: "apache-2.0",
+            license: about::LICENSE.to_ascii_lowercase(),
             library_name: "image-captioning",
             pipeline_tag: "image-to-text",
             tags: vec!["image-captioning", "attention", "safetensors"],
@@ -113,19 +116,11 @@ impl Card<'_> {
         }
     }
 
-    fn split(&self) -> &str {
-        self.model.scores.protocol.split.map_or("all", |split| split.as_str())
-    }
-
     fn body(&self) -> anyhow::Result<String> {
         let header = &self.captioner.header;
-        let decoders: Vec<&str> = header.decoders.iter().map(|decoder| decoder.name.as_str()).collect();
-        let features: Vec<String> = header.features.iter().map(|spec| spec.name()).collect();
-        let together = if decoders.len() > 1 { ", by the mean of their probabilities" } else { "" };
         let mut text = format!(
             "# {name}\n\n\
-             Writes a caption for a photo: features of {features} are read by {decoders}{together}. Trained on \
-             {dataset}; the captions are made of its {words} words.\n\n\
+             {about} Trained on {dataset}; the captions are made of its {words} words.\n\n\
              ## Use\n\n\
              `model.safetensors` holds {held}. With the `image-captioning` programs built:\n\n\
              ```sh\n\
@@ -134,33 +129,15 @@ impl Card<'_> {
              ```\n\n\
              Captions are searched as they were when they were scored, unless told otherwise:\n\n\
              ```json\n{search}\n```\n\n\
-             ## Scores\n\n",
+             ## Scores\n\n{scores}",
             name = header.name,
+            about = about::sentence(header),
             held = self.held(),
-            features = features.join(" and "),
-            decoders = decoders.join(" and "),
             dataset = self.dataset,
             words = header.vocabulary.len(),
             search = serde_json::to_string_pretty(&header.search)?,
+            scores = scores::table(&self.model.scores, self.dataset),
         );
-        let protocol = &self.model.scores.protocol;
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "On {} images of the {} split of {}, {} references per image; in brackets {}.\n\n\
-             | metric | score | how |\n|---|---|---|",
-            protocol.images,
-            self.split(),
-            self.dataset,
-            protocol.references(),
-            protocol.intervals,
-        );
-        for (metric, value) in self.model.scores.sheet.scores.iter() {
-            let interval = self.model.scores.sheet.intervals.get(metric);
-            let interval = interval.map_or(String::new(), |[low, high]| format!(" ({low:.4}–{high:.4})"));
-            let _ = writeln!(text, "| {} | {value:.4}{interval} | {} |", metric.name(), metric.protocol());
-        }
-        let _ = writeln!(text, "\nCaptions are compared as words: {}.", protocol.tokenizer);
         if self.captioner.holds_halves() {
             text += "\nThe file holds numbers in half precision; the scores are those of the model before it was rounded.\n";
         }

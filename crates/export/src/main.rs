@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail, ensure};
 use artifacts::{Manifest, RunFolder, Split};
 use clap::Parser;
-use export::{Evaluated, hub, pack};
-use model::captioner_file::OnnxNetworks;
+use export::{Evaluated, hub, onnx_folder, pack};
+use model::captioner_file::{CaptionerFile, OnnxNetworks};
+use model::weights;
 use stage::cli::fail;
 use stage::progress::note;
 use stage::terminal::print;
@@ -15,20 +16,21 @@ use stage::terminal::print;
 /// Packs an evaluated model into one file that captions anywhere: decoders, backbones, vocabulary, image transforms, the
 /// search settings that the recipe chose, where everything comes from, and how it scored.
 ///
-/// Prints the path of what it wrote. `caption` and `serve` open it by --model.
+/// Prints the path of what it wrote. `caption` and `serve` open it by --model. With --onnx it also writes the model for programs
+/// of any language; of a file that was exported before, only that.
 #[derive(Parser)]
 #[command(name = "export", version)]
 struct Args {
-    /// The run: data/runs/NAME.
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
+    /// The run, data/runs/NAME; or, with --onnx, a file that was exported before, such as models/starter.safetensors.
+    #[arg(value_name = "RUN|FILE")]
+    source: PathBuf,
     /// Name of an evaluated model, a folder below RUN/evaluate; if none is named, the ensemble, or the model with the best
     /// CIDEr-D where there is no ensemble.
     #[arg(short, long, value_name = "NAME")]
     model: Option<String>,
-    /// The split whose scores count.
-    #[arg(long, value_name = "SPLIT", default_value = "val", value_parser = split)]
-    split: Split,
+    /// The split whose scores count; val if none is named.
+    #[arg(long, value_name = "SPLIT", value_parser = split)]
+    split: Option<Split>,
     /// The file; RUN/export/NAME.safetensors if none is named.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -45,6 +47,25 @@ struct Args {
     /// Also writes the folder that a model hub expects: the file, config.json, and a card.
     #[arg(long, value_name = "FOLDER")]
     hub: Option<PathBuf>,
+    /// Also writes a folder for programs of any language: encoder.onnx, decoder.onnx, words and settings as JSON, a README with
+    /// a short program in Python, and a page that captions in the browser.
+    #[arg(long, value_name = "FOLDER")]
+    onnx: Option<PathBuf>,
+}
+
+impl Args {
+    /// The first option that only has a meaning for a run.
+    fn of_a_run(&self) -> Option<&'static str> {
+        let options = [
+            ("--model", self.model.is_some()),
+            ("--split", self.split.is_some()),
+            ("--output", self.output.is_some()),
+            ("--half", self.half),
+            ("--without-onnx", self.without_onnx),
+            ("--hub", self.hub.is_some()),
+        ];
+        options.iter().find(|(_, given)| *given).map(|&(name, _)| name)
+    }
 }
 
 fn split(name: &str) -> Result<Split, String> {
@@ -59,9 +80,32 @@ fn main() -> ExitCode {
 }
 
 fn run(args: &Args) -> anyhow::Result<()> {
-    let run = RunFolder::new(&args.run);
-    let model = Evaluated::choose(&run, args.split, args.model.as_deref())?;
-    note(&format!("{model} on {}", args.split));
+    let written = if args.source.is_file() { of_file(args)? } else { of_run(args)? };
+    for path in written {
+        print(&format!("{}\n", path.display()))?;
+    }
+    Ok(())
+}
+
+/// The folder of ONNX files of an older export.
+fn of_file(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+    let file = args.source.display();
+    if let Some(option) = args.of_a_run() {
+        bail!("{file} is a file: {option} is for runs");
+    }
+    let folder = args.onnx.as_ref();
+    let folder =
+        folder.with_context(|| format!("{file} is a file: name the --onnx folder to write, or a run"))?;
+    let captioner = CaptionerFile::from_arrays(weights::read(&args.source)?)?;
+    onnx_folder::write(folder, &captioner)?;
+    Ok(vec![folder.clone()])
+}
+
+fn of_run(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
+    ensure!(args.source.exists(), "{} is not there: name a run, or a file for --onnx", args.source.display());
+    let (run, split) = (RunFolder::new(&args.source), args.split.unwrap_or(Split::Val));
+    let model = Evaluated::choose(&run, split, args.model.as_deref())?;
+    note(&format!("{model} on {split}"));
     let networks = if args.without_onnx { OnnxNetworks::Named } else { OnnxNetworks::Inside };
     let packed = pack::pack(&run, &model, &args.weights, networks)?;
     let captioner = if args.half { packed.in_halves() } else { packed };
@@ -75,10 +119,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
         hub::write(folder, &captioner, &model, &dataset(&run)?)?;
         written.push(folder.clone());
     }
-    for path in written {
-        print(&format!("{}\n", path.display()))?;
+    if let Some(folder) = &args.onnx {
+        onnx_folder::write(folder, &captioner)?;
+        written.push(folder.clone());
     }
-    Ok(())
+    Ok(written)
 }
 
 /// What people call the dataset of a run: the name of its folder or file, not where that lies.

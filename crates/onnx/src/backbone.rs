@@ -10,6 +10,8 @@ use crate::graph::{Graph, Name, Size, Told};
 pub(crate) const IMAGES: &str = "images";
 /// What it gives.
 pub(crate) const GRID: &str = "grid";
+/// How many images there are.
+const BATCH: Size = Size::Free("batch");
 
 /// The ONNX file of a backbone for images of one size: normalised images `images [batch, 3, side, side]` →
 /// `grid [batch, regions, channels]`, regions row by row from the top left.
@@ -18,21 +20,39 @@ pub(crate) const GRID: &str = "grid";
 ///
 /// A tensor that is missing or of another shape, by its name; numbers that are not finite.
 pub fn backbone(spec: &BackboneSpec, weights: &NamedArrays, side: u32) -> Result<Vec<u8>, WeightsError> {
+    let mut graph = Graph::default();
+    images(&mut graph, IMAGES, side);
+    let (grid, regions) = grid(&mut graph, spec, weights, IMAGES, side)?;
+    let channels = i64::from(spec.channels);
+    graph.output(GRID, &grid, &[BATCH, Size::Fixed(regions), Size::Fixed(channels)]);
+    Ok(graph.finish(spec.name))
+}
+
+/// An input of normalised images, `[batch, 3, side, side]`.
+pub(crate) fn images(graph: &mut Graph, name: &str, side: u32) {
+    let square = Size::Fixed(side.into());
+    graph.input(name, &[BATCH, Size::Fixed(3), square, square]);
+}
+
+/// Adds what makes the grid `[batch, regions, channels]` of an input of images, and says how many regions it has.
+pub(crate) fn grid(
+    graph: &mut Graph,
+    spec: &BackboneSpec,
+    weights: &NamedArrays,
+    images: &str,
+    side: u32,
+) -> Result<(Name, i64), WeightsError> {
     let description = (spec.describe)(weights);
     let numbers =
         description.convs_from(0).into_iter().map(|conv| conv.weight_shape().iter().product::<i64>());
-    let (mut graph, side) = (Graph::new(numbers.sum::<i64>() as usize), i64::from(side));
-    let (batch, square) = (Size::Free("batch"), Size::Fixed(side));
-    let name = graph.input(IMAGES, &[batch, Size::Fixed(3), square, square]);
+    graph.reserve(numbers.sum::<i64>() as usize);
+    let start = Grid { name: images.to_owned(), side: side.into() };
     let mut walk = Walk { graph, weights, epsilon: description.epsilon };
-    let grid = walk.layers(description.layers_from(0), Grid { name, side })?;
-    let mut graph = walk.graph;
-    let (regions, channels) = (grid.side * grid.side, i64::from(spec.channels));
+    let grid = walk.layers(description.layers_from(0), start)?;
+    let regions = grid.side * grid.side;
     let last = graph.add("Transpose", &[&grid.name], &[Told::Ints("perm", &[0, 2, 3, 1])]);
-    let shape = graph.ints(&[0, regions, channels]);
-    let grid = graph.add("Reshape", &[&last, &shape], &[]);
-    graph.output(GRID, &grid, &[batch, Size::Fixed(regions), Size::Fixed(channels)]);
-    Ok(graph.finish(spec.name))
+    let shape = graph.ints(&[0, regions, spec.channels.into()]);
+    Ok((graph.add("Reshape", &[&last, &shape], &[]), regions))
 }
 
 /// A value `[batch, channels, side, side]`.
@@ -42,7 +62,7 @@ struct Grid {
 }
 
 struct Walk<'a> {
-    graph: Graph,
+    graph: &'a mut Graph,
     weights: &'a NamedArrays,
     epsilon: f64,
 }

@@ -12,6 +12,8 @@ pub(crate) const WORDS: &str = "words";
 
 /// What the second gives first.
 pub(crate) const LOG_PROBABILITIES: &str = "log_probabilities";
+/// What it gives last, if the decoder attends.
+pub(crate) const ATTENTION: &str = "attention";
 
 /// A tensor of the memory, or of the state that goes in or comes out.
 pub(crate) fn memory(number: usize) -> String {
@@ -24,7 +26,7 @@ pub(crate) fn state(number: usize) -> String {
 }
 
 /// See [`memory`].
-fn next_state(number: usize) -> String {
+pub(crate) fn next_state(number: usize) -> String {
     format!("next_state_{number}")
 }
 
@@ -48,41 +50,61 @@ impl DecoderModels {
     /// A parameter that is absent or of another shape, by its name.
     pub fn new(description: &Description, parameters: &NamedArrays) -> Result<DecoderModels, WeightsError> {
         description.check(parameters)?;
-        let numbers = parameters.arrays().values().map(Array::elements).sum();
-        let mut first = Walk { graph: Graph::new(0), parameters };
-        let grid = first.input(GRID, 3);
-        let encoded = first.layers(&description.encode, &[grid]);
-        let started = first.layers(&description.start, &encoded);
-        let named = (0..).map(memory).zip(&encoded).chain((0..).map(state).zip(&started));
-        named.for_each(|(name, value)| first.output(&name, value));
-
-        let mut step = Walk { graph: Graph::new(numbers), parameters };
-        let inputs = (0..).map(memory).zip(&encoded).chain((0..).map(state).zip(&started));
-        let mut inputs: Vec<Ranked> = inputs.map(|(name, value)| step.input(&name, value.rank)).collect();
-        step.graph.input_of_ints(WORDS, &[Size::Free("rows")]);
-        inputs.push(Ranked { name: WORDS.to_owned(), rank: 1 });
-        let outputs = step.layers(&description.step, &inputs);
-        let (scores, rest) = outputs.split_at(1);
-        for scores in scores {
-            let log_probabilities = step.unary("LogSoftmax", scores, &[Told::Int("axis", -1)]);
-            step.output(LOG_PROBABILITIES, &log_probabilities);
-        }
-        let (states, attention) = rest.split_at(description.state());
-        (0..).map(next_state).zip(states).for_each(|(name, value)| step.output(&name, value));
-        attention.iter().for_each(|attention| step.output("attention", attention));
-        Ok(DecoderModels { encode: first.graph.finish("encode"), step: step.graph.finish("step") })
+        let mut graph = Graph::default();
+        let grid = Walk { graph: &mut graph, parameters }.input(GRID, 3);
+        let known = encode(&mut graph, description, parameters, grid.name);
+        Ok(DecoderModels { encode: graph.finish("encode"), step: step(description, parameters, &known) })
     }
+}
+
+/// Adds what makes the memory and the state before the first word of a grid `[images, regions, channels]`, and gives them out;
+/// says their names, memory first. The parameters are those of the description.
+pub(crate) fn encode(
+    graph: &mut Graph,
+    description: &Description,
+    parameters: &NamedArrays,
+    grid: Name,
+) -> Vec<Ranked> {
+    let mut walk = Walk { graph, parameters };
+    let encoded = walk.layers(&description.encode, &[Ranked { name: grid, rank: 3 }]);
+    let started = walk.layers(&description.start, &encoded);
+    let named = (0..).map(memory).zip(&encoded).chain((0..).map(state).zip(&started));
+    let given = named.map(|(name, value)| {
+        walk.output(&name, value);
+        Ranked { name, rank: value.rank }
+    });
+    given.collect()
+}
+
+/// The ONNX file of a step, which takes what [`encode`] gives.
+pub(crate) fn step(description: &Description, parameters: &NamedArrays, known: &[Ranked]) -> Vec<u8> {
+    let mut graph = Graph::default();
+    graph.reserve(parameters.arrays().values().map(Array::elements).sum());
+    let mut step = Walk { graph: &mut graph, parameters };
+    let mut inputs: Vec<Ranked> = known.iter().map(|value| step.input(&value.name, value.rank)).collect();
+    step.graph.input_of_ints(WORDS, &[Size::Free("rows")]);
+    inputs.push(Ranked { name: WORDS.to_owned(), rank: 1 });
+    let outputs = step.layers(&description.step, &inputs);
+    let (scores, rest) = outputs.split_at(1);
+    for scores in scores {
+        let log_probabilities = step.unary("LogSoftmax", scores, &[Told::Int("axis", -1)]);
+        step.output(LOG_PROBABILITIES, &log_probabilities);
+    }
+    let (states, attention) = rest.split_at(description.state());
+    (0..).map(next_state).zip(states).for_each(|(name, value)| step.output(&name, value));
+    attention.iter().for_each(|attention| step.output(ATTENTION, attention));
+    graph.finish("step")
 }
 
 /// A value, and how many dimensions it has.
 #[derive(Clone)]
-struct Ranked {
-    name: Name,
+pub(crate) struct Ranked {
+    pub(crate) name: Name,
     rank: usize,
 }
 
 struct Walk<'a> {
-    graph: Graph,
+    graph: &'a mut Graph,
     parameters: &'a NamedArrays,
 }
 

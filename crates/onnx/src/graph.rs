@@ -37,19 +37,26 @@ pub(crate) enum Size<'a> {
 /// Operators in the order in which they compute.
 ///
 /// The numbers are written at once, because they are large: a message of protocol buffers may come in pieces, which a reader joins.
+#[derive(Default)]
 pub(crate) struct Graph {
     graph: proto::Graph,
     /// The file so far.
     file: Vec<u8>,
     constants: HashSet<String>,
     values: usize,
+    /// What the names of constants begin with now.
+    scope: String,
 }
 
 impl Graph {
-    /// An empty graph, which is going to hold about so many numbers.
-    pub(crate) fn new(numbers: usize) -> Graph {
-        let file = Vec::with_capacity(numbers * size_of::<f32>() + (1 << 16));
-        Graph { graph: proto::Graph::default(), file, constants: HashSet::new(), values: 0 }
+    /// Makes room for about so many numbers more.
+    pub(crate) fn reserve(&mut self, numbers: usize) {
+        self.file.reserve(numbers * size_of::<f32>() + (1 << 16));
+    }
+
+    /// Puts the constants that follow under names that begin so: two networks in one graph may call their weights alike.
+    pub(crate) fn enter(&mut self, scope: &str) {
+        self.scope = scope.to_owned();
     }
 
     /// An operator with one output.
@@ -101,8 +108,9 @@ impl Graph {
     ///
     /// Those that half precision holds exactly are written in it: a file of halves stays small.
     pub(crate) fn constant(&mut self, name: &str, shape: &[i64], values: impl FnOnce() -> Vec<f32>) -> Name {
-        if !self.constants.insert(name.to_owned()) {
-            return name.to_owned();
+        let name = format!("{}{name}", self.scope);
+        if !self.constants.insert(name.clone()) {
+            return name;
         }
         let values = values();
         let mut halves = vec![f16::ZERO; values.len()];
@@ -111,11 +119,11 @@ impl Graph {
         if exact && values.len() >= WORTH_HALVING {
             let half = format!("{name}.half");
             self.initialize(&half, shape, FLOAT16, halves.into_iter().flat_map(f16::to_le_bytes).collect());
-            self.operator("Cast", &[&half], vec![name.to_owned()], &[Told::Int("to", FLOAT.into())]);
+            self.operator("Cast", &[&half], vec![name.clone()], &[Told::Int("to", FLOAT.into())]);
         } else {
-            self.initialize(name, shape, FLOAT, values.into_iter().flat_map(f32::to_le_bytes).collect());
+            self.initialize(&name, shape, FLOAT, values.into_iter().flat_map(f32::to_le_bytes).collect());
         }
-        name.to_owned()
+        name
     }
 
     /// Whole numbers in a row.

@@ -22,12 +22,12 @@ use torch::precision::Precision;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineChoice {
-    /// ONNX Runtime for f32 on a CPU, libtorch for everything else.
+    /// ONNX Runtime for f32 on a CPU, libtorch for bf16 and on GPUs.
     #[default]
     Auto,
     /// libtorch.
     Torch,
-    /// ONNX Runtime: f32 on a CPU.
+    /// ONNX Runtime, for f32 on a CPU.
     Onnx,
 }
 

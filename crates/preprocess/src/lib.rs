@@ -55,9 +55,8 @@ pub struct Settings {
     /// The numbers inside the network; f32 where the processor would have to emulate bf16. As bf16 moves features, no value
     /// leaves the choice to the machine.
     pub precision: Precision,
-    /// What runs the networks; "auto" is the faster engine: "onnx" for f32 on a CPU, "torch" for bf16 and on GPUs. They differ by
-    /// rounding, so machines that make parts of one set should agree. The network of preprocess.onnx is always run by "onnx", on
-    /// the CPU.
+    /// "auto" is the faster one. They differ by rounding, so processes that make parts of one set on GPUs and on CPUs should name
+    /// one. The network of preprocess.onnx is always run by "onnx", on the CPU.
     pub engine: EngineChoice,
     /// How the features are stored.
     pub dtype: Dtype,

@@ -56,6 +56,22 @@ impl Join {
         self.channels
     }
 
+    /// What brings the grid of a set, by its number, to the joined one: the shares that each region has of the set's, `[regions,
+    /// regions of the set]` row by row. Nothing for a set whose grid is the joined one.
+    pub fn shares(&self, set: usize) -> Option<Vec<f32>> {
+        let Source { columns, resample, .. } = self.sets.get(set)?;
+        let [rows, across] = resample.as_ref()?;
+        let below = rows.iter().flatten().map(|&(row, _)| row + 1).max().unwrap_or(0);
+        let mut shares = vec![0.0; self.regions() * below * columns];
+        let regions = rows.iter().flat_map(|rows| across.iter().map(move |across| (rows, across)));
+        for ((rows, across), shares) in regions.zip(shares.chunks_mut((below * columns).max(1))) {
+            for &(y, vertical) in rows {
+                across.iter().for_each(|&(x, horizontal)| shares[y * columns + x] = vertical * horizontal);
+            }
+        }
+        Some(shares)
+    }
+
     /// Appends one image to `out`, `[regions × channels]` of the joined grid: `grids` holds its values of each set, in the
     /// set's own shape.
     pub fn append(&self, grids: &[impl AsRef<[f16]>], out: &mut Vec<f16>) {
@@ -114,6 +130,27 @@ mod tests {
             [vec![(0, 2.0 / 3.0), (1, 1.0 / 3.0)], vec![(1, 1.0 / 3.0), (2, 2.0 / 3.0)]]
         );
         assert_eq!(covers(1, 2), [vec![(0, 1.0)], vec![(0, 1.0)]]);
+    }
+
+    #[test]
+    fn the_shares_of_a_set_do_to_its_grid_what_joining_does() {
+        let spec = |grid: [usize; 2], channels| {
+            let json = serde_json::json!({
+                "backbone": "", "view": "centre", "weights_sha256": "", "transform": null, "grid": grid, "channels": channels,
+            });
+            serde_json::from_value::<FeatureSpec>(json).unwrap()
+        };
+        let join = Join::new(&[spec([2, 3], 1), spec([3, 2], 1)]);
+        assert_eq!((join.shares(0), join.shares(2)), (None, None));
+        let shares = join.shares(1).unwrap();
+        assert_eq!(shares.len(), 6 * 6);
+        let other: Vec<f16> = (0u8..6).map(f16::from).collect();
+        let mut joined = vec![];
+        join.append(&[vec![f16::ZERO; 6], other.clone()], &mut joined);
+        for (shares, joined) in shares.chunks(6).zip(joined.chunks(2)) {
+            let mean: f32 = shares.iter().zip(&other).map(|(share, value)| share * value.to_f32()).sum();
+            assert!((mean - joined[1].to_f32()).abs() < 1e-2, "{mean} {joined:?}");
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::Context;
 use axum::body::Bytes;
@@ -14,7 +14,12 @@ use axum::{Extension, Json};
 use super::route::{Route, get};
 use crate::error::ServeError;
 
-const PAGE: &str = include_str!("../../assets/index.html");
+/// With what it has in common with the page that `export` writes.
+static PAGE: LazyLock<String> = LazyLock::new(|| {
+    let page = include_str!("../../assets/index.html");
+    page.replace("/* page.css */\n", include_str!("../../../../assets/page.css"))
+        .replace("// page.js\n", include_str!("../../../../assets/page.js"))
+});
 const DOCS: &str = include_str!("../../assets/docs.html");
 pub(super) const OPENAPI: &str = include_str!("../../assets/openapi.json");
 /// Only what the page brings itself; photos of the user are `blob:`.
@@ -57,7 +62,7 @@ fn media_type(path: &Path) -> Option<&'static str> {
 /// They read the [`Samples`] of an extension.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get("/", async || page(PAGE)),
+        get("/", async || page(&PAGE)),
         get("/docs", async || page(DOCS)),
         get("/openapi.json", async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)),
         get("/samples", names),

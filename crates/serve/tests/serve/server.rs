@@ -59,7 +59,7 @@ impl Server {
     /// With a folder as its working directory, and the model that is found there unless one is named.
     pub(crate) fn start_at(folder: Workspace, arguments: &[&str]) -> Server {
         let mut child = Command::new(env!("CARGO_BIN_EXE_serve"))
-            .args(["--port", "0", "--grpc-port", "0", "--poll-s", "1", "--device", "cpu", "--weights"])
+            .args(["--port", "0", "--grpc-port", "0", "--poll-s", "1", "--weights"])
             .arg(folder.path("weights"))
             .args(arguments)
             .current_dir(folder.path(""))

@@ -37,9 +37,9 @@ fn images_in_a_batch_do_not_disturb_each_other() {
     let constrained = SearchSettings { beam_size: 4, groups: 2, no_repeat_ngram: 2, min_length: 3, ..plain };
     for settings in [plain.clone(), constrained] {
         let together = run(&both, &settings);
-        for image in 0..2 {
-            let alone = Bigrams(vec![both.0[image]]);
-            assert_eq!(ids(&together[image]), ids(&run(&alone, &settings)[0]));
+        for (image, together) in both.0.iter().zip(&together) {
+            let alone = Bigrams(vec![*image]);
+            assert_eq!(ids(together), ids(&run(&alone, &settings)[0]));
         }
     }
 }
