@@ -67,7 +67,7 @@ pub(crate) fn check(settings: &Settings, context: &Context) -> anyhow::Result<()
             Chosen::Onnx(network) => {
                 let foreign = Foreign::find(network, context)?;
                 for &view in &settings.sources.views {
-                    foreign.spec(view, context)?;
+                    foreign.makes(view, context)?;
                 }
             }
         }
