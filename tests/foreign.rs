@@ -186,7 +186,7 @@ fn what_no_backbone_can_be_made_of_is_refused_by_the_check_and_the_finished_set_
     let files = [
         (workspace.path("none.onnx"), "onnx.file", "none.onnx is not there: put the network's file there"),
         (workspace.path("weights"), "onnx.file", "no ordinary file"),
-        (cut, "onnx.file", "cut.onnx: no whole ONNX file"),
+        (cut, "onnx.file", "cut.onnx: no whole ONNX file, export or fetch it again"),
         (workspace.path("config.toml"), "onnx.file", "config.toml: no whole ONNX file"),
         (fixture("bad/external"), "onnx.file", "networks with weights outside the file are not read"),
         (fixture("bad/external_nested"), "onnx.file", "the weights `hidden` lie outside the file"),

@@ -14,7 +14,7 @@ const EXTERNAL: i32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     /// No protocol buffers, or cut.
-    #[error("no whole ONNX file: {0}")]
+    #[error("no whole ONNX file, export or fetch it again: {0}")]
     Malformed(String),
     /// What it holds is no ONNX network.
     #[error("no ONNX file: it holds no network")]
