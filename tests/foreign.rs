@@ -8,10 +8,12 @@ use artifacts::Manifest;
 use artifacts::features::{FeatureSet, Layout};
 use caption::{Captioner, Options};
 use dataset::Dataset;
+use model::weights::{Array, Dtype};
 use pipeline_tests::{Workspace, message, program};
 use preprocess::Preprocess;
 use preprocess::inspect::{self, Request};
 use serde_json::Value;
+use tune::Tune;
 
 use crate::captions::{CONFIG, trained_in};
 use crate::export::{export, exported, photos, refused, written};
@@ -82,6 +84,27 @@ fn a_vision_transformer_makes_features_that_are_trained_on_and_goes_with_the_exp
         captioned.iter().map(|photo| photo.best().caption.clone()).collect()
     };
     assert!(captions_of(&captioner).iter().eq(wanted.values()));
+    let foreign = workspace.path("foreign");
+    let refusal = refused(&workspace, &["--onnx", foreign.to_str().unwrap()]);
+    assert!(refusal.contains("reads features of tiny_vit") && !foreign.exists(), "{refusal}");
+    // A captioner of anyone may hold anything.
+    let held = model::weights::read(&path).unwrap();
+    let bad = [
+        ("bad/external", "lie outside the file"),
+        ("bad/two_inputs", "takes one array"),
+        ("bad/nan", "gives no `tokens`"),
+        ("convnext", "takes images of 64×64 pixels"),
+    ];
+    for (bad, reason) in bad {
+        let mut arrays = held.arrays().clone();
+        let bytes = fs::read(fixture(bad)).unwrap();
+        let array = Array::new(Dtype::U8, vec![bytes.len() as i64], bytes).unwrap();
+        arrays.insert("backbones.tiny_vit.onnx".to_owned(), array);
+        let file = workspace.path("bad.safetensors");
+        model::weights::write_safetensors(&file, &arrays, held.metadata()).unwrap();
+        let said = open(&file, nowhere.clone()).err().unwrap();
+        assert!(said.contains("bad.safetensors: the ") && said.contains(reason), "{bad}: {said}");
+    }
     let half = workspace.path("half.safetensors");
     exported(&workspace, &["--half", "--output", half.to_str().unwrap()]);
     captions_of(&open(&half, nowhere.clone()).unwrap());
@@ -151,6 +174,12 @@ fn what_no_backbone_can_be_made_of_is_refused_by_the_check_and_the_finished_set_
     let folder = workspace.run_folder().features(NAME);
     let finished = fs::read(folder.join("manifest.json")).unwrap();
     let refusal = |overrides: &[&str]| message(workspace.context(overrides).unwrap().checked::<Preprocess>());
+    let tuned = |set| message(workspace.context(&[set]).unwrap().checked::<Tune>());
+    assert!(
+        tuned("preprocess.weights=tuned").contains("an ONNX network cannot be tuned, it is \"published\"")
+    );
+    let said = tuned("tune.for.tiny_vit.epochs=1");
+    assert!(said.contains("`tune.for.tiny_vit`: an ONNX network cannot be tuned"), "{said}");
     let cut = workspace.path("cut.onnx");
     let whole = fs::read(fixture("vit")).unwrap();
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
@@ -224,7 +253,7 @@ fn what_no_backbone_can_be_made_of_is_refused_by_the_check_and_the_finished_set_
     for name in ["onnx", NAME] {
         let said = fetch(name);
         assert!(
-            said.contains("so it cannot be fetched: put its file where preprocess.onnx.file says"),
+            said.contains("of an ONNX network cannot be fetched: put it where preprocess.onnx.file says"),
             "{said}"
         );
     }

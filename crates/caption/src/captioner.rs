@@ -32,7 +32,7 @@ const SEARCHED_AT_ONCE: usize = 25;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Folder with the published weights of the backbones, for checkpoints of `train`; those that were tuned lie in the
-    /// checkpoint's run, and captioners of `export` hold their own.
+    /// checkpoint's run, and captioners of `export` hold their own. Networks in ONNX files are looked for here too.
     pub weights: PathBuf,
 }
 

@@ -160,6 +160,11 @@ impl ForeignBackbone {
         &self.of
     }
 
+    /// How many images it takes at a time, `None` for any number.
+    pub fn at_once(&self) -> Option<usize> {
+        self.batch
+    }
+
     /// Numbers of one image: 3 × side × side.
     pub fn numbers(&self) -> usize {
         3 * self.side * self.side

@@ -23,6 +23,13 @@ pub(crate) struct Foreign<'a> {
     pub(crate) file: OnnxFile,
 }
 
+/// What a network makes of a view.
+pub(crate) struct Made {
+    pub(crate) spec: FeatureSpec,
+    /// How many images it takes at a time, if not any number.
+    pub(crate) at_once: Option<usize>,
+}
+
 /// Refuses what the config alone shows to be wrong.
 pub(crate) fn check(network: &OnnxNetwork, context: &Context) -> Result<(), ConfigError> {
     if BackboneSpec::named(&network.name).is_ok() {
@@ -35,7 +42,8 @@ pub(crate) fn check(network: &OnnxNetwork, context: &Context) -> Result<(), Conf
 
 /// What the network is shown of the centre view.
 fn transform(network: &OnnxNetwork, context: &Context) -> Result<Transform, ConfigError> {
-    let OnnxNetwork { resize, crop, squash, mean, std, .. } = *network;
+    let OnnxNetwork { resize, crop, squash, .. } = *network;
+    let [mean, std] = [network.mean, network.std].map(|of| of.map(|value| value as f32));
     let interpolation = Interpolation::deserialize(network.interpolation.as_str().into_deserializer())
         .map_err(|error: Error| context.refuse::<Preprocess>("onnx.interpolation", error))?;
     let transform = Transform { resize, crop, squash, mirror: false, interpolation, mean, std };
@@ -67,34 +75,35 @@ impl<'a> Foreign<'a> {
     /// # Errors
     ///
     /// A network that is none, or does not do what the settings say, by the setting that would be another.
-    pub(crate) fn spec(&self, view: View, context: &Context) -> anyhow::Result<FeatureSpec> {
+    pub(crate) fn makes(&self, view: View, context: &Context) -> anyhow::Result<Made> {
         let transform = transform_of(view, &self.transform);
         let refuse = |key, reason: String| {
             let of = if view == View::default() { String::new() } else { format!(", view {view}") };
             context.refuse::<Preprocess>(key, format!("{}{of}: {reason}", self.file.path.display()))
         };
         let told = self.blank(transform.crop).map_err(|error| refuse(culprit(&error), error.to_string()));
-        let (output, grids) = told?;
+        let (backbone, grids) = told?;
         let grid = self.sides(&grids).map_err(|reason| refuse("onnx.grid", reason))?;
-        Ok(FeatureSpec {
+        let spec = FeatureSpec {
             backbone: self.network.name.clone(),
             view,
             weights: WeightsOrigin::Published,
             weights_sha256: self.file.sha256.clone(),
-            onnx: Some(output),
+            onnx: Some(backbone.output().clone()),
             transform: serde_json::to_value(&transform).context("the transform is no JSON")?,
             grid,
             channels: grids.channels,
-        })
+        };
+        Ok(Made { spec, at_once: backbone.at_once() })
     }
 
     /// The grid of a blank square.
-    fn blank(&self, side: u32) -> Result<(OnnxOutput, ForeignGrids), ForeignError> {
+    fn blank(&self, side: u32) -> Result<(ForeignBackbone, ForeignGrids), ForeignError> {
         let OnnxNetwork { output, regions, drop_tokens, .. } = self.network;
         let of = OnnxOutput { output: output.clone(), regions: *regions, drop_tokens: *drop_tokens };
         let mut backbone = ForeignBackbone::new(self.file.bytes(), &of, side, NonZeroUsize::MIN)?;
         let grids = backbone.grids(&vec![0.0; backbone.numbers()])?;
-        Ok((backbone.output().clone(), grids))
+        Ok((backbone, grids))
     }
 
     /// Rows and columns of the grid.

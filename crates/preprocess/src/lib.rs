@@ -32,7 +32,7 @@ use torch::precision::{Precision, SlowPrecision};
 
 use engine::{Engine, Network};
 use extract::Decoder;
-use foreign::Foreign;
+use foreign::{Foreign, Made};
 use parts::{Parts, Writer};
 use pipeline::Threads;
 use shard::Shard;
@@ -181,6 +181,8 @@ struct Set<'a> {
     /// Where the network computes, and with which numbers.
     placement: Placement,
     engine: Engine,
+    /// Images in one pass of the network.
+    at_once: usize,
     /// What decides the features of an image, whatever the other images are.
     recipe: Recipe,
     settings: &'a Settings,
@@ -194,14 +196,17 @@ impl<'a> Set<'a> {
         settings: &'a Settings,
         context: &'a Context,
     ) -> anyhow::Result<Set<'a>> {
-        let (spec, placement, engine) = match backbone {
+        let (spec, placement, engine, at_once) = match backbone {
             Backbone::Ours(weights) => {
                 let placement = placement(settings, context)?;
-                (weights.spec(view)?, placement, settings.engine.on(placement))
+                let engine = settings.engine.on(placement);
+                (weights.spec(view)?, placement, engine, engine.at_once(placement.device().is_cuda()))
             }
             // Only ONNX Runtime reads them, and it computes as the file says.
             Backbone::Onnx(foreign) => {
-                (foreign.spec(view, context)?, Placement::from(torch::device::parse("cpu")?), Engine::Onnx)
+                let Made { spec, at_once } = foreign.makes(view, context)?;
+                let (placement, engine) = (Placement::from(torch::device::parse("cpu")?), Engine::Onnx);
+                (spec, placement, engine, at_once.unwrap_or(engine.at_once(false)))
             }
         };
         let mut decisive = json!({
@@ -224,7 +229,7 @@ impl<'a> Set<'a> {
             Backbone::Ours(weights) => weights.named_in(recipe),
             Backbone::Onnx(foreign) => foreign.named_in(recipe),
         };
-        Ok(Set { spec, backbone, placement, engine, recipe, settings, context })
+        Ok(Set { spec, backbone, placement, engine, at_once, recipe, settings, context })
     }
 
     /// Makes what is missing; nothing comes of it when other shards are not done yet.
@@ -272,7 +277,7 @@ impl<'a> Set<'a> {
     fn compute(&self, root: PathBuf, writer: Writer) -> anyhow::Result<()> {
         let Set { spec, backbone, placement, engine, .. } = self;
         let on_gpu = placement.device().is_cuda();
-        let decoder = Decoder::new(Squares::new(spec, engine.at_once(on_gpu))?, root);
+        let decoder = Decoder::new(Squares::new(spec, self.at_once)?, root);
         let load = || match backbone {
             Backbone::Ours(weights) => {
                 Ok(Network::new(*engine, weights.backbone, &weights.read()?, spec, *placement)?)

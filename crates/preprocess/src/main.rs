@@ -75,8 +75,7 @@ fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
             let foreign = name == "onnx" || sources.onnx(name).is_some();
             anyhow::ensure!(
                 !foreign,
-                "{name}: an ONNX network is nobody's published backbone, so it cannot be fetched: put its file where \
-                 preprocess.onnx.file says"
+                "{name}: the file of an ONNX network cannot be fetched: put it where preprocess.onnx.file says"
             );
             vec![weights::ensure(BackboneSpec::named(name)?, &context.run.weights)?]
         }

@@ -51,7 +51,7 @@ pub fn fetch_weights(context: &Context) -> anyhow::Result<Vec<PathBuf>> {
             Chosen::Onnx(network) => drop(Foreign::find(network, context)?),
         }
     }
-    Ok(weights::ensure_all(published.into_iter(), &context.run.weights)?)
+    Ok(weights::ensure_all(published, &context.run.weights)?)
 }
 
 /// Refuses a config whose published weights are absent, and a network of others that does not do what the settings say. Tuned
@@ -67,7 +67,7 @@ pub(crate) fn check(settings: &Settings, context: &Context) -> anyhow::Result<()
             Chosen::Onnx(network) => {
                 let foreign = Foreign::find(network, context)?;
                 for &view in &settings.sources.views {
-                    foreign.spec(view, context)?;
+                    foreign.makes(view, context)?;
                 }
             }
         }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "caption")]
     pub(crate) name: String,
     /// Folder with the published weights of the backbones, for checkpoints; an export holds its own, and tuned ones lie in
-    /// the checkpoint's run.
+    /// the checkpoint's run. NAME.onnx in it is the ONNX network of that name, unless the export holds it.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
     /// Address to listen on; 0.0.0.0 opens the server to the network.

@@ -33,9 +33,9 @@ pub struct OnnxNetwork {
     /// The resizing kernel, as Pillow defines it: "bilinear" or "bicubic".
     pub interpolation: String,
     /// Subtracted from red, green and blue, in pixel values from 0 to 255. The default is the mean of ImageNet.
-    pub mean: [f32; 3],
+    pub mean: [f64; 3],
     /// Divides red, green and blue, in pixel values. The default is the deviation of ImageNet.
-    pub std: [f32; 3],
+    pub std: [f64; 3],
 }
 
 impl Default for OnnxNetwork {

@@ -106,6 +106,11 @@ fn from_published(settings: &Settings, context: &Context) -> anyhow::Result<Vec<
 
 /// The check of all that the config says; published weights are not looked for.
 fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
+    let sources = Sources::of(&context.config)?;
+    if let Some(name) = settings.of.keys().find(|name| sources.onnx(name).is_some()) {
+        let reason = "an ONNX network cannot be tuned: its features are those of its file";
+        return Err(context.refuse::<Tune>(&format!("for.{name}"), reason).into());
+    }
     let problem = settings.problem();
     let problem = problem.as_ref().map(|problem| (problem.key.as_str(), &problem.reason));
     context.refuse_any::<Tune, _>(problem)?;

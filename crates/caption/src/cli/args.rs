@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(short, long, value_name = "FILE")]
     pub(crate) model: Option<PathBuf>,
     /// Folder with the published weights of the backbones, for checkpoints; an export holds its own, and tuned ones lie in
-    /// the checkpoint's run.
+    /// the checkpoint's run. NAME.onnx in it is the ONNX network of that name, unless the export holds it.
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
     /// Captions written for each photo, best first, with their log-probabilities.
