@@ -27,9 +27,11 @@ const BATCHES: usize = 6;
 /// What a thread runs: images of one batch in, their grids out.
 type Network = Box<dyn FnMut(&[f32]) -> Vec<f32> + Send>;
 
+/// What makes it.
+type Engine = fn(&'static BackboneSpec, &NamedArrays) -> Network;
+
 /// Engines, with the images that the stage gives them at once.
-const ENGINES: [(&str, usize, fn(&'static BackboneSpec, &NamedArrays) -> Network); 2] =
-    [("libtorch", 8, libtorch), ("ONNX Runtime", 4, onnx_runtime)];
+const ENGINES: [(&str, usize, Engine); 2] = [("libtorch", 8, libtorch), ("ONNX Runtime", 4, onnx_runtime)];
 
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with('-')).collect();
