@@ -22,6 +22,9 @@ case "$what" in
         "$python" scripts/bench/serve.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p torch --bench backbones -- "$@" ;;
+    engines) # [BACKBONE...]: the networks alone, fp32, on both engines and in PyTorch, on one thread and on all cores
+        OMP_NUM_THREADS=1 cargo bench --locked --quiet -p preprocess --bench engines -- "$@"
+        "$python" scripts/bench/engines.py "$@" ;;
     metrics) # [--images N] [--captions FILE]: the native metrics against pycocoevalcap, which needs Java
         cargo build --release --locked --quiet -p metrics --example score
         "$python" scripts/bench/metrics.py "$@" ;;
