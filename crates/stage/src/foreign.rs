@@ -14,7 +14,7 @@ const LONGEST: usize = 64;
 pub struct OnnxNetwork {
     /// Name of its set of features, as in features/dinov2_s14: letters, digits, "_" and "-".
     pub name: String,
-    /// The file, with all weights inside. Left empty, it is <run.weights>/<name>.onnx, where `caption` looks for it too.
+    /// The file, with all weights inside. Left empty, it is `NAME.onnx` in the folder run.weights, where `caption` looks for it too.
     pub file: PathBuf,
     /// The output that holds the grid. May be left empty where there is only one.
     pub output: String,
