@@ -26,6 +26,10 @@ use crate::elf;
 /// machine into the home folder, before there is an environment to switch it off in.
 const REPORTS_SINCE: u32 = 29;
 
+/// What the loaders of Linux and macOS say when memory is refused.
+const NO_ROOM: [&str; 3] =
+    ["failed to map segment", "cannot allocate memory", "cannot create shared object descriptor"];
+
 /// The environment variable that names the library's file.
 pub const VARIABLE: &str = "ORT_DYLIB_PATH";
 
@@ -66,6 +70,9 @@ pub enum LibraryError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The system has no room for it.
+    #[error("there is not enough memory to load {}", .0.display())]
+    Memory(PathBuf),
     /// Its version is not new enough.
     #[error(
         "{} is ONNX Runtime {found}, and {needed} or newer is needed: \
@@ -174,6 +181,9 @@ fn open(path: &Path) -> Result<Environment, LibraryError> {
         LoadDynamicError::Dlopen { error, .. } => {
             // The loader's own word is behind "dlopen failed", and begins with the path.
             let reason = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            if NO_ROOM.iter().any(|words| reason.to_lowercase().contains(words)) {
+                return LibraryError::Memory(path.into());
+            }
             let path = format!("{}: ", path.display());
             unusable(reason.strip_prefix(&path).map(ToOwned::to_owned).unwrap_or(reason))
         }
@@ -238,6 +248,7 @@ mod tests {
         for error in [
             LibraryError::NotFound { file: file_name(), places: vec![path.clone(), "/y".into()] },
             LibraryError::NamedMissing { path: path.clone() },
+            LibraryError::Memory(path.clone()),
             LibraryError::Unusable { path: path.clone(), reason: one_line("it\nis\n  text") },
             LibraryError::TooOld { path: path.clone(), found: text(), needed: text() },
             LibraryError::Reports { path, found: text() },

@@ -21,6 +21,7 @@ use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
 use model::grids::Squares;
+use onnx::LibraryError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stage::guard::{self, Making, Work};
@@ -95,8 +96,11 @@ impl Stage for Preprocess {
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         check_values(settings, context)?;
-        let missing = |error| {
-            context.refuse::<Self>("engine", format!("{error}; or take preprocess.engine = \"torch\""))
+        let missing = |error| match error {
+            LibraryError::Memory(_) => anyhow::Error::from(error),
+            error => context
+                .refuse::<Self>("engine", format!("{error}; or take preprocess.engine = \"torch\""))
+                .into(),
         };
         settings.engine.on(placement(settings, context)?).check().map_err(missing)?;
         weights::check(settings, context)
