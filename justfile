@@ -100,13 +100,13 @@ setup: build
 # Compiles the programs
 [group('set-up')]
 build: libtorch onnxruntime
-    @test -x {{bin}}/evaluate || echo "compiling the programs: about ten minutes the first time" >&2
+    @test -x {{bin}}/evaluate || echo "compiling the programs: five to ten minutes the first time" >&2
     @if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; cargo build --release --locked $quiet --workspace --bins
 
 # `caption` and `serve` alone, which need no libtorch; with the others where those are there, so that nothing is compiled twice
 [private]
 programs: onnxruntime
-    @test -x {{bin}}/caption || echo "compiling the programs: some minutes the first time" >&2
+    @test -x {{bin}}/caption || echo "compiling the programs: about three minutes the first time" >&2
     @if [ -t 2 ]; then quiet=; else quiet=--quiet; fi; \
         if [ -x {{bin}}/evaluate ]; then {{just_executable()}} build; \
         else cargo build --release --locked $quiet -p caption -p serve --bins; fi
