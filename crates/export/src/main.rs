@@ -9,6 +9,7 @@ use clap::Parser;
 use export::{Evaluated, hub, onnx_folder, pack};
 use model::captioner_file::{CaptionerFile, OnnxNetworks};
 use model::weights;
+use onnx::WeightFormat;
 use stage::cli::fail;
 use stage::progress::note;
 use stage::terminal::print;
@@ -51,9 +52,18 @@ struct Args {
     /// a short program in Python, and a page that captions in the browser.
     #[arg(long, value_name = "FOLDER")]
     onnx: Option<PathBuf>,
+    /// Has the two ONNX files hold their weights in bytes, with a scale for each output channel: a quarter of single precision,
+    /// for captions that may differ in a word here and there.
+    #[arg(long, requires = "onnx")]
+    int8: bool,
 }
 
 impl Args {
+    /// How the ONNX files hold their weights.
+    fn weight_format(&self) -> WeightFormat {
+        if self.int8 { WeightFormat::Int8 } else { WeightFormat::Exact }
+    }
+
     /// The first option that only has a meaning for a run.
     fn of_a_run(&self) -> Option<&'static str> {
         let options = [
@@ -97,7 +107,7 @@ fn of_file(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
     let folder =
         folder.with_context(|| format!("{file} is a file: name the --onnx folder to write, or a run"))?;
     let captioner = CaptionerFile::from_arrays(weights::read(&args.source)?)?;
-    onnx_folder::write(folder, &captioner)?;
+    onnx_folder::write(folder, &captioner, args.weight_format())?;
     Ok(vec![folder.clone()])
 }
 
@@ -120,7 +130,7 @@ fn of_run(args: &Args) -> anyhow::Result<Vec<PathBuf>> {
         written.push(folder.clone());
     }
     if let Some(folder) = &args.onnx {
-        onnx_folder::write(folder, &captioner)?;
+        onnx_folder::write(folder, &captioner, args.weight_format())?;
         written.push(folder.clone());
     }
     Ok(written)

@@ -107,7 +107,7 @@ impl Walk<'_> {
         let Geometry { outputs, kernel, stride, groups, padding, .. } = conv.geometry;
         let Kernel { weight, bias } = Kernel::folded(conv, self.weights, self.epsilon)?;
         let single = |values: Vec<f64>| move || values.into_iter().map(|value| value as f32).collect();
-        let weight = self.graph.constant(&conv.weight_name(), &conv.weight_shape(), single(weight));
+        let weight = self.graph.weights(&conv.weight_name(), &conv.weight_shape(), 0, single(weight));
         let bias = self.graph.constant(&format!("{}.bias", conv.name), &[outputs], single(bias));
         let (pads, next) = match padding {
             Padding::Half => ([kernel / 2; 2], (side + kernel / 2 * 2 - kernel) / stride + 1),

@@ -7,6 +7,7 @@ use model::weights::{NamedArrays, WeightsError};
 
 use crate::decoder::{ATTENTION, LOG_PROBABILITIES, Ranked, WORDS, next_state};
 use crate::graph::{Graph, Name, Told};
+use crate::int8::WeightFormat;
 use crate::proto::{FLOAT, FLOAT16};
 use crate::{backbone, decoder};
 
@@ -56,15 +57,20 @@ impl CaptionerModels {
     /// # Errors
     ///
     /// A tensor that is absent or of another shape, by its name; numbers that are not finite.
-    pub fn new(sets: &[Looks], join: &Join, decoder: &Assembled) -> Result<CaptionerModels, WeightsError> {
+    pub fn new(
+        sets: &[Looks],
+        join: &Join,
+        decoder: &Assembled,
+        weights: WeightFormat,
+    ) -> Result<CaptionerModels, WeightsError> {
         let Assembled { description, parameters, .. } = decoder;
         description.check(parameters)?;
-        let mut graph = Graph::default();
+        let mut graph = Graph::of(weights);
         let images = inputs(&mut graph, sets);
         let grid = joined(&mut graph, sets, join)?;
         graph.enter("decoder.");
         let known = decoder::encode(&mut graph, description, parameters, grid);
-        let step = decoder::step(description, parameters, &known);
+        let step = decoder::step(Graph::of(weights), description, parameters, &known);
         let names = |values: &[Ranked]| values.iter().map(|value| value.name.clone()).collect();
         let (memory, state) = known.split_at(description.memory());
         Ok(CaptionerModels {

@@ -53,7 +53,8 @@ impl DecoderModels {
         let mut graph = Graph::default();
         let grid = Walk { graph: &mut graph, parameters }.input(GRID, 3);
         let known = encode(&mut graph, description, parameters, grid.name);
-        Ok(DecoderModels { encode: graph.finish("encode"), step: step(description, parameters, &known) })
+        let step = step(Graph::default(), description, parameters, &known);
+        Ok(DecoderModels { encode: graph.finish("encode"), step })
     }
 }
 
@@ -76,9 +77,13 @@ pub(crate) fn encode(
     given.collect()
 }
 
-/// The ONNX file of a step, which takes what [`encode`] gives.
-pub(crate) fn step(description: &Description, parameters: &NamedArrays, known: &[Ranked]) -> Vec<u8> {
-    let mut graph = Graph::default();
+/// The ONNX file of a step, which takes what [`encode`] gives; `graph` is empty still.
+pub(crate) fn step(
+    mut graph: Graph,
+    description: &Description,
+    parameters: &NamedArrays,
+    known: &[Ranked],
+) -> Vec<u8> {
     graph.reserve(parameters.arrays().values().map(Array::elements).sum());
     let mut step = Walk { graph: &mut graph, parameters };
     let mut inputs: Vec<Ranked> = known.iter().map(|value| step.input(&value.name, value.rank)).collect();
@@ -162,8 +167,10 @@ impl Walk<'_> {
         let rank = x.rank;
         match layer {
             Layer::Embedding(name) => {
-                let table = self.parameter(&format!("{name}.weight"));
-                let name = self.graph.add("Gather", &[&table.name, &x.name], &[Told::Int("axis", 0)]);
+                let name = format!("{name}.weight");
+                let (shape, values) = self.array(&name);
+                let table = self.graph.weights(&name, &shape, 0, || values);
+                let name = self.graph.add("Gather", &[&table, &x.name], &[Told::Int("axis", 0)]);
                 Ranked { name, rank: rank + 1 }
             }
             Layer::LayerNorm(name) => {
@@ -276,7 +283,7 @@ impl Walk<'_> {
         let said = |name: &str| if factor == 1.0 { name.to_owned() } else { format!("{name}.{factor}") };
         let transposed = || transposed(&values, inputs as usize, factor);
         let weight =
-            self.graph.constant(&format!("{}.transposed", said(weight)), &[inputs, outputs], transposed);
+            self.graph.weights(&format!("{}.transposed", said(weight)), &[inputs, outputs], 1, transposed);
         let (_, values) = self.array(bias);
         let bias = self
             .graph
@@ -296,7 +303,7 @@ impl Walk<'_> {
         };
         let gates = of_input.first().copied().unwrap_or(0);
         let weight =
-            self.graph.constant(&format!("{name}.weight.transposed"), &[inputs + hiddens, gates], weights);
+            self.graph.weights(&format!("{name}.weight.transposed"), &[inputs + hiddens, gates], 1, weights);
         let [(_, of_input), (_, of_hidden)] =
             ["bias_ih", "bias_hh"].map(|part| self.array(&format!("{name}.{part}")));
         let biases = || of_input.iter().zip(&of_hidden).map(|(a, b)| a + b).collect();

@@ -6,7 +6,8 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use prost::Message;
 
-use crate::proto::{self, FLOAT, FLOAT16, INT64};
+use crate::int8::{WeightFormat, quantize};
+use crate::proto::{self, FLOAT, FLOAT16, INT8, INT64};
 
 /// One set of operators for all graphs: the first with layer normalisation.
 const OPSET: i64 = 17;
@@ -14,7 +15,7 @@ const OPSET: i64 = 17;
 const IR_VERSION: i64 = 8;
 
 /// Fewer numbers are not worth an operator that widens them.
-const WORTH_HALVING: usize = 1024;
+const WORTH_NARROWING: usize = 1024;
 
 /// A value of the graph, by its name.
 pub(crate) type Name = String;
@@ -46,9 +47,15 @@ pub(crate) struct Graph {
     values: usize,
     /// What the names of constants begin with now.
     scope: String,
+    weights: WeightFormat,
 }
 
 impl Graph {
+    /// A graph that holds its [`weights`](Self::weights) so.
+    pub(crate) fn of(weights: WeightFormat) -> Graph {
+        Graph { weights, ..Graph::default() }
+    }
+
     /// Makes room for about so many numbers more.
     pub(crate) fn reserve(&mut self, numbers: usize) {
         self.file.reserve(numbers * size_of::<f32>() + (1 << 16));
@@ -108,22 +115,64 @@ impl Graph {
     ///
     /// Those that half precision holds exactly are written in it: a file of halves stays small.
     pub(crate) fn constant(&mut self, name: &str, shape: &[i64], values: impl FnOnce() -> Vec<f32>) -> Name {
-        let name = format!("{}{name}", self.scope);
-        if !self.constants.insert(name.clone()) {
+        let (name, is_new) = self.scoped(name);
+        if is_new {
+            self.hold(&name, shape, &values());
+        }
+        name
+    }
+
+    /// The weights of a layer, whose output channels lie along `axis`: numbers as in [`constant`](Self::constant), or bytes if
+    /// the graph holds its weights in them.
+    pub(crate) fn weights(
+        &mut self,
+        name: &str,
+        shape: &[i64],
+        axis: usize,
+        values: impl FnOnce() -> Vec<f32>,
+    ) -> Name {
+        let (name, is_new) = self.scoped(name);
+        if !is_new {
             return name;
         }
         let values = values();
+        if self.weights == WeightFormat::Exact || values.len() < WORTH_NARROWING {
+            self.hold(&name, shape, &values);
+            return name;
+        }
+        let channels = shape[axis] as usize;
+        let stride = shape[axis + 1..].iter().product::<i64>() as usize;
+        let quantized = quantize(&values, channels, stride);
+        // Along the other axes all share a scale.
+        let mut shape_of_scales = vec![1; shape.len()];
+        shape_of_scales[axis] = shape[axis];
+        let [bytes, scales, wide] = ["int8", "scales", "wide"].map(|part| format!("{name}.{part}"));
+        self.initialize(&bytes, shape, INT8, quantized.bytes);
+        self.initialize(&scales, &shape_of_scales, FLOAT, little_endian(&quantized.scales));
+        // Not DequantizeLinear, which ONNX Runtime would do again in each run: of these it keeps the result.
+        self.operator("Cast", &[&bytes], vec![wide.clone()], &[Told::Int("to", FLOAT.into())]);
+        self.operator("Mul", &[&wide, &scales], vec![name.clone()], &[]);
+        name
+    }
+
+    /// The full name of a constant, and whether it is the first of that name.
+    fn scoped(&mut self, name: &str) -> (Name, bool) {
+        let name = format!("{}{name}", self.scope);
+        let is_new = self.constants.insert(name.clone());
+        (name, is_new)
+    }
+
+    fn hold(&mut self, name: &str, shape: &[i64], values: &[f32]) {
         let mut halves = vec![f16::ZERO; values.len()];
-        halves.convert_from_f32_slice(&values);
+        halves.convert_from_f32_slice(values);
         let exact = values.iter().zip(&halves).all(|(value, half)| half.to_f32() == *value);
-        if exact && values.len() >= WORTH_HALVING {
+        if exact && values.len() >= WORTH_NARROWING {
             let half = format!("{name}.half");
             self.initialize(&half, shape, FLOAT16, halves.into_iter().flat_map(f16::to_le_bytes).collect());
-            self.operator("Cast", &[&half], vec![name.clone()], &[Told::Int("to", FLOAT.into())]);
+            self.operator("Cast", &[&half], vec![name.to_owned()], &[Told::Int("to", FLOAT.into())]);
         } else {
-            self.initialize(&name, shape, FLOAT, values.into_iter().flat_map(f32::to_le_bytes).collect());
+            self.initialize(name, shape, FLOAT, little_endian(values));
         }
-        name
     }
 
     /// Whole numbers in a row.
@@ -184,6 +233,10 @@ impl Graph {
         self.write(graph, model);
         self.file
     }
+}
+
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 fn value(name: &str, elem_type: i32, shape: &[Size]) -> proto::ValueInfo {

@@ -119,6 +119,8 @@ pub(crate) struct Dimension {
 
 /// `TensorProto.FLOAT`
 pub(crate) const FLOAT: i32 = 1;
+/// `TensorProto.INT8`
+pub(crate) const INT8: i32 = 3;
 /// `TensorProto.FLOAT16`
 pub(crate) const FLOAT16: i32 = 10;
 /// `TensorProto.INT64`

@@ -12,7 +12,7 @@ use model::decoder::DecoderConfig;
 use model::grids::Join;
 use model::search::Stepper;
 use model::weights::{Array, NamedArrays};
-use onnx::{Backbone, CaptionerModels, Decoder, DecoderModels, Input, Looks, Session};
+use onnx::{Backbone, CaptionerModels, Decoder, DecoderModels, Input, Looks, Session, WeightFormat};
 
 /// Numbers in ±1 that are always the same.
 struct Numbers(u32);
@@ -128,7 +128,7 @@ fn joined_networks_and_decoders_know_what_they_know_one_by_one() {
         let mut alone = Decoder::new(&models, NonZeroUsize::MIN).unwrap();
         let memory = alone.encode(&grid, [BATCH, join.regions(), join.channels()]).unwrap();
 
-        let whole = CaptionerModels::new(&looks, &join, &assembled).unwrap();
+        let whole = CaptionerModels::new(&looks, &join, &assembled, WeightFormat::Exact).unwrap();
         assert_eq!(whole.images, ["images_a", "images_b", "images_c"]);
         assert!(whole.decoder == models.step);
         let mut encoder = Session::new(&whole.encoder, NonZeroUsize::MIN).unwrap();
@@ -164,7 +164,9 @@ fn sets_that_are_shown_the_same_images_share_an_input() {
     let specs = [features(spec, 64), features(spec, 64)];
     let config = &DecoderConfig::every_small()[..1];
     let assembled = decoder(config, &specs, &mut numbers);
-    let models = CaptionerModels::new(&[look.clone(), look], &Join::new(&specs), &assembled).unwrap();
+    let models =
+        CaptionerModels::new(&[look.clone(), look], &Join::new(&specs), &assembled, WeightFormat::Exact)
+            .unwrap();
     let session = Session::new(&models.encoder, NonZeroUsize::MIN).unwrap();
     assert_eq!((models.images.as_slice(), session.inputs().len()), (&["images".to_owned()][..], 1));
 }

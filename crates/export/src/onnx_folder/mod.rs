@@ -17,7 +17,7 @@ use model::captioner_file::CaptionerFile;
 use model::checkpoint::Assembled;
 use model::grids::{Join, backbone_of, transform};
 use model::weights::NamedArrays;
-use onnx::{CaptionerModels, Looks};
+use onnx::{CaptionerModels, Looks, WeightFormat};
 
 use settings::Settings;
 
@@ -37,12 +37,12 @@ pub const PAGE: &str = "index.html";
 /// What the page does.
 pub const SCRIPT: &str = "caption.js";
 
-/// Writes the folder, in the place of an older one at most.
+/// Writes the folder, in the place of an older one at most; the files hold their weights as `weights` says.
 ///
 /// # Errors
 ///
 /// When the folder holds something else, the captioner's networks are not those of this program, or the system refuses.
-pub fn write(folder: &Path, captioner: &CaptionerFile) -> anyhow::Result<()> {
+pub fn write(folder: &Path, captioner: &CaptionerFile, weights: WeightFormat) -> anyhow::Result<()> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().count();
     anyhow::ensure!(
         entries == 0 || Settings::is_at(&folder.join(SETTINGS)),
@@ -60,9 +60,9 @@ pub fn write(folder: &Path, captioner: &CaptionerFile) -> anyhow::Result<()> {
     }
     // Everything is made before anything is written: a captioner that cannot be exported leaves nothing behind.
     let images = settings::images(&header.features)?;
-    let models = models(captioner, &images)?;
+    let models = models(captioner, &images, weights)?;
     let settings = Settings::new(header, &images, &models);
-    let readme = readme::text(captioner)?;
+    let readme = readme::text(captioner, weights)?;
     let failed = |file: &str| folder.join(file).display().to_string();
     // First what tells that the folder is an export: one that was not finished can be written again.
     atomic::write_json(&folder.join(SETTINGS), &settings).with_context(|| failed(SETTINGS))?;
@@ -81,7 +81,11 @@ pub fn write(folder: &Path, captioner: &CaptionerFile) -> anyhow::Result<()> {
 }
 
 /// The networks, each set of features made of the images that it shares with others like it.
-fn models(captioner: &CaptionerFile, images: &[settings::Images]) -> anyhow::Result<CaptionerModels> {
+fn models(
+    captioner: &CaptionerFile,
+    images: &[settings::Images],
+    format: WeightFormat,
+) -> anyhow::Result<CaptionerModels> {
     let features = &captioner.header.features;
     let weights: Vec<NamedArrays> =
         features.iter().map(|spec| captioner.weights_of(&spec.backbone)).collect();
@@ -91,5 +95,5 @@ fn models(captioner: &CaptionerFile, images: &[settings::Images]) -> anyhow::Res
     });
     let looks: Vec<Looks> = looks.collect::<anyhow::Result<_>>()?;
     let decoders: Vec<_> = captioner.decoders().collect();
-    Ok(CaptionerModels::new(&looks, &Join::new(features), &Assembled::new(&decoders)?)?)
+    Ok(CaptionerModels::new(&looks, &Join::new(features), &Assembled::new(&decoders)?, format)?)
 }

@@ -3,6 +3,7 @@
 use anyhow::Context;
 use model::captioner_file::CaptionerFile;
 use model::search::SearchSettings;
+use onnx::WeightFormat;
 use scoring::ScoreFile;
 use serde_json::Value;
 
@@ -16,13 +17,18 @@ const PROGRAM: &str = include_str!("caption.py");
 /// # Errors
 ///
 /// When the captioner's scores are not those of this program.
-pub(super) fn text(captioner: &CaptionerFile) -> anyhow::Result<String> {
+pub(super) fn text(captioner: &CaptionerFile, weights: WeightFormat) -> anyhow::Result<String> {
     let header = &captioner.header;
     let scores = scores_in(&header.scores).context("the captioner's scores: export it again")?;
-    let rounded = if captioner.holds_halves() {
-        "\nThe model was exported in half precision before; the scores are those from before it was rounded.\n"
-    } else {
-        ""
+    let rounded = match weights {
+        WeightFormat::Int8 => {
+            "\nThe two networks hold their weights in bytes, with a scale for each output channel, and compute in single precision; \
+             the scores are those from before they were rounded.\n"
+        }
+        WeightFormat::Exact if captioner.holds_halves() => {
+            "\nThe model was exported in half precision before; the scores are those from before it was rounded.\n"
+        }
+        WeightFormat::Exact => "",
     };
     Ok(format!(
         "# {name}\n\n\

@@ -318,6 +318,43 @@ fn words_and_settings_are_those_of_the_captioner() {
 }
 
 #[test]
+fn weights_in_bytes_are_small_and_say_the_same_of_photos() {
+    let (whole, small) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    exported(whole.path());
+    let args = ["--onnx", small.path().to_str().unwrap(), "--int8"];
+    assert!(export(&starter(), &args).status.success());
+    let (whole, small) = (files(whole.path()), files(small.path()));
+    for file in ["settings.json", "vocabulary.json", "index.html", "caption.js"] {
+        assert!(whole[file] == small[file], "{file}");
+    }
+    assert!(String::from_utf8_lossy(&small["README.md"]).contains("hold their weights in bytes"));
+    // The starter is a file of halves: its decoder is already half as large as single precision.
+    for (file, most) in [("encoder.onnx", 0.35), ("decoder.onnx", 0.55)] {
+        let share = small[file].len() as f64 / whole[file].len() as f64;
+        assert!(share < most, "{file}: {share}");
+    }
+    let transform = starter_captioner().transform().clone();
+    let side = transform.crop as usize;
+    let encoded = |files: &BTreeMap<String, Vec<u8>>, pixels: &[f32]| {
+        let mut encoder = Session::new(&files["encoder.onnx"], NonZeroUsize::MIN).unwrap();
+        let images = Input::F32 { shape: &[1, 3, side, side], values: pixels };
+        encoder.run(&[("images", images)]).unwrap()
+    };
+    for path in photos() {
+        let pixels = transform.apply(&caption::decode(&fs::read(&path).unwrap()).unwrap());
+        for (ours, theirs) in encoded(&whole, &pixels).iter().zip(&encoded(&small, &pixels)) {
+            let squares =
+                |values: &mut dyn Iterator<Item = f32>| values.map(|value| value * value).sum::<f32>();
+            let apart = squares(&mut ours.values.iter().zip(&theirs.values).map(|(a, b)| a - b));
+            let share = (apart / squares(&mut ours.values.iter().copied())).sqrt();
+            assert!(share > 0.0 && share < 0.1, "{}: {share} apart", path.display());
+        }
+    }
+    let said = refused(&starter(), &["--int8"]);
+    assert!(said.contains("--onnx"), "{said}");
+}
+
+#[test]
 fn equal_captioners_give_equal_bytes_and_an_older_export_gives_way() {
     let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     exported(one.path());
