@@ -25,8 +25,8 @@ use crate::photo::{Features, Photo, Seen};
 use crate::source::{Backbone, Source};
 use crate::workers::Workers;
 
-/// Photos that are searched together: the search is written for many rows, a network for few.
-const SEARCHED_AT_ONCE: usize = 25;
+/// Hypotheses in one step of a decoder, at most: fewer leave its weights little to do, more leave the cache.
+const HYPOTHESES_AT_ONCE: usize = 28;
 
 /// Where a captioner finds what is not in a checkpoint.
 #[derive(Clone, Debug)]
@@ -82,7 +82,7 @@ impl Captioner {
             return Err(CaptionError::NoFeatures(model.to_owned()));
         }
         let pool = ThreadPoolBuilder::new().thread_name(|number| format!("caption-{number}")).build()?;
-        let threads = NonZeroUsize::new(pool.current_num_threads()).unwrap_or(NonZeroUsize::MIN);
+        let cores = NonZeroUsize::new(pool.current_num_threads()).unwrap_or(NonZeroUsize::MIN);
         let (mut networks, mut keywords, mut channels) = (vec![], None, 0..0);
         for spec in &header.features {
             channels = channels.end..channels.end + spec.channels;
@@ -91,13 +91,12 @@ impl Captioner {
                 let head = WordHead::new(tuned.clone(), weights, spec.channels as i64)?;
                 keywords = Some(Keywords { head, channels: channels.clone() });
             }
-            networks.push(Network::new(spec, backbone, threads)?);
+            networks.push(Network::new(spec, backbone, cores)?);
         }
-        let decoders = Workers::new(threads.get(), move || {
+        let decoders = Workers::new(cores, move |threads| {
             let models = DecoderModels::new(&description, &parameters).map_err(CheckpointError::from)?;
-            Ok(Decoder::new(&models, NonZeroUsize::MIN)?)
-        });
-        decoders.prepare(1)?;
+            Ok(Decoder::new(&models, threads)?)
+        })?;
         Ok(Captioner {
             join: Join::new(&header.features),
             search_settings: source.search_settings(),
@@ -116,7 +115,7 @@ impl Captioner {
     /// When ONNX Runtime refuses a network.
     pub fn prepare(&self) -> Result<(), CaptionError> {
         self.networks.iter().try_for_each(Network::prepare)?;
-        self.decoders.prepare(self.decoders.len())
+        self.decoders.prepare()
     }
 
     /// How the recipe that made the model searches captions; the defaults for a checkpoint of `train`, which does not know.
@@ -131,7 +130,7 @@ impl Captioner {
 
     /// What is done to a photo before the first network sees it, to draw on photos with [`imaging::attention`].
     pub fn transform(&self) -> &Transform {
-        self.networks[0].squares.transform()
+        &self.networks[0].transform
     }
 
     /// Decodes an image file, within the limits of [`imaging::decode`], and cuts out what the networks are shown.
@@ -145,7 +144,7 @@ impl Captioner {
 
     /// The same for pixels.
     pub fn photo_of(&self, image: &RgbImage) -> Photo {
-        let squares = self.networks.iter().map(|network| network.squares.transform().pixels(image)).collect();
+        let squares = self.networks.iter().map(|network| network.transform.pixels(image)).collect();
         // The joined grid is that of the first network, and all are shown the same view.
         let transform = self.transform();
         let (width, height) = image.dimensions();
@@ -192,10 +191,13 @@ impl Captioner {
         features: &[Features],
         settings: &SearchSettings,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        let chunk = features.len().div_ceil(self.decoders.len()).clamp(1, SEARCHED_AT_ONCE);
+        let per_core = features.len().div_ceil(self.pool.current_num_threads());
+        let chunk = per_core.min(HYPOTHESES_AT_ONCE / settings.beam_size.max(1)).max(1);
+        let alone = features.len() == 1;
+        let search = |features| self.search_together(features, alone, settings);
         self.pool.install(|| {
             let found: Result<Vec<Vec<Captioned>>, CaptionError> =
-                features.par_chunks(chunk).map(|features| self.search_together(features, settings)).collect();
+                features.par_chunks(chunk).map(search).collect();
             Ok(found?.into_iter().flatten().collect())
         })
     }
@@ -203,9 +205,11 @@ impl Captioner {
     fn search_together(
         &self,
         features: &[Features],
+        alone: bool,
         settings: &SearchSettings,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        let beams = self.decoded(features, |decoder, memory| beam_search(decoder, memory, settings))?;
+        let beams =
+            self.decoded(features, alone, |decoder, memory| beam_search(decoder, memory, settings))?;
         let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
             let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.vocabulary));
             Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
@@ -249,8 +253,9 @@ impl Captioner {
         if features.is_empty() {
             return Ok(vec![]);
         }
-        self.pool
-            .install(|| self.decoded(features, |decoder, memory| log_likelihoods(decoder, memory, &captions)))
+        let measure =
+            |decoder: &mut Decoder, memory: &onnx::Rows| log_likelihoods(decoder, memory, &captions);
+        self.pool.install(|| self.decoded(features, true, measure))
     }
 
     /// Photos in, captions out: [`features`](Self::features) and [`search`](Self::search) in one.
@@ -266,10 +271,12 @@ impl Captioner {
         self.search(&self.features(photos)?, settings)
     }
 
-    /// What `work` makes of the memory of some photos, with the decoder of this thread.
+    /// What `work` makes of the memory of some photos, with the decoder of this thread, or with that on all cores if no other
+    /// works beside it.
     fn decoded<R>(
         &self,
         features: &[Features],
+        alone: bool,
         work: impl FnOnce(&mut Decoder, &onnx::Rows) -> Result<R, SearchError>,
     ) -> Result<R, CaptionError> {
         let shape = [features.len(), self.join.regions(), self.join.channels()];
@@ -277,9 +284,10 @@ impl Captioner {
         for (features, grid) in features.iter().zip(grids.chunks_mut(shape[1] * shape[2])) {
             features.grid.convert_to_f32_slice(grid);
         }
-        self.decoders.of_this_thread(|decoder| {
+        let run = |decoder: &mut Decoder| {
             let memory = decoder.encode(&grids, shape)?;
             Ok(work(decoder, &memory)?)
-        })
+        };
+        if alone { self.decoders.alone(run) } else { self.decoders.of_this_thread(run) }
     }
 }

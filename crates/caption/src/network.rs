@@ -7,7 +7,8 @@ use artifacts::features::FeatureSpec;
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use image::RgbImage;
-use model::grids::{SpecError, Squares, backbone_of};
+use imaging::Transform;
+use model::grids::{SpecError, backbone_of, transform};
 use onnx::ForeignBackbone;
 use rayon::prelude::*;
 
@@ -15,18 +16,14 @@ use crate::error::CaptionError;
 use crate::source::Backbone;
 use crate::workers::Workers;
 
-/// Most photos in one pass on one thread: more cost memory and save no time.
-const AT_ONCE: usize = 4;
-
 /// A backbone with the transform that its features were made with.
 pub(crate) struct Network {
-    pub(crate) squares: Squares,
+    pub(crate) transform: Transform,
     /// Numbers of a grid.
     size: usize,
-    /// On all cores, for a photo that is alone.
-    alone: Workers<Session>,
-    /// On one core each.
-    each: Workers<Session>,
+    /// Photos in one pass on one thread: several cost memory and save no time, except with a network that takes so many.
+    at_once: usize,
+    sessions: Workers<Session>,
 }
 
 /// A network ready to run.
@@ -58,6 +55,14 @@ impl Session {
         })
     }
 
+    /// How many photos it takes at a time, if it does not take any number.
+    fn at_once(&self) -> Option<usize> {
+        match self {
+            Session::Ours(_) => None,
+            Session::Foreign { backbone, .. } => backbone.at_once(),
+        }
+    }
+
     fn grids(&mut self, pixels: &[f32]) -> Result<Vec<f32>, CaptionError> {
         match self {
             Session::Ours(backbone) => Ok(backbone.grids(pixels)?),
@@ -70,49 +75,43 @@ impl Session {
 }
 
 impl Network {
-    /// The network that makes features of `spec`, for so many threads.
+    /// The network that makes features of `spec`, for so many cores.
     pub(crate) fn new(
         spec: &FeatureSpec,
         backbone: Backbone,
-        threads: NonZeroUsize,
+        cores: NonZeroUsize,
     ) -> Result<Network, CaptionError> {
-        let squares = Squares::new(spec, AT_ONCE)?;
-        let side = squares.transform().crop;
-        let backbone = Arc::new(backbone);
-        let on = |threads| {
-            let (spec, backbone) = (spec.clone(), backbone.clone());
-            move || Session::new(&spec, &backbone, side, threads)
-        };
-        let size = spec.regions() * spec.channels;
-        let alone = Workers::new(1, on(threads));
-        // Now, so that a network that cannot be made is known.
-        alone.prepare(1)?;
-        Ok(Network { squares, size, alone, each: Workers::new(threads.get(), on(NonZeroUsize::MIN)) })
+        let transform = transform(spec)?;
+        let side = transform.crop;
+        let of = spec.clone();
+        let sessions = Workers::new(cores, move |threads| Session::new(&of, &backbone, side, threads))?;
+        let at_once = sessions.alone(|network| Ok(network.at_once()))?.unwrap_or(1).max(1);
+        Ok(Network { transform, size: spec.regions() * spec.channels, at_once, sessions })
     }
 
     /// Makes ready what [`grids`](Self::grids) would make ready when it is first needed.
     pub(crate) fn prepare(&self) -> Result<(), CaptionError> {
-        self.each.prepare(self.each.len())
+        self.sessions.prepare()
     }
 
-    /// The grids of some squares, `[regions × channels]` each: of one alone on all cores, of several in batches side by side on
-    /// the threads of the pool.
+    /// The grids of some squares, `[regions × channels]` each: of one alone on all cores, of several side by side on the threads
+    /// of the pool.
     pub(crate) fn grids(&self, squares: &[&RgbImage]) -> Result<Vec<Arc<[f16]>>, CaptionError> {
-        let per_thread = squares.len().div_ceil(self.each.len());
-        let batches = squares.par_chunks(per_thread.clamp(1, self.squares.at_once()));
-        let network = if squares.len() > 1 { &self.each } else { &self.alone };
+        let alone = squares.len() == 1;
+        let batches = squares.par_chunks(self.at_once);
         let grids: Vec<Vec<Arc<[f16]>>> =
-            batches.map(|batch| self.batch(network, batch)).collect::<Result<_, CaptionError>>()?;
+            batches.map(|batch| self.batch(batch, alone)).collect::<Result<_, CaptionError>>()?;
         Ok(grids.into_iter().flatten().collect())
     }
 
-    fn batch(
-        &self,
-        network: &Workers<Session>,
-        squares: &[&RgbImage],
-    ) -> Result<Vec<Arc<[f16]>>, CaptionError> {
-        let pixels = self.squares.normalized(squares);
-        let grids = network.of_this_thread(|network| network.grids(&pixels))?;
+    fn batch(&self, squares: &[&RgbImage], alone: bool) -> Result<Vec<Arc<[f16]>>, CaptionError> {
+        let numbers = 3 * (self.transform.crop as usize).pow(2);
+        let mut pixels = vec![0.0; squares.len() * numbers];
+        for (square, out) in squares.iter().zip(pixels.chunks_mut(numbers)) {
+            self.transform.normalize(square, out);
+        }
+        let run = |network: &mut Session| network.grids(&pixels);
+        let grids = if alone { self.sessions.alone(run) } else { self.sessions.of_this_thread(run) }?;
         if grids.len() != squares.len() * self.size {
             let found = grids.len() / squares.len().max(1);
             let reason = format!("the network gives {found} numbers for each image, not {}", self.size);

@@ -1,30 +1,49 @@
-//! One copy per thread of what threads may not share.
+//! Networks ready to run, which threads may not share.
 
-use std::sync::{Mutex, PoisonError};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::CaptionError;
 
-/// As many copies as there are threads, each made when it is first needed: a lone photo costs no more than one.
+/// One that runs on all cores, for a photo that is alone, and one for each core, for several side by side. Those are made when they
+/// are first needed: a lone photo costs no more than one. What they are made of is let go with the last.
 pub(crate) struct Workers<T> {
-    copies: Vec<Mutex<Option<T>>>,
-    make: Box<dyn Fn() -> Result<T, CaptionError> + Send + Sync>,
+    alone: Mutex<T>,
+    each: Vec<Mutex<Copy<T>>>,
 }
 
+enum Copy<T> {
+    Unmade(Arc<Make<T>>),
+    Made(T),
+}
+
+/// Makes one that runs on so many threads.
+type Make<T> = dyn Fn(NonZeroUsize) -> Result<T, CaptionError> + Send + Sync;
+
 impl<T> Workers<T> {
+    /// Those for so many cores. The first is made now, so that what cannot be made is known.
     pub(crate) fn new(
-        count: usize,
-        make: impl Fn() -> Result<T, CaptionError> + Send + Sync + 'static,
-    ) -> Workers<T> {
-        Workers { copies: (0..count).map(|_| Mutex::new(None)).collect(), make: Box::new(make) }
+        cores: NonZeroUsize,
+        make: impl Fn(NonZeroUsize) -> Result<T, CaptionError> + Send + Sync + 'static,
+    ) -> Result<Workers<T>, CaptionError> {
+        let alone = Mutex::new(make(cores)?);
+        let make: Arc<Make<T>> = Arc::new(make);
+        let each = (0..cores.get()).map(|_| Mutex::new(Copy::Unmade(make.clone()))).collect();
+        Ok(Workers { alone, each })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.copies.len()
+    /// Makes all that are not there yet.
+    pub(crate) fn prepare(&self) -> Result<(), CaptionError> {
+        self.each.iter().try_for_each(|copy| with(copy, |_| Ok(())))
     }
 
-    /// Makes the first so many copies that are not there yet.
-    pub(crate) fn prepare(&self, count: usize) -> Result<(), CaptionError> {
-        self.copies.iter().take(count).try_for_each(|copy| self.with(copy, |_| Ok(())))
+    /// Works with the one that runs on all cores, and waits until it is free.
+    pub(crate) fn alone<R>(
+        &self,
+        work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
+    ) -> Result<R, CaptionError> {
+        // Networks are only read: a panic leaves none half changed.
+        work(&mut self.alone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Works with the copy of the pool's thread that asks: never waited for, as long as its work is not handed to the pool again.
@@ -32,20 +51,63 @@ impl<T> Workers<T> {
         &self,
         work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
     ) -> Result<R, CaptionError> {
-        let thread = rayon::current_thread_index().unwrap_or(0) % self.copies.len();
-        self.with(&self.copies[thread], work)
+        let thread = rayon::current_thread_index().unwrap_or(0) % self.each.len();
+        with(&self.each[thread], work)
+    }
+}
+
+fn with<T, R>(
+    copy: &Mutex<Copy<T>>,
+    work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
+) -> Result<R, CaptionError> {
+    let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        match &mut *copy {
+            Copy::Made(ready) => return work(ready),
+            Copy::Unmade(make) => {
+                let made = make(NonZeroUsize::MIN)?;
+                *copy = Copy::Made(made);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CORES: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+    #[test]
+    fn a_lone_photo_has_all_cores_and_others_one_each() {
+        let workers = Workers::new(CORES, |threads| Ok(threads.get())).unwrap();
+        assert_eq!(workers.alone(|threads| Ok(*threads)).unwrap(), 3);
+        assert_eq!(workers.of_this_thread(|threads| Ok(*threads)).unwrap(), 1);
     }
 
-    fn with<R>(
-        &self,
-        copy: &Mutex<Option<T>>,
-        work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
-    ) -> Result<R, CaptionError> {
-        // Networks are only read: a panic leaves none half changed.
-        let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *copy {
-            Some(ready) => work(ready),
-            none => work(none.insert((self.make)()?)),
-        }
+    #[test]
+    fn what_they_are_made_of_goes_with_the_last() {
+        let weights = Arc::new("weights");
+        let held = weights.clone();
+        let workers = Workers::new(CORES, move |_| Ok(held.len())).unwrap();
+        assert_eq!(workers.of_this_thread(|copy| Ok(*copy)).unwrap(), 7);
+        assert_eq!(Arc::strong_count(&weights), 2);
+        workers.prepare().unwrap();
+        assert_eq!(Arc::strong_count(&weights), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_made_is_an_error_and_tried_again() {
+        let failing = |_| -> Result<(), CaptionError> { Err(CaptionError::NoKeywords) };
+        assert!(Workers::new(CORES, failing).is_err());
+        let tries = Mutex::new(0);
+        let second_fails = move |_| {
+            let mut tries = tries.lock().unwrap();
+            *tries += 1;
+            if *tries == 2 { Err(CaptionError::NoKeywords) } else { Ok(*tries) }
+        };
+        let workers = Workers::new(NonZeroUsize::MIN, second_fails).unwrap();
+        assert!(workers.prepare().is_err());
+        assert_eq!(workers.of_this_thread(|copy| Ok(*copy)).unwrap(), 3);
     }
 }

@@ -8,7 +8,7 @@ use crate::backbone::{GRID, IMAGES};
 use crate::decoder::{self, DecoderModels, LOG_PROBABILITIES, WORDS};
 use crate::session::{Array, Input, OnnxError, Session};
 
-/// A backbone ready to look at images of one size.
+/// A backbone ready to look at images of one size, always as many at once: it keeps the memory of the largest batch.
 #[derive(Debug)]
 pub struct Backbone {
     session: Session,
@@ -22,7 +22,7 @@ impl Backbone {
     ///
     /// ONNX Runtime is missing, or cannot read or run the model.
     pub fn new(model: &[u8], side: u32, threads: NonZeroUsize) -> Result<Backbone, OnnxError> {
-        Ok(Backbone { session: Session::new(model, threads)?, side: side as usize })
+        Ok(Backbone { session: Session::of_equal_runs(model, threads)?, side: side as usize })
     }
 
     /// Numbers of one image: 3 × side × side.

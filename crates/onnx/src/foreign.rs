@@ -145,7 +145,7 @@ impl ForeignBackbone {
         threads: NonZeroUsize,
     ) -> Result<ForeignBackbone, ForeignError> {
         inspect::inspect(model)?;
-        let session = Session::new(model, threads)?;
+        let session = Session::of_equal_runs(model, threads)?;
         let side = side as usize;
         let [input] = session.inputs() else { return Err(ForeignError::Inputs(session.inputs().to_vec())) };
         let (name, batch) = (input.name.clone(), takes(input, side)?);

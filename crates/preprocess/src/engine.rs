@@ -94,8 +94,8 @@ impl Engine {
         }
     }
 
-    /// Images in one pass of the network: few on a CPU, where the activations of a batch should stay in cache. For ONNX
-    /// Runtime 4 are as fast as 8, and as many as captioning takes, whose features are the same bits then.
+    /// Images in one pass of the network: few on a CPU, where the activations of a batch should stay in cache. ONNX Runtime is
+    /// as fast with 4 as with 8.
     pub(crate) fn at_once(self, on_gpu: bool) -> usize {
         match self {
             _ if on_gpu => 64,

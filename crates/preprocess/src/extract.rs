@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use artifacts::images::ImageRow;
 use artifacts::manifest::Warning;
 use half::f16;
-use model::grids::Squares;
+use imaging::Transform;
 
 use crate::engine::{EngineError, Halves, Worker};
 
@@ -37,24 +37,18 @@ pub(crate) struct Extracted {
 
 /// How image files become what the network takes. Threads share it.
 pub(crate) struct Decoder {
-    squares: Squares,
-    root: PathBuf,
+    pub(crate) transform: Transform,
+    /// Images in one batch: few on a CPU, where the activations should stay in cache.
+    pub(crate) at_once: usize,
+    /// Folder of the images.
+    pub(crate) root: PathBuf,
 }
 
 impl Decoder {
-    pub(crate) fn new(squares: Squares, root: PathBuf) -> Decoder {
-        Decoder { squares, root }
-    }
-
-    /// Images in one batch.
-    pub(crate) fn at_once(&self) -> usize {
-        self.squares.at_once()
-    }
-
     /// Reads, decodes and normalises a batch.
     pub(crate) fn decode<'b>(&self, batch: Batch<'b>) -> Pixels<'b> {
-        let numbers = self.squares.numbers();
-        let mut values = vec![0.0; self.squares.at_once() * numbers];
+        let numbers = 3 * (self.transform.crop as usize).pow(2);
+        let mut values = vec![0.0; self.at_once * numbers];
         let (mut skipped, mut bytes) = (Vec::new(), 0);
         for ((_, image), values) in batch.images.iter().zip(values.chunks_mut(numbers)) {
             skipped.push(match self.square(image, values) {
@@ -77,7 +71,7 @@ impl Decoder {
             artifacts::recipe::digest(&bytes) == image.content_hash,
             "changed since the dataset stage saw it: run the dataset stage again"
         );
-        self.squares.write(&imaging::decode(&bytes)?, out);
+        self.transform.normalize(&self.transform.pixels(&imaging::decode(&bytes)?), out);
         Ok(bytes.len())
     }
 }

@@ -20,7 +20,7 @@ use artifacts::features::{Dtype, FeatureSpec};
 use artifacts::images::{self, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe, View};
-use model::grids::Squares;
+use model::grids::transform;
 use onnx::LibraryError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -281,7 +281,7 @@ impl<'a> Set<'a> {
     fn compute(&self, root: PathBuf, writer: Writer) -> anyhow::Result<()> {
         let Set { spec, backbone, placement, engine, .. } = self;
         let on_gpu = placement.device().is_cuda();
-        let decoder = Decoder::new(Squares::new(spec, self.at_once)?, root);
+        let decoder = Decoder { transform: transform(spec)?, at_once: self.at_once, root };
         let load = || match backbone {
             Backbone::Ours(weights) => {
                 Ok(Network::new(*engine, weights.backbone, &weights.read()?, spec, *placement)?)

@@ -48,7 +48,7 @@ pub(crate) fn run(
 ) -> anyhow::Result<Waits> {
     let pool = ThreadPoolBuilder::new().num_threads(decoders).build()?;
     let waits = Waits::new(decoders, networks);
-    let batches = writer.batches(decoder.at_once());
+    let batches = writer.batches(decoder.at_once);
     let pen = writer.pen();
     let (decoded, to_network) = bounded::<Pixels>(2 * networks);
     let (computed, to_collector) = bounded(2 * networks);
@@ -78,7 +78,7 @@ pub(crate) fn run(
                 };
                 waits.ready.mark(waits);
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
-                    let features = features(&mut network, &pixels, decoder.at_once());
+                    let features = features(&mut network, &pixels, decoder.at_once);
                     waits.first.mark(waits);
                     let failed = features.is_err();
                     let images = pixels.batch.images.len();

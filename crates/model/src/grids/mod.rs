@@ -1,7 +1,6 @@
-//! From images to what decoders read: [`Squares`] of pixels for a network, and the grids of several sets as one ([`Join`]).
+//! From images to what decoders read: the [`transform`] to what a network sees, and the grids of several sets as one ([`Join`]).
 
 mod join;
-mod squares;
 
 use artifacts::features::FeatureSpec;
 use imaging::Transform;
@@ -9,7 +8,6 @@ use imaging::Transform;
 use crate::backbone::{BackboneSpec, UnknownBackbone};
 
 pub use join::Join;
-pub use squares::Squares;
 
 /// Features that this program does not make.
 #[derive(Debug, thiserror::Error)]
