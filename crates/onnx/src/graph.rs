@@ -136,7 +136,9 @@ impl Graph {
             return name;
         }
         let values = values();
-        if self.weights == WeightFormat::Exact || values.len() < WORTH_NARROWING {
+        // What is not finite has no scale: it is held as it is, and not made to look sound.
+        let fits = values.len() >= WORTH_NARROWING && values.iter().all(|value| value.is_finite());
+        if self.weights == WeightFormat::Exact || !fits {
             self.hold(&name, shape, &values);
             return name;
         }

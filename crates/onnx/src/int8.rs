@@ -119,4 +119,15 @@ mod tests {
         // Few numbers are as they were.
         assert_eq!(multiplied(WeightFormat::Int8, [4, 5], &values[..20]).0, values[..20]);
     }
+
+    #[test]
+    fn a_weight_that_is_no_number_stays_none() {
+        let mut values = vec![1.0f32; 40 * 50];
+        values[7] = f32::NAN;
+        let [exact, small] =
+            [WeightFormat::Exact, WeightFormat::Int8].map(|format| multiplied(format, [40, 50], &values).0);
+        let broken = |values: &[f32]| values.iter().map(|value| value.is_nan()).collect::<Vec<_>>();
+        assert!(small[7].is_nan());
+        assert_eq!(broken(&small), broken(&exact));
+    }
 }
