@@ -2,8 +2,8 @@
 
     scripts/bench/engines.py [BACKBONE...]
 
-Needs torch, torchvision and, for Lite, efficientnet-lite-pytorch. "eager" is what most people write; "tuned" has its batch normalisations folded into the convolutions, the
-channels last, and inference mode. Weights are random.
+Needs torch, torchvision and, for Lite, efficientnet-lite-pytorch. "eager" is what most people write; "tuned" has its batch
+normalisations folded into the convolutions, the channels last, and inference mode. Weights are random.
 """
 
 import os

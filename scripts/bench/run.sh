@@ -25,11 +25,13 @@ case "$what" in
     engines) # [BACKBONE...]: the networks alone, fp32, on both engines and in PyTorch, on one thread and on all cores
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p preprocess --bench engines -- "$@"
         "$python" scripts/bench/engines.py "$@" ;;
+    int8) # MODEL IMAGES REFERENCES: ONNX exports with weights in bytes against those without, and dynamic quantization
+        "$python" scripts/bench/int8.py "$@" ;;
     metrics) # [--images N] [--captions FILE]: the native metrics against pycocoevalcap, which needs Java
         cargo build --release --locked --quiet -p metrics --example score
         "$python" scripts/bench/metrics.py "$@" ;;
     *)
         echo "just bench WHAT ARGUMENTS, where WHAT is:" >&2
-        sed -n 's/^    \([a-z]*\)) # /  \1  /p' "$0" >&2
+        sed -n 's/^    \([a-z0-9]*\)) # /  \1  /p' "$0" >&2
         exit 2 ;;
 esac
