@@ -6,9 +6,10 @@
 //! break in it is white space.
 //!
 //! Known differences touch no caption word of ordinary text: the Java tool adds a full stop after an acronym before
-//! certain words (`U.S. The`), joins runs of curly quotes, and keeps a list label like `5.x` whole.
+//! certain words (`U.S. The`), and keeps a list label like `5.x` whole.
 
 mod abbreviations;
+mod entities;
 mod lexer;
 mod rules;
 

@@ -1,5 +1,6 @@
 //! Cuts a text into tokens: at each place the longest match of [`RULES`], else a single character.
 
+use super::entities;
 use super::rules::{Emit, RULES, Rule};
 
 /// Lower-case tokens of `text`.
@@ -31,21 +32,16 @@ pub(super) fn lex(text: &str) -> Vec<String> {
 
 /// `text` with character entities resolved, and a blank for every character that no token may hold.
 fn readable(text: &str) -> String {
-    const ENTITIES: [(&str, &str); 6] = [
-        ("&nbsp;", " "),
-        ("&quot;", "\""),
-        ("&apos;", "'"),
-        ("&lt;", "<"),
-        ("&gt;", ">"),
-        ("&amp;", "&"), // last: `&amp;lt;` is the text `&lt;`
-    ];
     let blank = |c: char| {
-        // Beyond the Basic Multilingual Plane (emoji) and variation selectors: unknown to the reference tokeniser.
-        c.is_whitespace() || c.is_control() || c > '\u{FFFF}' || ('\u{FE00}'..='\u{FE0F}').contains(&c)
+        // Private characters, beyond the Basic Multilingual Plane (emoji), and variation selectors: unknown to the
+        // reference tokeniser.
+        c.is_whitespace()
+            || c.is_control()
+            || c > '\u{FFFF}'
+            || ('\u{E000}'..='\u{F8FF}').contains(&c)
+            || ('\u{FE00}'..='\u{FE0F}').contains(&c)
     };
-    ENTITIES.iter().fold(text.replace(blank, " "), |text, (entity, character)| {
-        if text.contains('&') { text.replace(entity, character) } else { text }
-    })
+    entities::resolve(&text.replace(blank, " ")).into_owned()
 }
 
 /// The next word if it is one beyond doubt: ASCII letters up to a blank. Most words of a caption are.
@@ -74,10 +70,12 @@ fn longest_match(rest: &str) -> Option<(&'static Rule, &str)> {
 }
 
 fn emit(emit: Emit, token: &str, rest: &str, tokens: &mut Vec<String>) {
-    let text = token.replace('\u{AD}', "").to_lowercase();
+    let text: String = token.chars().filter(|c| *c != '\u{AD}').map(entities::shown).collect();
+    let text = text.to_lowercase();
     let text = match emit {
         Emit::Text | Emit::Closing => text.replace(' ', "\u{A0}").replace('(', "-lrb-").replace(')', "-rrb-"),
         Emit::Apostrophe => text.replace('’', "'"),
+        Emit::Quotes => text.chars().map(quote).collect(),
         Emit::Literal(literal) => literal.to_owned(),
     };
     if !text.is_empty() {
@@ -88,6 +86,18 @@ fn emit(emit: Emit, token: &str, rest: &str, tokens: &mut Vec<String>) {
     }
 }
 
+/// A quotation mark as TeX writes it; the low ones stay.
+fn quote(mark: char) -> String {
+    let written = match mark {
+        '‘' | '‛' | '‹' => "`",
+        '’' | '›' => "'",
+        '“' | '«' => "``",
+        '”' | '»' => "''",
+        _ => return mark.to_string(),
+    };
+    written.to_owned()
+}
+
 /// Whether a sentence may end before `rest`.
 fn sentence_ends(rest: &str) -> bool {
     let next = rest.trim_start();
@@ -96,6 +106,7 @@ fn sentence_ends(rest: &str) -> bool {
 
 /// The token that a character makes alone; none for a blank and for what the reference tokeniser drops.
 fn symbol(character: char) -> Option<String> {
+    let character = entities::shown(character);
     let name = match character {
         '(' => "-lrb-",
         ')' => "-rrb-",

@@ -2,14 +2,14 @@
 //!
 //! Invariant: every pattern is anchored at its start. Where several match, the lexer takes the longest match and, of
 //! equally long ones, the first rule. The token is group 1 of a pattern that has groups (what follows is context and
-//! counts for the length), else the whole match.
+//! counts for the length), else the whole match. Some entities have become private characters (see `entities`).
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
 use super::abbreviations::{CLOSING, CLOSING_CAPITALISED, INNER, NUMBERED};
-use Emit::{Apostrophe, Closing, Literal, Text};
+use Emit::{Apostrophe, Closing, Literal, Quotes, Text};
 
 /// What becomes of a matched text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub(super) enum Emit {
     Apostrophe,
     /// The text, and one more full stop where a sentence may end.
     Closing,
+    /// Each quotation mark as TeX writes it.
+    Quotes,
     /// Always this.
     Literal(&'static str),
 }
@@ -31,14 +33,15 @@ pub(super) struct Rule {
 }
 
 /// Parts of patterns, by the name they have in [`PATTERNS`]; a part may use those after it.
-const PARTS: [(&str, &str); 11] = [
-    ("<elision>", "(?:[dDlLoO]['’]<letter>)"),
-    ("<alnum>", r"[\p{L}\p{M}\p{Nd}\u{AD}]"), // a soft hyphen hides in a word
-    ("<letter>", r"[\p{L}\p{M}\u{AD}]"),
+const PARTS: [(&str, &str); 12] = [
+    ("<elision>", "(?:[dDlLoO]<apos><letter>)"),
+    ("<alnum>", r"(?:[\p{L}\p{M}\p{Nd}\u{AD}]|<accented>)"), // a soft hyphen hides in a word
+    ("<letter>", r"(?:[\p{L}\p{M}\u{AD}]|<accented>)"),
+    ("<accented>", "&(?i:[aeiou](?:acute|grave|uml));"),
     ("<hyphen>", r"[-\u{58A}\u{2010}\u{2011}]"),
-    ("<apos>", "['’]"),
+    ("<apos>", r"['’\u{E000}]"),
     ("<clitic>", "(?:s|m|d|re|ve|ll)"),
-    ("<break>", r"(?:[^\p{L}\p{N}]|$)"), // no word goes on here
+    ("<break>", r"(?:\P{L}|$)"), // no word goes on here
     ("<inner>", INNER),
     ("<closing>", CLOSING),
     ("<closing-capitalised>", CLOSING_CAPITALISED),
@@ -54,10 +57,10 @@ const PATTERNS: &[(Emit, &str)] = &[
     (Text, "(?i:('t)(?:is|was))"),
     (Text, "((?i:y)<apos>)<letter>+"),
     // Negation and clitics: do|n't, dog|'s.
-    (Text, "(?i:(<letter>+)n['’`]t)"),
-    (Apostrophe, "(?i:n['’`]t)"),
+    (Text, "(?i:(<letter>+)n(?:<apos>|`)t)"),
+    (Apostrophe, "(?i:n(?:<apos>|`)t)"),
     (Text, "(?i:(<alnum>+)<apos><clitic><break>)"),
-    (Apostrophe, "(?i:(<apos><clitic>)<break>|’<clitic>)"),
+    (Apostrophe, r"(?i:(<apos><clitic>)<break>|[’\u{E000}]<clitic>)"),
     // Apostrophes that belong to a word: O'Reilly, ma'am, rock 'n' roll, '90s.
     (Text, "[A-HJ-XZdlno]<apos><letter>{2,}"),
     (Text, "<letter>+[aeiouyAEIOUY]<apos>[aeiouA-Z]<letter>*"),
@@ -78,13 +81,13 @@ const PATTERNS: &[(Emit, &str)] = &[
     (Text, r"<elision>?<alnum>+(?:<hyphen>(?:(?:[A-Za-z]\.){2,}|<elision>?<alnum>+)|_<alnum>+)*"),
     (Text, r"(?i:[a-z0-9][a-z0-9.,]*(?:-(?:(?:[a-z]\.){2,}|[a-z0-9]+))+)"),
     (Text, "(?i:[a-z0-9]+(?:-[a-z]+)*(?:/[a-z0-9]+(?:-[a-z]+)*){1,2})"),
-    (Text, r"[A-Z]+(?:[&+][A-Z]+)+"),
+    (Text, r"[A-Z]+(?:[&+\u{E001}][A-Z]+)+"),
     (Text, r"[Cc]\+\+|[CFcf]#"),
     // Numbers: 1,000.5, 3:30, 1 1/2, (555) 123-4567, US$.
     (Text, r"[-+]?(?:\d+(?:[.,:]\d+)*|(?:[.,:]\d+)+)"),
     (Text, r"\d{1,4}[- ]\d{1,4}/\d{1,4}"),
     (Text, r"(?:\(\d{2,3}\)[ -]?|(?:\d{2,4}[ -])?\d{2,4}[ -])\d{3,4}[ -]?\d{3,5}"),
-    (Text, r"&#\d+;"),
+    (Text, r"&(?i:#\d+|quot|apos|ht|tl|ur|lr|qc|ql|qr|odq|cdq);"),
     (Text, r"(?:[A-Z]|US|HK|NZ|AU|CA)\$"),
     // Addresses: URLs, e-mail, @name, #topic, markup.
     (Text, r#"(?i:https?://[^\s"<>|().]+(?:\.[^\s"<>|().]*[^\s"<>|().,;:!?'-])+)"#),
@@ -93,21 +96,21 @@ const PATTERNS: &[(Emit, &str)] = &[
     (Text, r"@[A-Za-z_][A-Za-z0-9_]*|#<letter>+"),
     (Text, r#"</?[A-Za-z][\w.:@-]*(?: +[A-Za-z][\w.:-]*(?: *= *(?:"[^"]*"|'[^']*'))?)* */?>|<[!?][^>]*>"#),
     // Faces: :-) >:( ^_^
-    (Text, r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])<break>"),
+    (Text, r"([<>]?[:;=][-o*']?[()DPdpO\\{@|\[\]])(?:[^\p{L}\p{N}]|$)"),
     (Text, "[-^=<>']_[-^=<>']"),
     // Punctuation of more than one character.
-    (Literal("--"), "-{2,4}|[\u{2013}-\u{2015}]"),
+    (Literal("--"), "-{2,4}|[\u{2013}-\u{2015}]|&(?i:md|mdash|ndash);"),
     (Text, r"-{5,}"),
     (Literal("..."), r"\.{3,5}|\.(?: \.){2,4}|…"),
     (Text, r"[!?]+|_+|\*{2,}|<<|>>"),
     (Text, "-(?i:[lr][rcs]b)-"),
     // Quotes: opening where a word follows.
-    (Literal("``"), "``|[“«]"),
-    (Literal("''"), "''|[”»]"),
+    (Literal("``"), "``"),
+    (Literal("''"), "''"),
     (Literal("``"), r#"(")[A-Za-z0-9$]"#),
     (Literal("`"), "(')[A-Za-z][^ \\s]"),
-    (Literal("`"), "[`‘‹‛]"),
-    (Literal("'"), "['’›]"),
+    (Quotes, r"[‘’‚‛“”„‟‹›«»`]{1,2}"),
+    (Literal("'"), r"['\u{E000}]"),
 ];
 
 /// All rules; of equally long matches the earlier wins.
