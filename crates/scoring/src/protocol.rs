@@ -48,6 +48,13 @@ impl Protocol {
         if fewest == most { fewest.to_string() } else { format!("{fewest}–{most}") }
     }
 
+    /// What the numbers cannot say.
+    pub fn caveat(&self) -> Option<&'static str> {
+        (self.images == 1 && self.metrics.contains_key(&Metric::CiderD)).then_some(
+            "CIDEr-D over one image is 0 whatever the caption: it weighs words by how few of the images have them",
+        )
+    }
+
     /// Metrics that are computed alike with how that is, in the order of tables.
     pub fn rules(&self) -> Vec<(Vec<Metric>, &str)> {
         let mut rules: Vec<(Vec<Metric>, &str)> = vec![];

@@ -61,6 +61,7 @@ pub fn protocol(protocol: &Protocol) -> Vec<String> {
     ];
     let rule = |(metrics, rule): (Vec<Metric>, &str)| format!("{}: {rule}", names(metrics));
     lines.extend(protocol.rules().into_iter().map(rule));
+    lines.extend(protocol.caveat().map(|caveat| format!("warning: {caveat}")));
     lines
 }
 

@@ -4,6 +4,7 @@
 //! model is trained on exactly the tokens that it will be scored on. This is the one place where people's captions become
 //! words: later stages read the words that are stored beside the ids. The vocabulary comes from train captions only.
 
+mod suspicion;
 mod vocabulary;
 
 use std::collections::HashMap;
@@ -21,7 +22,7 @@ use serde_json::{Map, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Stage};
 
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// Settings of the `text` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -92,7 +93,20 @@ fn vocabulary_of<'a>(
 fn encode(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Result<Manifest> {
     let mut rows = read_captions(context)?;
     let train = rows.iter().filter(|row| row.split == Split::Train);
-    let vocabulary = vocabulary_of(train.map(|row| row.words.as_slice()), settings, context)?;
+    let train = train.map(|row| row.words.as_slice());
+    let vocabulary = vocabulary_of(train.clone(), settings, context)?;
+    let unknown = {
+        let ids = || train.clone().flatten().map(|word| vocabulary.id(word));
+        ids().filter(|&id| id == UNK).count() as f64 / ids().count().max(1) as f64
+    };
+    for reason in suspicion::of_captions(train) {
+        work.warn("the train captions", reason);
+    }
+    if let Some(reason) =
+        suspicion::of_vocabulary(vocabulary.len() - SPECIAL.len(), unknown, settings.min_count)
+    {
+        work.warn("the vocabulary", reason);
+    }
     for row in &mut rows {
         let subject = || format!("caption {} of image {}", row.caption_id, row.image_id);
         let words = &row.words[..row.words.len().min(settings.max_length)];
