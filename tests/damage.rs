@@ -65,7 +65,7 @@ fn damage_is_refused_by_name_or_changes_nothing() {
         (folder.text().join("vocabulary.json"), run::<Train>),
         (folder.text().join("tokens.parquet"), run::<Train>),
         (features.join(part), run::<Train>),
-        (features.join("manifest.json"), run::<Train>),
+        (features.join("_manifest.json"), run::<Train>),
         (folder.train("resnet18-lstm").join("model.safetensors"), run::<Evaluate>),
         (folder.train("resnet18-lstm").join("manifest.json"), run::<Evaluate>),
     ];

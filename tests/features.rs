@@ -90,7 +90,7 @@ fn a_killed_extraction_redoes_only_what_is_missing() {
     assert_eq!(before.len(), 3);
     // A kill while the second part was written: no manifest, no second part, half a temporary file.
     let files: Vec<&String> = before.keys().collect();
-    fs::remove_file(folder.join("manifest.json")).unwrap();
+    fs::remove_file(folder.join("_manifest.json")).unwrap();
     fs::write(folder.join(".writing-1"), &before[files[1]][..100]).unwrap();
     fs::remove_file(folder.join(files[1])).unwrap();
     let modified = |name: &str| fs::metadata(folder.join(name)).unwrap().modified().unwrap();
@@ -109,7 +109,7 @@ fn a_set_that_is_up_to_date_loses_what_it_replaced_and_keeps_what_others_began()
     // A kill right after the commit: an older part is still there.
     let left = folder.join("part-left.parquet");
     fs::copy(folder.join(finished.keys().next().unwrap()), &left).unwrap();
-    let manifest = fs::metadata(folder.join("manifest.json")).unwrap().modified().unwrap();
+    let manifest = fs::metadata(folder.join("_manifest.json")).unwrap().modified().unwrap();
     fs::File::options().write(true).open(&left).unwrap().set_modified(manifest).unwrap();
     // And one of two processes has done its share by other settings.
     workspace.run::<Preprocess>(&["preprocess.dtype=f32", "preprocess.shard=0/2"]).unwrap();

@@ -172,7 +172,7 @@ fn what_no_backbone_can_be_made_of_is_refused_by_the_check_and_the_finished_set_
     workspace.run::<Dataset>(&[]).unwrap();
     workspace.run::<Preprocess>(&[]).unwrap();
     let folder = workspace.run_folder().features(NAME);
-    let finished = fs::read(folder.join("manifest.json")).unwrap();
+    let finished = fs::read(folder.join("_manifest.json")).unwrap();
     let refusal = |overrides: &[&str]| message(workspace.context(overrides).unwrap().checked::<Preprocess>());
     let tuned = |set| message(workspace.context(&[set]).unwrap().checked::<Tune>());
     assert!(
@@ -240,7 +240,7 @@ fn what_no_backbone_can_be_made_of_is_refused_by_the_check_and_the_finished_set_
         };
         assert!(said.contains(&format!("`preprocess.{key}`")) && said.contains(wanted), "{set}: {said}");
     }
-    assert_eq!(fs::read(folder.join("manifest.json")).unwrap(), finished);
+    assert_eq!(fs::read(folder.join("_manifest.json")).unwrap(), finished);
     // Other rows and columns are other features.
     assert!(!workspace.run::<Preprocess>(&["preprocess.onnx.grid=[2, 8]"]).unwrap()[0].up_to_date);
     assert_eq!(FeatureSet::open(&folder).unwrap().spec().grid, [2, 8]);

@@ -1,4 +1,4 @@
-//! `manifest.json`: the last file a stage writes, the proof that its artifact is complete, and the promise of its bytes.
+//! `manifest.json`, in feature folders `_manifest.json`: the last file a stage writes, the proof that its artifact is complete, and the promise of its bytes.
 //!
 //! It carries a checksum of itself ([`seal`]) and the hashes of all other files. [`read_promised`] is how the small ones
 //! are read: what comes back is what the stage wrote, or an error.
@@ -10,10 +10,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::model_id::ModelId;
 use crate::recipe::{Recipe, digest};
-use crate::{atomic, seal};
+use crate::{atomic, features, seal};
 
-/// Name of the manifest in every artifact folder.
-pub const FILE: &str = "manifest.json";
+const FILE: &str = "manifest.json";
+/// Its name among the parts of a feature set: who opens the folder as one table passes over names that begin so.
+const FILE_AMONG_PARTS: &str = "_manifest.json";
+
+/// Where the manifest of an artifact folder lies, or would lie if it had one.
+pub fn path(folder: &Path) -> PathBuf {
+    let among_parts = folder.join(FILE_AMONG_PARTS);
+    if among_parts.is_file() { among_parts } else { folder.join(FILE) }
+}
+
+/// Whether a folder has a manifest, so that its artifact is finished.
+pub fn is_in(folder: &Path) -> bool {
+    path(folder).is_file()
+}
 
 /// What a stage did: the recipe, the files it wrote, what it skipped.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,7 +79,7 @@ pub enum ManifestError {
     /// The file exists but is not a manifest.
     #[error("{} cannot be read ({reason}): delete it and run the stage again", path.display())]
     Unreadable {
-        /// Path of `manifest.json`.
+        /// Path of the manifest.
         path: PathBuf,
         /// What the parser or the system said.
         reason: String,
@@ -107,10 +119,17 @@ impl Manifest {
     /// # Errors
     /// When the disk refuses it.
     pub fn write(&self, folder: &Path) -> Result<(), ManifestError> {
-        let path = folder.join(FILE);
-        let json = self.sealed();
-        let written = json.and_then(|json| atomic::write(&path, |file| file.write_all(&json)));
-        written.map_err(|source| ManifestError::Io { path, source })
+        let among_parts = self.outputs.iter().any(|output| features::is_part(&output.file));
+        let (name, other) = if among_parts { (FILE_AMONG_PARTS, FILE) } else { (FILE, FILE_AMONG_PARTS) };
+        let path = folder.join(name);
+        let written = self.sealed().and_then(|json| atomic::write(&path, |file| file.write_all(&json)));
+        written.map_err(|source| ManifestError::Io { path, source })?;
+        match std::fs::remove_file(folder.join(other)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(ManifestError::Io { path: folder.join(other), source: error })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The content of the file.
@@ -133,7 +152,7 @@ impl Manifest {
     ///
     /// The artifact is not finished, or its manifest is not one.
     pub fn read(folder: &Path) -> Result<Manifest, ManifestError> {
-        let path = folder.join(FILE);
+        let path = path(folder);
         let unreadable = |reason: String| ManifestError::Unreadable { path: path.clone(), reason };
         match std::fs::read(&path) {
             Ok(bytes) => {
@@ -197,4 +216,44 @@ pub fn read_promised(path: &Path) -> Result<Vec<u8>, ManifestError> {
         return Err(ManifestError::Damaged { path: path.to_owned(), stage: manifest.recipe.stage });
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(file: &str) -> Manifest {
+        let recipe = Recipe::new("stage", 1, &"settings").unwrap();
+        let output = Output { file: file.to_owned(), bytes: 0, rows: None, hash: String::new() };
+        Manifest {
+            fingerprint: recipe.fingerprint(),
+            recipe,
+            model: None,
+            outputs: vec![output],
+            warnings: vec![],
+            summary: Default::default(),
+            seconds: 0.0,
+        }
+    }
+
+    /// What lies in a folder.
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_manifest_hides_among_parts_and_there_is_one() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_in(folder.path()));
+        manifest("tokens.parquet").write(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), ["manifest.json"]);
+        manifest("part-00000-12345678.parquet").write(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), ["_manifest.json"]);
+        assert!(is_in(folder.path()));
+        assert_eq!(
+            Manifest::read(folder.path()).unwrap().outputs,
+            manifest("part-00000-12345678.parquet").outputs
+        );
+    }
 }

@@ -149,7 +149,7 @@ fn json_file(path: &Path) -> Result<Value, ShowError> {
 }
 
 fn folder(path: &Path) -> Result<Value, ShowError> {
-    if path.join(manifest::FILE).is_file() {
+    if manifest::is_in(path) {
         let manifest = serde_json::to_value(Manifest::read(path)?).unwrap_or_default();
         return Ok(json!({ "kind": "artifact folder", "manifest": manifest }));
     }
@@ -181,7 +181,7 @@ pub fn artifact_folders(path: &Path) -> Result<Vec<PathBuf>, ShowError> {
     let mut found = Vec::new();
     let mut open = vec![path.to_owned()];
     while let Some(folder) = open.pop() {
-        if folder.join(manifest::FILE).is_file() {
+        if manifest::is_in(&folder) {
             found.push(folder.clone());
         }
         for entry in std::fs::read_dir(&folder).map_err(|source| io(&folder, source))? {

@@ -71,7 +71,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 fn trained(folder: PathBuf) -> Option<(SystemTime, PathBuf)> {
     let model = folder.join(checkpoint::FILE);
     let finished = !is_unfinished(&folder) && model.is_file();
-    finished.then_some((modified(&folder.join(manifest::FILE))?, model))
+    finished.then_some((modified(&manifest::path(&folder))?, model))
 }
 
 /// An export, which appears under its name when it is complete.

@@ -132,5 +132,5 @@ fn evaluated(run: &RunFolder, split: Split) -> anyhow::Result<Vec<Evaluated>> {
 
 /// The manifest is written last.
 fn is_finished(folder: &Path) -> bool {
-    [artifacts::manifest::FILE, scoring::FILE].iter().all(|file| folder.join(file).is_file())
+    artifacts::manifest::is_in(folder) && folder.join(scoring::FILE).is_file()
 }

@@ -94,7 +94,7 @@ pub(crate) fn remove_old(folder: &Path) -> anyhow::Result<()> {
 /// belongs to a run that is not finished, which goes on with it.
 pub(crate) fn old(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let manifest = Manifest::read(folder)?;
-    let finished = std::fs::metadata(folder.join(manifest::FILE))?.modified()?;
+    let finished = std::fs::metadata(manifest::path(folder))?.modified()?;
     let mut old = Vec::new();
     for path in in_folder(folder)? {
         let named = manifest.outputs.iter().any(|output| folder.join(&output.file) == path);
@@ -111,9 +111,7 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with("part-")
-            && Path::new(name.as_ref()).extension().is_some_and(|end| end == "parquet")
-        {
+        if features::is_part(&name) {
             paths.push(path);
         }
     }

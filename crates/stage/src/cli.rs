@@ -215,7 +215,8 @@ fn report(stage: &str, outcome: &Outcome, context: &Context) {
         context.note(&format!("  warning: {}: {}", warning.subject, warning.reason));
     }
     if warnings.len() > shown {
-        context.note(&format!("  … {} warnings in all, listed in {folder}/manifest.json", warnings.len()));
+        let manifest = artifacts::manifest::path(&outcome.folder);
+        context.note(&format!("  … {} warnings in all, listed in {}", warnings.len(), manifest.display()));
     }
 }
 

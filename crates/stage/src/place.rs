@@ -120,7 +120,7 @@ pub(crate) fn commit(place: &Path, folder: &Path) -> Result<()> {
 pub(crate) fn tidy(folder: &Path) -> Result<()> {
     let (place, old) = (unfinished(folder), set_aside(folder));
     // A training of other settings that was interrupted has no manifest, and may still go on.
-    if place.join(manifest::FILE).exists() {
+    if manifest::is_in(&place) {
         remove_folder(&old)?;
         std::fs::rename(&place, &old)?;
     }
@@ -130,8 +130,8 @@ pub(crate) fn tidy(folder: &Path) -> Result<()> {
 
 /// Whether there is something for [`tidy`] to do.
 pub(crate) fn is_untidy(folder: &Path) -> bool {
-    let left = [unfinished(folder).join(manifest::FILE), set_aside(folder), folder.join(SCRATCH)];
-    left.iter().any(|path| path.exists())
+    manifest::is_in(&unfinished(folder))
+        || [set_aside(folder), folder.join(SCRATCH)].iter().any(|path| path.exists())
 }
 
 fn exchange(place: &Path, folder: &Path) -> Result<()> {

@@ -16,7 +16,7 @@ mod set;
 mod sums;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use half::f16;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -199,6 +199,11 @@ pub struct FeatureRow {
 pub fn part_file(part: usize, recipe: &Recipe, keys: &[FeatureKey]) -> String {
     let content = digest(format!("{} {}", recipe.fingerprint(), part_content(keys)).as_bytes());
     format!("part-{part:05}-{}.parquet", &content["blake3:".len()..][..8])
+}
+
+/// Whether a file of that name is a part of a feature set.
+pub fn is_part(file: &str) -> bool {
+    file.starts_with("part-") && Path::new(file).extension().is_some_and(|extension| extension == "parquet")
 }
 
 /// Hash of the images that a part was made from, those that turned out unreadable included.

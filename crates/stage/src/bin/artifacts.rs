@@ -79,7 +79,7 @@ fn verify(path: &Path) -> anyhow::Result<ExitCode> {
         }
     };
     for folder in finished(path)? {
-        let file = folder.join(manifest::FILE);
+        let file = manifest::path(&folder);
         let manifest = match Manifest::read(&folder) {
             Ok(manifest) => manifest,
             Err(error) => {

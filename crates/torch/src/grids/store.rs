@@ -213,7 +213,7 @@ mod tests {
             summary: Default::default(),
             seconds: 0.0,
         };
-        artifacts::atomic::write_json(&folder.join(artifacts::manifest::FILE), &manifest).unwrap();
+        manifest.write(folder).unwrap();
     }
 
     fn values(store: &GridStore, images: &[usize]) -> Vec<f32> {
