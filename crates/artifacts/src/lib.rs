@@ -13,6 +13,7 @@ pub mod captions;
 pub mod features;
 pub mod images;
 pub mod layout;
+pub mod listed;
 pub mod manifest;
 mod model_id;
 pub mod objects;

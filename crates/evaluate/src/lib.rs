@@ -40,6 +40,7 @@ pub struct Settings {
     /// How captions are searched.
     pub search: SearchSettings,
     /// Trained decoders that also write together, by the mean of their probabilities: one more line in the table.
+    #[serde(deserialize_with = "artifacts::listed::one_or_more")]
     pub ensemble: Vec<DecoderKind>,
     /// Images whose attention is drawn.
     pub attention_images: usize,

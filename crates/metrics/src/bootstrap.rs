@@ -98,6 +98,9 @@ pub fn interval(values: &[f64]) -> [f64; 2] {
     [at(cut), at(sorted.len().saturating_sub(cut + 1))]
 }
 
+/// Less than this is no difference between scores, but between two orders of adding them up.
+const ROUNDING: f64 = 1e-12;
+
 /// Two-sided p-value from resampled differences: twice the share of draws on the rarer side of 0, draws without a
 /// difference on both; one is added to each count, so that a finite number of draws never claims certainty
 /// (Davison and Hinkley 1997).
@@ -105,8 +108,8 @@ pub fn interval(values: &[f64]) -> [f64; 2] {
 pub fn p_value(differences: &[f64]) -> f64 {
     let (mut below, mut above, mut all) = (1, 1, 1);
     for &difference in differences {
-        below += i32::from(difference <= 0.0);
-        above += i32::from(difference >= 0.0);
+        below += i32::from(difference <= ROUNDING);
+        above += i32::from(difference >= -ROUNDING);
         all += 1;
     }
     (2.0 * f64::from(below.min(above)) / f64::from(all)).min(1.0)

@@ -8,7 +8,7 @@ use model::weights;
 use preprocess::{Preprocess, inspect};
 use stage::cli::{self, StageArgs};
 use stage::terminal::{print, print_json};
-use stage::{Context, Sources, Stage};
+use stage::{Context, RunSettings, Sources, Stage};
 
 /// glibc's allocator gives large tensors back to the system after each batch; this one keeps them, for libtorch too.
 #[global_allocator]
@@ -68,9 +68,13 @@ fn list_backbones() -> anyhow::Result<()> {
 }
 
 fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
-    let context = Context::load(&wanted.stage)?;
     let paths = match &wanted.backbone {
+        // Anywhere: what a configuration could say is where the file belongs.
+        Some(name) if wanted.stage.lack_config() => {
+            vec![weights::ensure(BackboneSpec::named(name)?, &RunSettings::default().weights)?]
+        }
         Some(name) => {
+            let context = Context::load(&wanted.stage)?;
             let sources: Sources = context.config.part(Preprocess::NAME)?;
             let foreign = name == "onnx" || sources.onnx(name).is_some();
             anyhow::ensure!(
@@ -79,7 +83,7 @@ fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
             );
             vec![weights::ensure(BackboneSpec::named(name)?, &context.run.weights)?]
         }
-        None => preprocess::fetch_weights(&context)?,
+        None => preprocess::fetch_weights(&Context::load(&wanted.stage)?)?,
     };
     for path in paths {
         print(&format!("{}\n", path.display()))?;

@@ -1,6 +1,6 @@
 //! The command line that every stage shares, so that all of them feel the same.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -16,11 +16,14 @@ use crate::help;
 use crate::progress::note;
 use crate::terminal::print_json;
 
+/// Where programs look for a configuration that is not named.
+const DEFAULT_CONFIG: &str = "configs/demo.toml";
+
 /// Arguments of every stage.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StageArgs {
     /// The run's configuration.
-    #[arg(long, value_name = "FILE", default_value = "configs/demo.toml")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
     pub config: PathBuf,
     /// Overrides one setting of the configuration; may be repeated.
     #[arg(long, value_name = "SECTION.KEY=VALUE")]
@@ -126,6 +129,13 @@ fn parse<S: Stage, P: Parser>() -> P {
 }
 
 /// Runs a stage as its command line says: 0 done or up to date, 1 failed, 2 wrong usage.
+impl StageArgs {
+    /// Whether no configuration is named, and none lies where it would be looked for.
+    pub fn lack_config(&self) -> bool {
+        self.config == Path::new(DEFAULT_CONFIG) && !self.config.exists()
+    }
+}
+
 fn run<S: Stage>(args: &StageArgs) -> ExitCode {
     match try_run::<S>(args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,6 +23,7 @@ pub struct Sources {
     /// own.
     pub weights: OneOrSeveral<WeightsOrigin>,
     /// Views of each image, each cached as a set of its own; decoders are trained on the first.
+    #[serde(deserialize_with = "artifacts::listed::one_or_more")]
     pub views: Vec<View>,
     /// The network that is meant by backbone = "onnx".
     pub onnx: OnnxNetwork,

@@ -72,6 +72,7 @@ pub struct Settings {
 #[serde(default)]
 pub struct SelfCriticalSettings {
     /// Which of the decoders have this phase; all of them where none is named.
+    #[serde(deserialize_with = "artifacts::listed::one_or_more")]
     pub decoders: Vec<DecoderKind>,
     /// Passes over the train images at most; 0 leaves this phase out.
     pub epochs: usize,

@@ -30,14 +30,20 @@ pub struct BackboneSpec {
     pub describe: fn(&NamedArrays) -> Description,
 }
 
+/// Names that are less alike, of 1, are those of different networks.
+const LIKE: f64 = 0.75;
+
 /// No registry row has that name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no backbone is named `{name}`; did you mean `{nearest}`? There are {}", names().join(", "))]
+#[error(
+    "no backbone is named `{name}`{}There are {}, and `onnx` for any other network, from an ONNX file",
+    nearest.map_or("; ".to_owned(), |nearest| format!("; did you mean `{nearest}`? ")), names().join(", ")
+)]
 pub struct UnknownBackbone {
     /// As it was written.
     pub name: String,
-    /// The most similar one that exists.
-    pub nearest: &'static str,
+    /// The one whose name differs by little.
+    pub nearest: Option<&'static str>,
 }
 
 impl BackboneSpec {
@@ -45,12 +51,13 @@ impl BackboneSpec {
     ///
     /// # Errors
     ///
-    /// No row has the name; the error has the most similar one.
+    /// No row has the name; the error has one that is much like it, if there is one.
     pub fn named(name: &str) -> Result<&'static Self, UnknownBackbone> {
         REGISTRY.iter().find(|spec| spec.name == name).ok_or_else(|| {
-            let similarity = |known: &&str| (strsim::normalized_levenshtein(name, known) * 1e6) as u32;
-            let nearest = names().into_iter().max_by_key(similarity).unwrap_or_default();
-            UnknownBackbone { name: name.to_owned(), nearest }
+            let written = name.to_lowercase();
+            let similarity = |known: &&str| strsim::normalized_levenshtein(&written, known);
+            let nearest = names().into_iter().rev().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+            UnknownBackbone { name: name.to_owned(), nearest: nearest.filter(|near| similarity(near) > LIKE) }
         })
     }
 
@@ -282,7 +289,18 @@ mod tests {
         for spec in BackboneSpec::all() {
             assert!(std::ptr::eq(BackboneSpec::named(spec.name).unwrap(), spec));
         }
-        assert_eq!(BackboneSpec::named("resnet_50").unwrap_err().nearest, "resnet50");
+        for (written, meant) in
+            [("resnet_50", "resnet50"), ("ResNet-50", "resnet50"), ("efficientnet_b", "efficientnet_b0")]
+        {
+            assert_eq!(BackboneSpec::named(written).unwrap_err().nearest, Some(meant));
+        }
+        for other in ["clip", "vgg16", "mobilenet_v2", "vit_b_16", "dinov2", "convnext_tiny", ""] {
+            let message = BackboneSpec::named(other).unwrap_err().to_string();
+            assert!(
+                !message.contains("did you mean") && message.contains("`onnx` for any other"),
+                "{message}"
+            );
+        }
         let message = BackboneSpec::named("efficientnet-lite2").unwrap_err().to_string();
         assert!(message.contains("did you mean `efficientnet_lite2`?"), "{message}");
     }

@@ -9,6 +9,7 @@ use super::DecoderKind;
 #[serde(default)]
 pub struct ChosenDecoders {
     /// The decoders to train, each into a folder of its own.
+    #[serde(deserialize_with = "artifacts::listed::one_or_more")]
     pub decoders: Vec<DecoderKind>,
 }
 

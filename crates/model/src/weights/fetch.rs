@@ -89,14 +89,32 @@ pub enum FetchError {
         wanted: Vec<String>,
     },
     /// A file is not the published one.
-    #[error("{} has SHA-256 {found}, not {expected}…: the file is damaged or another; delete it", path.display())]
+    #[error(
+        "{} has SHA-256 {found}, not {expected}…: the file is damaged or another; delete it, or call it {backbone}.pth if it is your own",
+        path.display()
+    )]
     OtherFile {
         /// Path of what cannot be used.
         path: PathBuf,
+        /// Name in the registry.
+        backbone: &'static str,
         /// What the registry says.
         expected: &'static str,
         /// What the file has.
         found: String,
+    },
+    /// More than one file that may be meant.
+    #[error(
+        "{backbone}: {} may each be its weights: keep one, or call the one that is meant {}",
+        files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", "), converted.display()
+    )]
+    Several {
+        /// Name in the registry.
+        backbone: &'static str,
+        /// All of them.
+        files: Vec<PathBuf>,
+        /// The name that comes first.
+        converted: PathBuf,
     },
     /// Weights that the model was not trained on, whose features it does not understand.
     #[error(
@@ -165,8 +183,8 @@ pub enum FetchError {
 
 /// The converted weights of a backbone in `folder`, without any download.
 ///
-/// A published file found there is checked and converted first. A `.safetensors` of the published name carries no
-/// published hash; that it builds the network is the check then.
+/// A published file found there is checked and converted first. A `.safetensors` of the published name, and a file of
+/// one's own (`resnet50.pth`, `resnet50-11ad3fa6.pth`), has no published hash; that it builds the network is the check then.
 ///
 /// # Errors
 ///
@@ -195,7 +213,7 @@ fn find_alone(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
     for source in spec.sources {
         let published = folder.join(source.file_name());
         if published.is_file() {
-            let sha256 = verified(&published, source)?;
+            let sha256 = verified(spec, &published, source)?;
             return convert(spec, &published, &sha256, &converted);
         }
         let same_stem = published.with_extension("safetensors");
@@ -204,8 +222,36 @@ fn find_alone(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
         }
         wanted.push(source.file_name().to_owned());
     }
-    wanted.push(format!("{}.safetensors", spec.name));
+    match &own_files(spec, folder)[..] {
+        [] => {}
+        [own] => return convert(spec, own, &sha256_file(own)?, &converted),
+        several => {
+            return Err(FetchError::Several { backbone: spec.name, files: several.to_vec(), converted });
+        }
+    }
+    wanted.push(format!("your own as {}.pth or {0}.safetensors", spec.name));
     Err(FetchError::Absent { backbone: spec.name, folder: folder.into(), wanted })
+}
+
+/// Weights of a backbone that its registry's row does not know, by the names that people give theirs: `resnet50.pth`, or
+/// with a hash behind as libraries write it. In the order of their names.
+fn own_files(spec: &BackboneSpec, folder: &Path) -> Vec<PathBuf> {
+    let is_own = |path: &PathBuf| {
+        let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+        let (stem, extension) = (name(path.file_stem()), name(path.extension()));
+        let hash = stem.strip_prefix(spec.name);
+        let hash = hash.filter(|rest| {
+            rest.is_empty()
+                || rest
+                    .strip_prefix('-')
+                    .is_some_and(|hash| hash.bytes().all(|digit| digit.is_ascii_hexdigit()))
+        });
+        hash.is_some() && ["pth", "pt", "bin", "safetensors"].contains(&extension.as_str()) && path.is_file()
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_own).collect();
+    files.sort();
+    files
 }
 
 /// The converted weights of a backbone in `folder`, downloaded into it when they are not there.
@@ -228,7 +274,7 @@ pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
     for source in spec.sources {
         match download(source, downloads.path()) {
             Ok(published) => {
-                let sha256 = verified(&published, source)?;
+                let sha256 = verified(spec, &published, source)?;
                 return convert(spec, &published, &sha256, &converted(spec, folder));
             }
             Err(reason) => {
@@ -266,10 +312,11 @@ fn alone_in(folder: &Path) -> io::Result<File> {
     Ok(lock)
 }
 
-fn verified(path: &Path, source: &WeightSource) -> Result<String, FetchError> {
+fn verified(spec: &BackboneSpec, path: &Path, source: &WeightSource) -> Result<String, FetchError> {
     let found = sha256_file(path)?;
     if !found.starts_with(source.sha256()) {
-        return Err(FetchError::OtherFile { path: path.into(), expected: source.sha256(), found });
+        let (backbone, expected) = (spec.name, source.sha256());
+        return Err(FetchError::OtherFile { path: path.into(), backbone, expected, found });
     }
     Ok(found)
 }
@@ -385,7 +432,35 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let message = find(BackboneSpec::named("resnet50").unwrap(), folder.path()).unwrap_err().to_string();
         assert!(message.contains("run `just weights resnet50`"), "{message}");
-        assert!(message.contains("put resnet50-0676ba61.pth or resnet50.safetensors there"), "{message}");
+        assert!(
+            message.contains(
+                "put resnet50-0676ba61.pth or your own as resnet50.pth or resnet50.safetensors there"
+            ),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn weights_of_ones_own_are_taken_by_their_usual_names() {
+        for name in ["tiny.pth", "tiny.pt", "tiny-11ad3fa6.pth", "tiny-0a1b2c3d.safetensors"] {
+            let folder = tempfile::tempdir().unwrap();
+            publish(&folder.path().join(name), "plain");
+            publish(&folder.path().join("tiny-other.pth"), "plain");
+            let spec = tiny("https://example.org/tiny-00000000.pth".to_owned(), "00000000");
+            let converted = find(spec, folder.path()).unwrap();
+            assert_eq!(read(&converted).unwrap().metadata()["source"], name);
+        }
+    }
+
+    #[test]
+    fn of_several_files_of_ones_own_none_is_chosen() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["tiny.pth", "tiny-11ad3fa6.pth"] {
+            publish(&folder.path().join(name), "plain");
+        }
+        let spec = tiny("https://example.org/tiny-00000000.pth".to_owned(), "00000000");
+        let message = find(spec, folder.path()).unwrap_err().to_string();
+        assert!(message.contains("tiny-11ad3fa6.pth, ") && message.contains("tiny.safetensors"), "{message}");
     }
 
     #[test]
@@ -442,7 +517,7 @@ mod tests {
         assert_eq!(names, [".lock", "tiny.safetensors"]);
 
         let absent = tiny(format!("{url}-none"), &sha256);
-        let message = ensure(absent, folder.path()).unwrap_err().to_string();
+        let message = ensure(absent, &folder.path().join("nothing")).unwrap_err().to_string();
         assert!(message.contains("cannot fetch tiny.pth-none from file://"), "{message}");
         assert!(message.contains("(curl failed: "), "{message}");
         assert!(message.contains("by hand"), "{message}");
