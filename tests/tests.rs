@@ -1,6 +1,7 @@
 //! Whole stages, driven through files as a user drives them.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what goes wrong here fails a test")]
 
+mod adopted; // features of another program
 mod bad_input; // damaged files and wrong configs end in a clear message or a counted skip
 mod boundaries; // which crate may know which
 mod caption_program; // the program `caption`, as people and scripts use it

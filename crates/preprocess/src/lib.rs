@@ -3,6 +3,7 @@
 //! Each backbone and each view of the images gives a set of features in a folder of its own. A set is made in parts;
 //! a part is complete or absent, and the rows of older parts are used again wherever the image is the same.
 
+pub mod adopt;
 mod contact_sheet;
 mod engine;
 mod extract;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
-use preprocess::{Preprocess, inspect};
+use preprocess::{Preprocess, adopt, inspect};
 use stage::cli::{self, StageArgs};
 use stage::terminal::{print, print_json};
 use stage::{Context, RunSettings, Sources, Stage};
@@ -33,6 +33,8 @@ enum Command {
     Backbones,
     /// Fetches or converts the published weights of a backbone, or of those that a config wants them of, and checks them.
     Weights(Wanted),
+    /// Takes over features that another program made of the dataset's images, to train on (docs/features.md).
+    Adopt(adopt::Request),
     /// Shows what a set of features holds, and the images most like a given one.
     Inspect(inspect::Request),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
     cli::main_with_commands::<Preprocess, Flags, Command>(|command| match command {
         Command::Backbones => list_backbones(),
         Command::Weights(wanted) => fetch(&wanted),
+        Command::Adopt(request) => take_over(&request),
         Command::Inspect(request) => show(&request),
     })
 }
@@ -89,6 +92,12 @@ fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
         print(&format!("{}\n", path.display()))?;
     }
     Ok(())
+}
+
+fn take_over(request: &adopt::Request) -> anyhow::Result<()> {
+    let context = Context::load(&request.stage)?;
+    let outcome = adopt::adopt(request, &context)?;
+    cli::report::<Preprocess>(&[outcome], &request.stage, &context)
 }
 
 fn show(request: &inspect::Request) -> anyhow::Result<()> {

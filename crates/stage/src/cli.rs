@@ -201,9 +201,16 @@ fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     S::prepare_process(&settings, &context)?;
-    let outcomes = S::run(&settings, &context)?;
-    for outcome in &outcomes {
-        report(S::NAME, outcome, &context);
+    report::<S>(&S::run(&settings, &context)?, args, &context)
+}
+
+/// Says what became of the artifacts of a stage: on stderr for people, and as JSON on stdout where that is wanted.
+///
+/// # Errors
+/// Nobody reads stdout.
+pub fn report<S: Stage>(outcomes: &[Outcome], args: &StageArgs, context: &Context) -> anyhow::Result<()> {
+    for outcome in outcomes {
+        note_outcome(S::NAME, outcome, context);
     }
     if args.json {
         let manifests: Vec<&Manifest> = outcomes.iter().map(|outcome| &outcome.manifest).collect();
@@ -212,7 +219,7 @@ fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn report(stage: &str, outcome: &Outcome, context: &Context) {
+fn note_outcome(stage: &str, outcome: &Outcome, context: &Context) {
     let folder = outcome.folder.display();
     let warnings = &outcome.manifest.warnings;
     if outcome.up_to_date {

@@ -11,6 +11,7 @@
 //! A set is what one backbone, with published or tuned weights, makes of one view of the images; several lie side by side.
 //! [`FeatureSet`] reads one.
 
+mod foreign;
 mod part;
 mod set;
 mod sums;
@@ -26,6 +27,7 @@ use crate::split::Split;
 use crate::table::{Kind, TableError};
 use crate::view::View;
 
+pub use foreign::{ForeignRow, ForeignRows};
 pub use part::FeaturePart;
 pub use set::FeatureSet;
 pub use write::{complete_part, write_part};
