@@ -10,6 +10,7 @@ use artifacts::images::{self, ImageRow, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe};
 use half::f16;
+use imaging::{Interpolation, Transform};
 use serde_json::json;
 use stage::cli::StageArgs;
 use stage::guard::{Making, Work};
@@ -75,6 +76,17 @@ pub fn adopt(request: &Request, context: &Context) -> anyhow::Result<Outcome> {
         Adoption { request, settings: &settings, images: &images }.write(work)
     })
 }
+
+/// The view that a grid over the whole image has, for pictures of attention; no network of ours sees through it.
+const WHOLE: Transform = Transform {
+    resize: 224,
+    crop: 224,
+    squash: true,
+    mirror: false,
+    interpolation: Interpolation::Bilinear,
+    mean: [0.0; 3],
+    std: [1.0; 3],
+};
 
 struct Adoption<'a> {
     request: &'a Request,
@@ -154,7 +166,7 @@ impl Adoption<'_> {
             // Nobody knows them: features of the same name are those of the same network.
             weights_sha256: String::new(),
             onnx: None,
-            transform: json!(null),
+            transform: serde_json::to_value(WHOLE)?,
             grid,
             channels: row.grid.len() / row.regions,
         })
