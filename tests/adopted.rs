@@ -80,7 +80,7 @@ fn the_script_of_the_documentation_makes_features_that_are_trained_on() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
     let file = workspace.path("colours.parquet");
-    assert!(!take_over(&workspace, &[file.clone()], None, &[]).unwrap().up_to_date);
+    assert!(!take_over(&workspace, std::slice::from_ref(&file), None, &[]).unwrap().up_to_date);
     assert!(take_over(&workspace, &[file], None, &[]).unwrap().up_to_date);
     let folder = run.features("colours");
     let set = FeatureSet::open_named(&folder, "colours").unwrap();
