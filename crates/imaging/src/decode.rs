@@ -5,9 +5,10 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
+use crate::content::{self, Content};
 use crate::error::{ImageError, MAX_PIXELS, MAX_SIDE};
 use crate::png::PngDecoder;
-use crate::{content, jpeg, memory, rgb, truncation};
+use crate::{jpeg, memory, rgb, truncation};
 
 /// Width and height of an image as shown (after EXIF orientation), read from its header only.
 ///
@@ -118,15 +119,13 @@ fn open(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
 
 /// The format that the first bytes of a file tell, if it is one that is read.
 pub(crate) fn format(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
-    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
-    match image::guess_format(bytes) {
-        Ok(format @ (Jpeg | Png | WebP | Gif | Tiff | Bmp)) => Ok(format),
-        Ok(other) => Err(ImageError::Unsupported(format!("{other:?} images are not read"))),
-        Err(_) => Err(ImageError::UnknownFormat(content::describe(bytes))),
-    }
+    content::image_format(bytes).ok_or_else(|| match content::of(bytes) {
+        Content::Picture(words) => ImageError::Unsupported(content::unread(&words)),
+        _ => ImageError::UnknownFormat(content::describe(bytes)),
+    })
 }
 
 #[cfg(test)]
@@ -189,7 +188,7 @@ mod tests {
         assert!(error.contains("text that begins with \"Dear diary"), "{error}");
         assert!(matches!(decode(&[0; 64]), Err(ImageError::UnknownFormat(_))));
         let avif = decode(b"\0\0\0\x1cftypavif\0\0\0\0").unwrap_err();
-        assert!(matches!(avif, ImageError::Unsupported(_)) && avif.to_string().contains("Avif"), "{avif}");
+        assert!(matches!(avif, ImageError::Unsupported(_)) && avif.to_string().contains("AVIF"), "{avif}");
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Image files from disk and pipes, read no further than an image can go on.
 
-use std::fs::{File, FileType};
+use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::content::{self, Content};
 use crate::decode;
 use crate::error::{ImageError, MAX_FILE_BYTES};
 
@@ -27,6 +28,18 @@ pub enum FileError {
     Image(#[from] ImageError),
 }
 
+/// What a file holds, by its first bytes; its name does not matter. Not more of it is read than that.
+///
+/// # Errors
+///
+/// No file, or one that is not ordinary (a folder, a pipe, a device).
+pub fn content(path: &Path) -> Result<Content, FileError> {
+    ordinary(path)?;
+    let mut bytes = Vec::new();
+    File::open(path)?.take(START).read_to_end(&mut bytes)?;
+    Ok(content::of(&bytes))
+}
+
 /// The bytes of an image file. Of what is no image only the first are read.
 ///
 /// # Errors
@@ -34,11 +47,7 @@ pub enum FileError {
 /// No file, or one that is not ordinary (a folder, a pipe, a device), is no image by its first bytes, or larger than
 /// [`MAX_FILE_BYTES`].
 pub fn read_file(path: &Path) -> Result<Vec<u8>, FileError> {
-    // Asked before the file is opened: opening a pipe waits for who writes into it.
-    let metadata = std::fs::metadata(path)?;
-    if let Some(kind) = unusual(metadata.file_type()) {
-        return Err(FileError::Kind(kind));
-    }
+    let metadata = ordinary(path)?;
     if metadata.len() > MAX_FILE_BYTES {
         read_start(&mut File::open(path)?)?;
         return Err(FileError::TooLarge);
@@ -66,6 +75,16 @@ fn read_start(source: &mut impl Read) -> Result<Vec<u8>, FileError> {
     source.take(START).read_to_end(&mut bytes)?;
     decode::format(&bytes)?;
     Ok(bytes)
+}
+
+/// What the system knows of an ordinary file.
+fn ordinary(path: &Path) -> Result<Metadata, FileError> {
+    // Asked before the file is opened: opening a pipe waits for who writes into it.
+    let metadata = std::fs::metadata(path)?;
+    match unusual(metadata.file_type()) {
+        Some(kind) => Err(FileError::Kind(kind)),
+        None => Ok(metadata),
+    }
 }
 
 /// What a path names instead of a file, in words.

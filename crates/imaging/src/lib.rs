@@ -48,11 +48,14 @@ mod memory;
 mod png;
 mod resize;
 mod rgb;
+mod system;
 mod transform;
 mod truncation;
 
+pub use content::Content;
 pub use decode::{decode, memory_needed, probe};
 pub use error::{ImageError, MAX_FILE_BYTES, MAX_PIXELS, MAX_SIDE};
-pub use file::{FileError, read, read_file};
+pub use file::{FileError, content, read, read_file};
 pub use resize::Interpolation;
+pub use system::is_of_system;
 pub use transform::{MAX_CROP, Transform, TransformError};
