@@ -17,12 +17,13 @@ struct Wall {
 
 const TENSORS: &[&str] = &["tch", "torch-sys"];
 
-const WALLS: [Wall; 17] = [
+const WALLS: [Wall; 18] = [
+    Wall { name: "annotations", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "stage", knows: &["artifacts"], never: &["tch", "image", "parquet", "arrow-array"] },
-    Wall { name: "scoring", knows: &["artifacts", "metrics", "stage"], never: TENSORS },
+    Wall { name: "scoring", knows: &["annotations", "artifacts", "metrics", "stage"], never: TENSORS },
     Wall {
         name: "model",
         knows: &["artifacts", "imaging"],
@@ -38,7 +39,7 @@ const WALLS: [Wall; 17] = [
         knows: &["artifacts", "model"],
         never: &["tch", "torch-sys", "image", "anyhow", "clap", "toml"],
     },
-    Wall { name: "dataset", knows: &["artifacts", "imaging", "stage"], never: TENSORS },
+    Wall { name: "dataset", knows: &["annotations", "artifacts", "imaging", "stage"], never: TENSORS },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
     Wall {
         name: "preprocess",

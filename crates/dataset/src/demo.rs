@@ -62,6 +62,7 @@ fn dataset(root: &Path, captions: Vec<[String; CAPTIONS]>) -> RawDataset {
         captions: images.iter().zip(captions).flat_map(of_image).collect(),
         images,
         skipped: Vec::new(),
+        notes: Vec::new(),
         sources: Vec::new(),
     }
 }

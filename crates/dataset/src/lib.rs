@@ -6,6 +6,7 @@
 pub mod demo;
 pub mod layout;
 pub mod scenes;
+mod spoilers;
 mod tables;
 
 pub use tables::{Dataset, Layout, Settings, preview};

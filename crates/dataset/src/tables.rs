@@ -19,8 +19,11 @@ use stage::{Context, Outcome, Stage};
 
 use crate::demo;
 use crate::layout::{self, LayoutError, RawCaption, RawDataset, split};
+use crate::spoilers;
 
 const SCHEMA_VERSION: u32 = 1;
+/// Notes on the terminal; the manifest has all.
+const SAID: usize = 5;
 
 /// Settings of the `dataset` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -28,8 +31,8 @@ const SCHEMA_VERSION: u32 = 1;
 pub struct Settings {
     /// How the raw data lie on disk.
     pub layout: Layout,
-    /// The dataset's folder. `table`: the CSV or JSONL file, with image paths relative to it; `karpathy`: the JSON file,
-    /// in the folder of the images, or that folder.
+    /// The dataset's folder. `table`: the CSV or JSONL file, with image paths relative to it, or the folder that holds it;
+    /// `karpathy`, `coco`: also the JSON file itself.
     pub root: PathBuf,
     /// `scenes`: how many to draw.
     pub scenes: usize,
@@ -60,15 +63,15 @@ impl Default for Settings {
 pub enum Layout {
     /// Nothing on disk yet: the demo scenes are drawn.
     Scenes,
-    /// A folder of images, a captions file and split files, as Flickr8k is distributed.
+    /// A folder of images, a captions file and split files, as Flickr8k and Flickr30k are distributed.
     Flickr8k,
-    /// COCO's captions_train and captions_val files, with a folder of images each.
+    /// COCO's captions_train and captions_val files, or others in its format, with a folder of images each.
     Coco,
     /// Karpathy's splits of COCO, Flickr8k or Flickr30k: one JSON file.
     Karpathy,
-    /// One CSV or JSONL file: image, caption and, if wanted, split.
+    /// A table, CSV or JSONL: image, caption and, if wanted, split.
     Table,
-    /// Images, each with a .txt file of captions beside it.
+    /// Images, each with a text file of captions beside it.
     Folder,
 }
 
@@ -119,7 +122,9 @@ impl Stage for Dataset {
         let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
         context.refuse_any::<Self, _>(problem)?;
         if settings.layout != Layout::Scenes && !settings.root.exists() {
-            let reason = format!("{} does not exist: name the dataset's place", settings.root.display());
+            // A relative root starts from the working directory, which the whole path shows.
+            let root = std::path::absolute(&settings.root).unwrap_or_else(|_| settings.root.clone());
+            let reason = format!("{} does not exist: name the dataset's place", root.display());
             return Err(context.refuse::<Self>("root", reason).into());
         }
         Ok(())
@@ -177,8 +182,7 @@ fn recipe(settings: &Settings, raw: Option<&RawDataset>, context: &Context) -> a
     let sources = raw.sources.iter().map(hashed).collect::<anyhow::Result<Vec<_>>>()?;
     if settings.layout == Layout::Folder {
         // One entry for what may be thousands of small files.
-        recipe =
-            recipe.input(format!("{}/**/*.txt", raw.root.display()), digest(&serde_json::to_vec(&sources)?));
+        recipe = recipe.input(format!("{}/**", raw.root.display()), digest(&serde_json::to_vec(&sources)?));
     } else {
         for (source, hash) in sources {
             recipe = recipe.input(source, hash);
@@ -222,6 +226,7 @@ fn make(
         }
     };
     let found = raw.images.len() + raw.skipped.len();
+    let raw_splits = raw.images.iter().all(|image| image.split.is_some());
     let splits = splits(&raw, settings, context.run.seed)?;
     let examined = examine(&raw, &splits, context);
     let mut skipped: Vec<(String, String)> =
@@ -235,6 +240,17 @@ fn make(
     }
     check(settings, &rows, &skipped, found)?;
     for (subject, reason) in skipped {
+        work.warn(subject, reason);
+    }
+    let mut notes: Vec<(String, String)> =
+        raw.notes.into_iter().map(|note| (note.what, note.reason)).collect();
+    notes.extend(spoilers::find(&rows, raw_splits));
+    for (number, (subject, reason)) in notes.into_iter().enumerate() {
+        match number {
+            0..SAID => context.note(&format!("  {subject}: {reason}")),
+            SAID => context.note("  … and more, under `warnings` in manifest.json"),
+            _ => {}
+        }
         work.warn(subject, reason);
     }
     let usable: HashSet<&str> = rows.iter().map(|row| row.image_id.as_str()).collect();
@@ -259,7 +275,8 @@ fn make(
 fn splits(raw: &RawDataset, settings: &Settings, seed: u64) -> anyhow::Result<Vec<Split>> {
     let ids: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
     if let Some(mut splits) = raw.images.iter().map(|image| image.split).collect::<Option<Vec<Split>>>() {
-        if settings.layout == Layout::Coco {
+        // A file of test has none to be held out.
+        if settings.layout == Layout::Coco && !splits.contains(&Split::Test) {
             split::hold_out_test(&ids, &mut splits, seed, settings.test_fraction)?;
         }
         return Ok(splits);

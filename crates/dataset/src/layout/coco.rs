@@ -1,4 +1,4 @@
-//! COCO captions (Chen et al. 2015), as the project distributes them.
+//! COCO captions (Chen et al. 2015), as the project distributes them, and other sets in its format (VizWiz, nocaps, one's own).
 //!
 //! ```text
 //! root/
@@ -6,65 +6,51 @@
 //!   train2017/                            val2017/
 //! ```
 //!
-//! or the same with 2014. The JSON files may also lie in the root, and the folders of images in `images/`. With both
-//! files the first is train and the second val; of a single one no image has a split.
-//!
-//! ```json
-//! {"images": [{"id": 397133, "file_name": "000000397133.jpg"}],
-//!  "annotations": [{"id": 370509, "image_id": 397133, "caption": "A man is in a kitchen making pizzas."}]}
-//! ```
+//! or the same with 2014, or JSON files whose names hold a split (`train.json`), or one JSON file, which may be named as the
+//! root. The files may also lie in the root, and the images in folders in `images/` or anywhere below the root. With several
+//! files each is a split; of a single one no image has a split.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use annotations::coco::{Coco, SHAPE};
+use annotations::{Id, Location, ReadError, json};
 use artifacts::Split;
-use serde::Deserialize;
 
 use super::collect::{Collector, ImageIndex, Once};
-use super::{LayoutError, Location, RawDataset, json};
+use super::{LayoutError, RawDataset, files, folder_of, split_name};
 
 const YEARS: [&str; 2] = ["2017", "2014"];
-const ANNOTATION_FOLDERS: [&str; 2] = ["annotations", ""];
-const IMAGE_FOLDERS: [&str; 2] = ["", "images"];
-const SHAPE: &str =
-    r#"{"images": [{"id": 1, "file_name": "…"}], "annotations": [{"id": 1, "image_id": 1, "caption": "…"}]}"#;
+const ANNOTATIONS: &str = "annotations";
+const ANNOTATION_FOLDERS: [&str; 2] = [ANNOTATIONS, ""];
+/// What COCO's other files begin with.
+const OTHER_FILES: [&str; 5] = ["instances_", "person_keypoints_", "stuff_", "panoptic_", "image_info_"];
 
-#[derive(Deserialize)]
-struct Annotations {
-    images: Vec<Image>,
-    annotations: Vec<Caption>,
+/// A captions file and what is known of it by its name.
+struct Source {
+    file: PathBuf,
+    split: Option<Split>,
+    /// Its images' folder below the root.
+    folder: PathBuf,
 }
 
-#[derive(Deserialize)]
-struct Image {
-    id: u64,
-    file_name: String,
-}
-
-#[derive(Deserialize)]
-struct Caption {
-    id: u64,
-    image_id: u64,
-    caption: String,
-}
-
-/// What was read so far: ids are unique over both files.
+/// What was read so far: ids are unique over all files.
 struct Known {
-    images: HashMap<u64, ImageIndex>,
-    image_ids: Once<u64>,
+    images: HashMap<Id, ImageIndex>,
+    image_ids: Once<Id>,
     files: Once<ImageIndex>,
-    caption_ids: Once<u64>,
+    caption_ids: Once<Id>,
 }
 
-/// Reads the dataset below `root`: of the years that are there the later.
+/// Reads the dataset below `root`, of the years that are there the later, or the captions file `root`.
 ///
 /// # Errors
-/// No captions file, a missing folder of images, an entry of another shape, an id or a file that two entries name,
-/// and a caption of an image that is not listed.
+/// No captions file, an entry of another shape, and an id or a file that two entries name.
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
+    let (root, sources) = if root.is_file() { lone_source(root) } else { (root, find_sources(root)?) };
     let mut collector = Collector::new(root)?;
-    let files = find_files(root)?;
-    if files.len() > 1 {
+    let several = sources.len() > 1;
+    if several {
         collector.expect_splits();
     }
     let mut known = Known {
@@ -73,27 +59,42 @@ pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
         files: Once::new(),
         caption_ids: Once::new(),
     };
-    for (file, folder, split) in &files {
-        let split = (files.len() > 1).then_some(*split);
-        read_file(file, folder, split, &mut known, &mut collector)?;
-        collector.source(file);
+    for source in &sources {
+        read_file(source, several, &mut known, &mut collector)?;
+        collector.source(&source.file);
     }
     collector.finish()
 }
 
-/// The captions files of a year, each with its folder of images below the root.
-fn find_files(root: &Path) -> Result<Vec<(PathBuf, PathBuf, Split)>, LayoutError> {
+/// A file that is named itself, and the folder that its images lie below.
+fn lone_source(file: &Path) -> (&Path, Vec<Source>) {
+    let folder = folder_of(file);
+    let root = if folder.ends_with(ANNOTATIONS) { folder_of(folder) } else { folder };
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = find_images(root, &stem);
+    (root, vec![Source { file: file.to_owned(), split: None, folder }])
+}
+
+/// The captions files of a year, or those that the names of splits tell apart, or the only one.
+fn find_sources(root: &Path) -> Result<Vec<Source>, LayoutError> {
     for year in YEARS {
-        let mut files = Vec::new();
+        let mut sources = Vec::new();
         for split in [Split::Train, Split::Val] {
-            let name = format!("captions_{split}{year}.json");
-            let mut places = ANNOTATION_FOLDERS.iter().map(|folder| root.join(folder).join(&name));
+            let name = format!("captions_{split}{year}");
+            let mut places =
+                ANNOTATION_FOLDERS.iter().map(|folder| root.join(folder).join(format!("{name}.json")));
             if let Some(file) = places.find(|file| file.is_file()) {
-                files.push((file, find_images(root, &format!("{split}{year}"))?, split));
+                sources.push(Source { file, split: Some(split), folder: find_images(root, &name) });
             }
         }
-        if !files.is_empty() {
-            return Ok(files);
+        if !sources.is_empty() {
+            return Ok(sources);
+        }
+    }
+    for folder in ANNOTATION_FOLDERS {
+        let sources = sources_in(root, folder)?;
+        if !sources.is_empty() {
+            return Ok(sources);
         }
     }
     let names = YEARS
@@ -101,38 +102,80 @@ fn find_files(root: &Path) -> Result<Vec<(PathBuf, PathBuf, Split)>, LayoutError
     Err(LayoutError::NotFound { root: root.to_owned(), what: "captions file", names: names.join(", ") })
 }
 
-fn find_images(root: &Path, name: &str) -> Result<PathBuf, LayoutError> {
-    let places = IMAGE_FOLDERS.map(|folder| Path::new(folder).join(name));
-    let names = places.each_ref().map(|place| format!("{}/", place.display())).join(", ");
-    let found = places.into_iter().find(|place| root.join(place).is_dir());
-    found.ok_or_else(|| LayoutError::NotFound { root: root.to_owned(), what: "folder of images", names })
+fn sources_in(root: &Path, folder: &str) -> Result<Vec<Source>, LayoutError> {
+    let folder = root.join(folder);
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let mut names = files::of_ending(&folder, &["json"])?;
+    names.retain(|name| {
+        let name = name.to_string_lossy();
+        !OTHER_FILES.iter().any(|start| name.starts_with(start))
+    });
+    let source = |name: &PathBuf| {
+        let stem = name.file_stem().unwrap_or_default().to_string_lossy();
+        Source { file: folder.join(name), split: split_name::within(&stem), folder: find_images(root, &stem) }
+    };
+    let mut sources: Vec<Source> = names.iter().map(source).collect();
+    sources.sort_by_key(|source| source.split);
+    let told_apart = sources.windows(2).all(|pair| pair[0].split.is_some() && pair[0].split != pair[1].split);
+    if told_apart { Ok(sources) } else { Err(LayoutError::several(&folder, &names)) }
+}
+
+/// The folder of the images of a captions file: named after the file, or after its split, else the root.
+fn find_images(root: &Path, stem: &str) -> PathBuf {
+    let own = stem.strip_prefix("captions_").unwrap_or(stem);
+    let split = split_name::within(stem).map_or(own, |split| split.as_str());
+    let names = [own, split].map(|name| [name.to_owned(), format!("images/{name}")]).concat();
+    let of_split = || {
+        let folders = split_name::folders(root).unwrap_or_default();
+        folders.into_iter().find(|(_, of)| of.as_str() == split).map(|(folder, _)| folder)
+    };
+    let found = names.into_iter().map(PathBuf::from).find(|name| root.join(name).is_dir());
+    found.or_else(of_split).or_else(|| files::folder_named(root, &["images"])).unwrap_or_default()
 }
 
 fn read_file(
-    file: &Path,
-    folder: &Path,
-    split: Option<Split>,
+    source: &Source,
+    several: bool,
     known: &mut Known,
     collector: &mut Collector,
 ) -> Result<(), LayoutError> {
-    let Annotations { images, annotations } = json::read(file, SHAPE)?;
-    for (index, image) in images.iter().enumerate() {
+    let Source { file, split, folder } = source;
+    let Coco { images, annotations } = json::read(file, SHAPE)?;
+    let missing = |key: &str| {
+        let problem = format!("missing field `{key}`");
+        ReadError::Json { file: file.to_owned(), field: String::new(), problem, shape: SHAPE }
+    };
+    let images = images.ok_or_else(|| missing("images"))?;
+    if annotations.is_none() && several {
+        let reason = "has no annotations, so none of its images is used".to_owned();
+        collector.note(file.display().to_string(), reason);
+        return Ok(());
+    }
+    for (index, image) in images.into_iter().enumerate() {
         let at = Location::entry(file, "images", index);
-        known.image_ids.name(image.id, &at, || format!("the id {}", image.id))?;
+        known.image_ids.name(image.id.clone(), &at, || format!("the id {}", image.id))?;
         let found = collector.image(&at, folder, &image.file_name)?;
         known.files.name(found, &at, || format!("the file {}", image.file_name))?;
         known.images.insert(image.id, found);
-        if let Some(split) = split {
+        if let Some(split) = split.filter(|_| several) {
             collector.split(&at, found, split)?;
         }
     }
-    for (index, caption) in annotations.iter().enumerate() {
+    for (index, annotation) in annotations.ok_or_else(|| missing("annotations"))?.into_iter().enumerate() {
         let at = Location::entry(file, "annotations", index);
-        known.caption_ids.name(caption.id, &at, || format!("the id {}", caption.id))?;
-        let Some(&image) = known.images.get(&caption.image_id) else {
-            return Err(LayoutError::UnknownImage { at, id: caption.image_id });
+        if let Some(id) = annotation.id {
+            known.caption_ids.name(id.clone(), &at, || format!("the id {id}"))?;
+        }
+        let Some(&image) = known.images.get(&annotation.image_id) else {
+            let reason = format!("no entry of `images` has the id {}", annotation.image_id);
+            collector.skip(at.to_string(), &reason);
+            continue;
         };
-        collector.caption(&at, image, &caption.caption);
+        for caption in &annotation.caption.0 {
+            collector.caption(&at, image, caption);
+        }
     }
     Ok(())
 }

@@ -6,14 +6,15 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use annotations::{Location, text};
 use artifacts::Split;
 
-use super::{LayoutError, Location, RawCaption, RawDataset, RawImage, Skip, text};
-
-const IMAGE_EXTENSIONS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+use super::files::{self, Kind};
+use super::finder::{Likeness, alike};
+use super::places::{NOT_FOUND, Places};
+use super::{LayoutError, RawCaption, RawDataset, RawImage, Skip};
 
 /// An image that some row, split file or folder names; its place in [`Collector`].
 pub(super) type ImageIndex = usize;
@@ -23,14 +24,24 @@ pub(super) struct Collector {
     root: PathBuf,
     images: Vec<Image>,
     by_path: HashMap<PathBuf, ImageIndex>,
+    /// By folder, then by name as written.
+    by_name: HashMap<PathBuf, HashMap<String, ImageIndex>>,
+    places: Places,
+    /// Images that lie elsewhere than written: the first one, and how many.
+    moved: Option<(String, PathBuf, usize)>,
     captions: Vec<(ImageIndex, String)>,
     skipped: Vec<Skip>,
+    notes: Vec<Skip>,
     sources: Vec<PathBuf>,
     splits_given: bool,
 }
 
 struct Image {
     path: PathBuf,
+    /// Why there is no file, if so.
+    problem: Option<String>,
+    /// The name that stands for it, where another name could mean the file as well.
+    guessed: Option<String>,
     captions: usize,
     split: Option<(Split, Location)>,
 }
@@ -43,8 +54,12 @@ impl Collector {
             root: root.to_owned(),
             images: Vec::new(),
             by_path: HashMap::new(),
+            by_name: HashMap::new(),
+            places: Places::new(root),
+            moved: None,
             captions: Vec::new(),
             skipped: Vec::new(),
+            notes: Vec::new(),
             sources: Vec::new(),
             splits_given: false,
         })
@@ -70,21 +85,71 @@ impl Collector {
         if name.trim().is_empty() {
             return Err(LayoutError::NoImage { at: at.clone() });
         }
-        let Some(path) = below(Path::new(name.trim())) else {
-            return Err(LayoutError::OutsideRoot { at: at.clone(), image: name.to_owned() });
+        if let Some(&known) = self.by_name.get(folder).and_then(|names| names.get(name)) {
+            return Ok(known);
+        }
+        let place = self.places.of(at, folder, name)?;
+        let moved = place.likeness >= Some(Likeness::Deeper);
+        let doubtful = place.likeness >= Some(Likeness::Shorter);
+        let index = match self.by_path.get(&place.path) {
+            Some(&known) => {
+                let first = self.images[known].guessed.as_deref();
+                if (doubtful || first.is_some()) && !first.is_some_and(|first| alike(first, name)) {
+                    let first = first.map_or_else(|| place.path.display().to_string(), str::to_owned);
+                    let second = name.to_owned();
+                    return Err(LayoutError::TwoNames { at: at.clone(), first, second, file: place.path });
+                }
+                known
+            }
+            None => {
+                if moved {
+                    let (.., count) =
+                        self.moved.get_or_insert_with(|| (name.to_owned(), place.path.clone(), 0));
+                    *count += 1;
+                }
+                self.add(place.path, place.problem, doubtful.then(|| name.to_owned()))
+            }
         };
-        Ok(self.found(folder.join(path)))
+        self.by_name.entry(folder.to_owned()).or_default().insert(name.to_owned(), index);
+        Ok(index)
     }
 
-    /// The image at a path below the root.
+    /// The image at a path below the root, where a folder was found to hold it.
     pub(super) fn found(&mut self, path: PathBuf) -> ImageIndex {
-        match self.by_path.entry(path) {
-            Entry::Occupied(known) => *known.get(),
-            Entry::Vacant(new) => {
-                self.images.push(Image { path: new.key().clone(), captions: 0, split: None });
-                *new.insert(self.images.len() - 1)
+        match self.by_path.get(&path) {
+            Some(&known) => known,
+            None => self.add(path, None, None),
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, problem: Option<String>, guessed: Option<String>) -> ImageIndex {
+        self.by_path.insert(path.clone(), self.images.len());
+        self.images.push(Image { path, problem, guessed, captions: 0, split: None });
+        self.images.len() - 1
+    }
+
+    /// Makes all images below `folder` known, so that those are counted which nothing else names; pictures that are not read
+    /// are left out and counted.
+    pub(super) fn list(&mut self, folder: &Path) -> Result<(), LayoutError> {
+        let listed = files::below(&self.root, folder).collect::<Result<Vec<_>, _>>()?;
+        for file in listed {
+            match files::kind(&self.root.join(&file)) {
+                Kind::Image => drop(self.found(file)),
+                Kind::Unread(kind) if !self.by_path.contains_key(&file) => self.skip_unread(&file, &kind),
+                Kind::Unread(_) | Kind::Captions | Kind::Other => {}
             }
         }
+        Ok(())
+    }
+
+    /// Counts a picture or video of a kind that is not read.
+    pub(super) fn skip_unread(&mut self, file: &Path, kind: &str) {
+        self.skip(file.display().to_string(), &format!("{kind}, which is not read"));
+    }
+
+    /// Says something of what was read that is no fault of a row.
+    pub(super) fn note(&mut self, what: String, reason: String) {
+        self.notes.push(Skip { what, reason });
     }
 
     /// Adds a caption; an empty one is left out and counted.
@@ -142,15 +207,24 @@ impl Collector {
 
     /// Leaves out the images that cannot be used, each with its reason, and names the rest.
     pub(super) fn finish(mut self) -> Result<RawDataset, LayoutError> {
+        if let Some((name, path, count)) = self.moved.take() {
+            let reason = format!(
+                "{count} images lie elsewhere than written; this one was found as {}",
+                path.display()
+            );
+            self.note(name, reason);
+        }
         let mut usable = Vec::new();
         for (index, image) in self.images.iter().enumerate() {
-            match image.refusal(&self.root, self.splits_given) {
+            match image.refusal(self.splits_given) {
                 None => usable.push(index),
                 Some(reason) => self.skipped.push(Skip { what: image.path.display().to_string(), reason }),
             }
         }
         if usable.is_empty() {
-            let first = self.skipped.first();
+            // A file that is not there says more than an empty caption before it.
+            let missing = self.skipped.iter().find(|skip| skip.reason.starts_with(NOT_FOUND));
+            let first = missing.or(self.skipped.first());
             let example = first.map(|skip| format!(", the first {}: {}", skip.what, skip.reason));
             let (root, skipped) = (self.root, self.skipped.len());
             return Err(LayoutError::Empty { root, skipped, example: example.unwrap_or_default() });
@@ -169,6 +243,7 @@ impl Collector {
             captions: self.captions.into_iter().filter_map(caption).collect(),
             root: self.root,
             skipped: self.skipped,
+            notes: self.notes,
             sources: self.sources,
         })
     }
@@ -176,8 +251,8 @@ impl Collector {
 
 impl Image {
     /// Why this image cannot be used, if so.
-    fn refusal(&self, root: &Path, splits_given: bool) -> Option<String> {
-        if let Some(problem) = no_file(&root.join(&self.path)) {
+    fn refusal(&self, splits_given: bool) -> Option<String> {
+        if let Some(problem) = &self.problem {
             let named_by = match (&self.split, self.captions) {
                 (Some((_, at)), 0) => format!("named at {at}"),
                 (_, 1) => "its caption is left out".to_owned(),
@@ -218,37 +293,6 @@ impl<K: Eq + Hash> Once<K> {
             }
         }
     }
-}
-
-/// Whether a file's name says that it is an image.
-pub(super) fn is_image(path: &Path) -> bool {
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    IMAGE_EXTENSIONS.contains(&extension.as_str())
-}
-
-/// Why there is no file at `path`, if so; one that is there may still be unreadable.
-fn no_file(path: &Path) -> Option<String> {
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_file() => None,
-        Ok(metadata) if metadata.is_dir() => Some("a folder, not a file".to_owned()),
-        Ok(_) => Some("not a regular file".to_owned()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Some("file not found".to_owned()),
-        Err(error) => Some(format!("cannot be opened: {error}")),
-    }
-}
-
-/// `path` without `.` and `..`, or `None` where it is absolute or climbs above its start.
-fn below(path: &Path) -> Option<PathBuf> {
-    let mut below = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::Normal(name) => below.push(name),
-            Component::CurDir => {}
-            Component::ParentDir if below.pop() => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return None,
-        }
-    }
-    (below != Path::new("")).then_some(below)
 }
 
 /// The id of each path: its file stem, or the whole path where the stem names several files.

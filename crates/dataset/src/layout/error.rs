@@ -1,51 +1,17 @@
 //! Why a raw dataset is refused: each message names the place and what to do about it.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use annotations::{Location, ReadError, clip};
 use artifacts::Split;
-
-/// A line of a text file or an entry of a JSON file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// Below the dataset's root, or the root itself.
-    pub file: PathBuf,
-    /// The line or the entry at fault.
-    pub place: Place,
-}
-
-/// Lines for editors, entries for those who read JSON by program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// A line, counted from 1.
-    Line(u64),
-    /// An entry of a JSON list: the list's key, the index from 0.
-    Entry(&'static str, usize),
-}
-
-impl Location {
-    pub(super) fn new(file: &Path, line: u64) -> Self {
-        Location { file: file.to_owned(), place: Place::Line(line) }
-    }
-
-    pub(super) fn entry(file: &Path, list: &'static str, index: usize) -> Self {
-        Location { file: file.to_owned(), place: Place::Entry(list, index) }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Place::Line(line) => write!(f, "{}:{line}", self.file.display()),
-            Place::Entry(list, index) => write!(f, "{}: {list}[{index}]", self.file.display()),
-        }
-    }
-}
 
 /// A raw dataset that cannot be read or contradicts itself.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
+    /// A file of captions that cannot be read as what it should be.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The file system said no.
     #[error("cannot read {path}: {source}")]
     Io {
@@ -72,76 +38,6 @@ pub enum LayoutError {
         /// The files found, separated by commas.
         names: String,
     },
-    /// The table is neither CSV nor JSON lines.
-    #[error("{file}: cannot tell its format; name it .csv or .jsonl")]
-    UnknownFormat {
-        /// Path of the file that `root` names.
-        file: PathBuf,
-    },
-    /// Bytes that are no text.
-    #[error("{at}: not UTF-8; convert the file, for example with `iconv -f LATIN1 -t UTF-8`")]
-    Encoding {
-        /// The first bad line.
-        at: Location,
-    },
-    /// A CSV header that lacks a column, repeats one or has one that nothing would read.
-    #[error("{file}: the first line must name the columns {wanted}; it has {found}")]
-    Columns {
-        /// Path of the table.
-        file: PathBuf,
-        /// The columns to have.
-        wanted: String,
-        /// The header as it is, separated by commas.
-        found: String,
-    },
-    /// A quoted CSV field that does not end properly.
-    #[error("{at}: broken quoting: {problem}; close the field with a quote and double the quotes inside it")]
-    Quoting {
-        /// Where the field opens.
-        at: Location,
-        /// How the field breaks the rules of RFC 4180.
-        problem: &'static str,
-    },
-    /// A CSV row that does not fit its header.
-    #[error("{at}: {found} fields under {wanted} columns; put captions that hold commas in double quotes")]
-    Fields {
-        /// The line on which the row starts.
-        at: Location,
-        /// Fields in the row.
-        found: usize,
-        /// Columns in the header.
-        wanted: usize,
-    },
-    /// The CSV parser's own complaint.
-    #[error("cannot parse {file}: {source}")]
-    Csv {
-        /// Path of the table.
-        file: PathBuf,
-        /// The parser's reason, with the position.
-        source: csv::Error,
-    },
-    /// A line that is not the JSON object it should be.
-    #[error(
-        "{at}: {source}; each line is an object with `image`, `caption` or `captions`, and perhaps `split`"
-    )]
-    Json {
-        /// The line at fault.
-        at: Location,
-        /// What the parser says.
-        source: serde_json::Error,
-    },
-    /// A JSON file of another shape.
-    #[error("{file}: {field}: {source}; expected {shape}")]
-    JsonFile {
-        /// The file.
-        file: PathBuf,
-        /// The field, as in `images[3].split`; `.` is the whole file.
-        field: String,
-        /// What the parser says.
-        source: serde_json::Error,
-        /// The shape that it should have.
-        shape: &'static str,
-    },
     /// An id or a file that a list names twice.
     #[error("{at}: {what} was already named at {first_at}; each may occur once")]
     Duplicate {
@@ -152,13 +48,25 @@ pub enum LayoutError {
         /// The earlier of the two.
         first_at: Location,
     },
-    /// A caption of an image that is not listed.
-    #[error("{at}: no entry of `images` has the id {id}; add the image or remove the caption")]
-    UnknownImage {
-        /// The entry of `annotations`.
+    /// Two names for which there is a single file, so that one of them cannot mean it.
+    #[error("{at}: image `{first}` and image `{second}` would both be the file {file}; correct one of the names", first = clip(first), second = clip(second), file = file.display())]
+    TwoNames {
+        /// The later of the two.
         at: Location,
-        /// The image's id as written.
-        id: u64,
+        /// The name that was found there first, as written.
+        first: String,
+        /// The later name, as written.
+        second: String,
+        /// The file, below the root.
+        file: PathBuf,
+    },
+    /// An address instead of a file.
+    #[error("{at}: image `{image}` is an address; fetch the image and name its file", image = clip(image))]
+    Address {
+        /// The line or entry.
+        at: Location,
+        /// The address as written.
+        image: String,
     },
     /// Two images with one file of captions between them.
     #[error("{first} and {second} share one .txt file of captions; keep one of the images", first = first.display(), second = second.display())]
@@ -167,12 +75,6 @@ pub enum LayoutError {
         first: PathBuf,
         /// The other one, below the root.
         second: PathBuf,
-    },
-    /// A JSON line with both `caption` and `captions`, or neither.
-    #[error("{at}: give either `caption`, a sentence, or `captions`, a list of sentences")]
-    CaptionKeys {
-        /// The line at fault.
-        at: Location,
     },
     /// A line of `Flickr8k.token.txt` in another form.
     #[error("{at}: expected `image.jpg#0`, a tab and the caption")]
@@ -187,7 +89,7 @@ pub enum LayoutError {
         at: Location,
     },
     /// A path that is absolute or climbs out of the dataset.
-    #[error("{at}: image path `{image}` leaves the dataset's folder; paths must stay below it")]
+    #[error("{at}: image path `{image}` leaves the dataset's folder; paths must stay below it: move the images or the file there", image = clip(image))]
     OutsideRoot {
         /// The line on which the row starts.
         at: Location,
@@ -195,14 +97,12 @@ pub enum LayoutError {
         image: String,
     },
     /// A split that does not exist.
-    #[error("{at}: unknown split `{name}`; use {known}")]
+    #[error("{at}: unknown split `{name}`; use train, val or test (or restval, validation, dev)", name = clip(name))]
     UnknownSplit {
         /// The line on which the row starts.
         at: Location,
         /// The split as written.
         name: String,
-        /// The splits that there are.
-        known: &'static str,
     },
     /// Some rows name a split and others do not.
     #[error("{at}: earlier rows differ in whether they name a split; give all rows a split or none")]
@@ -252,4 +152,12 @@ pub enum LayoutError {
         /// Fraction of the images for the test.
         test: f64,
     },
+}
+
+impl LayoutError {
+    /// Several files in `root` that could be meant.
+    pub(super) fn several(root: &Path, files: &[PathBuf]) -> LayoutError {
+        let names = files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
+        LayoutError::Several { root: root.to_owned(), names }
+    }
 }

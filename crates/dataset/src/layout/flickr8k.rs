@@ -1,27 +1,30 @@
-//! Flickr8k, as its authors, Kaggle and the tutorials hand it out.
+//! Flickr8k and Flickr30k, as their authors, Kaggle and the tutorials hand them out.
 //!
 //! ```text
 //! root/
-//!   images/ | Images/ | Flicker8k_Dataset/ | Flickr8k_Dataset/      the photos
-//!   captions.txt | captions.csv                                    header `image,caption`
-//!     | Flickr8k.token.txt                                         `photo.jpg#0<TAB>caption`
+//!   images/ | Images/ | Flicker8k_Dataset/ | flickr30k_images/ | …  the photos
+//!   captions.txt | captions.csv | results.csv                      a table of images and captions
+//!     | Flickr8k.token.txt | results_20130124.token                `photo.jpg#0<TAB>caption`
 //!   splits/{train,val,test}.txt                                    one file name per line; any may be absent
 //!     | Flickr_8k.{trainImages,devImages,testImages}.txt
 //! ```
 //!
-//! The text files may also lie in `Flickr8k_text/`. Where several names are there, the first of the list counts. With
-//! split files, an image in none of them is left out; without any, no image has a split.
+//! The text files may also lie in `Flickr8k_text/` or beside the photos. Where several names are there, the first of the list
+//! counts. With split files, an image in none of them is left out; without any, no image has a split.
 
 use std::path::{Path, PathBuf};
 
+use annotations::{Location, text};
 use artifacts::Split;
 
-use super::collect::{Collector, is_image};
-use super::{LayoutError, Location, RawDataset, csv_rows, text};
+use super::collect::Collector;
+use super::{LayoutError, RawDataset, files, table};
 
-const IMAGE_FOLDERS: [&str; 4] = ["images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset"];
-const CAPTION_FILES: [&str; 3] = ["captions.txt", "captions.csv", "Flickr8k.token.txt"];
-const TOKEN_FILE: &str = "Flickr8k.token.txt";
+/// Of the photos; Karpathy's files name images in them too.
+pub(super) const IMAGE_FOLDERS: [&str; 6] =
+    ["images", "Images", "Flicker8k_Dataset", "Flickr8k_Dataset", "flickr30k-images", "flickr30k_images"];
+const CAPTION_FILES: [&str; 5] =
+    ["captions.txt", "captions.csv", "results.csv", "Flickr8k.token.txt", "results_20130124.token"];
 const TEXT_FOLDERS: [&str; 2] = ["", "Flickr8k_text"];
 const SPLIT_FILES: [[(&str, Split); 3]; 2] = [
     [("splits/train.txt", Split::Train), ("splits/val.txt", Split::Val), ("splits/test.txt", Split::Test)],
@@ -38,33 +41,30 @@ const SPLIT_FILES: [[(&str, Split); 3]; 2] = [
 /// A missing folder or captions file, a malformed row, and an image in two splits are refused with their place.
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
     let mut collector = Collector::new(root)?;
-    let Some(folder) = IMAGE_FOLDERS.iter().map(Path::new).find(|folder| root.join(folder).is_dir()) else {
+    let Some(folder) = files::folder_named(root, &IMAGE_FOLDERS) else {
         let names = IMAGE_FOLDERS.map(|name| format!("{name}/")).join(", ");
         return Err(LayoutError::NotFound { root: root.to_owned(), what: "folder of images", names });
     };
-    let Some(captions) = CAPTION_FILES.iter().find_map(|name| text_file(root, name)) else {
+    let places = TEXT_FOLDERS.map(|folder| root.join(folder)).into_iter().chain([root.join(&folder)]);
+    let places: Vec<PathBuf> = places.collect();
+    let Some(captions) = CAPTION_FILES.iter().find_map(|name| text_file(&places, name)) else {
         let names = CAPTION_FILES.join(", ");
         return Err(LayoutError::NotFound { root: root.to_owned(), what: "captions file", names });
     };
 
-    if captions.ends_with(TOKEN_FILE) {
-        read_tokens(&captions, folder, &mut collector)?;
+    if captions.to_string_lossy().contains(".token") {
+        read_tokens(&captions, &folder, &mut collector)?;
     } else {
-        for row in csv_rows::read(&captions, false)? {
-            let at = Location::new(&captions, row.line);
-            let image = collector.image(&at, folder, &row.image)?;
-            collector.caption(&at, image, &row.caption);
-        }
+        table::read_rows(&captions, &folder, None, &mut collector)?;
     }
-    collector.source(&captions);
-    read_splits(root, folder, &mut collector)?;
-    list_images(root, folder, &mut collector)?;
+    read_splits(&places, &folder, &mut collector)?;
+    collector.list(&folder)?;
     collector.finish()
 }
 
-/// The file of that name in the root or in `Flickr8k_text/`.
-fn text_file(root: &Path, name: &str) -> Option<PathBuf> {
-    TEXT_FOLDERS.iter().map(|folder| root.join(folder).join(name)).find(|file| file.is_file())
+/// The file of that name in the first place that has it.
+fn text_file(places: &[PathBuf], name: &str) -> Option<PathBuf> {
+    places.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
 }
 
 fn read_tokens(file: &Path, folder: &Path, collector: &mut Collector) -> Result<(), LayoutError> {
@@ -81,12 +81,13 @@ fn read_tokens(file: &Path, folder: &Path, collector: &mut Collector) -> Result<
         let image = collector.image(&at, folder, name)?;
         collector.caption(&at, image, caption);
     }
+    collector.source(file);
     Ok(())
 }
 
-fn read_splits(root: &Path, folder: &Path, collector: &mut Collector) -> Result<(), LayoutError> {
+fn read_splits(places: &[PathBuf], folder: &Path, collector: &mut Collector) -> Result<(), LayoutError> {
     for naming in SPLIT_FILES {
-        let files = naming.map(|(name, split)| (text_file(root, name), split));
+        let files = naming.map(|(name, split)| (text_file(places, name), split));
         if files.iter().any(|(file, _)| file.is_some()) {
             collector.expect_splits();
             for (file, split) in files {
@@ -94,23 +95,6 @@ fn read_splits(root: &Path, folder: &Path, collector: &mut Collector) -> Result<
             }
             return Ok(());
         }
-    }
-    Ok(())
-}
-
-/// Makes photos that no text file names known to the collector, so that they are counted.
-fn list_images(root: &Path, folder: &Path, collector: &mut Collector) -> Result<(), LayoutError> {
-    let failed = |source| LayoutError::Io { path: root.join(folder), source };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(root.join(folder)).map_err(failed)? {
-        let name = PathBuf::from(entry.map_err(failed)?.file_name());
-        if is_image(&name) {
-            names.push(name);
-        }
-    }
-    names.sort();
-    for name in names {
-        collector.found(folder.join(name));
     }
     Ok(())
 }

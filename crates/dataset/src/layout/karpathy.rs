@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! root/
-//!   dataset_coco.json | dataset_flickr30k.json | dataset_flickr8k.json | dataset.json
-//!   the images, in the root or in a folder of the usual names
+//!   dataset_coco.json | dataset_flickr30k.json | dataset_flickr8k.json | dataset.json, or the only JSON file
+//!   the images, in the root or in folders below it
 //! ```
 //!
 //! ```json
@@ -16,87 +16,67 @@
 
 use std::path::{Path, PathBuf};
 
-use artifacts::Split;
-use serde::Deserialize;
+use annotations::karpathy::{Image, Karpathy, SHAPE};
+use annotations::{Location, json};
 
 use super::collect::{Collector, Once};
-use super::{LayoutError, Location, RawDataset, folder_of, json};
+use super::flickr8k::IMAGE_FOLDERS;
+use super::{LayoutError, RawDataset, files, folder_of, split_name};
 
 const FILES: [&str; 4] =
     ["dataset_coco.json", "dataset_flickr30k.json", "dataset_flickr8k.json", "dataset.json"];
-const IMAGE_FOLDERS: [&str; 8] = [
-    "",
-    "images",
-    "Images",
-    "Flicker8k_Dataset",
-    "Flickr8k_Dataset",
-    "flickr30k-images",
-    "flickr30k_images",
-    "flickr30k_images/flickr30k_images",
-];
-const SHAPE: &str =
-    r#"{"images": [{"filename": "…", "imgid": 0, "split": "train", "sentences": [{"raw": "…"}]}]}"#;
-
-#[derive(Deserialize)]
-struct Dataset {
-    images: Vec<Image>,
-}
-
-#[derive(Deserialize)]
-struct Image {
-    #[serde(default)]
-    filepath: PathBuf,
-    filename: String,
-    imgid: u64,
-    split: String,
-    sentences: Vec<Sentence>,
-}
-
-#[derive(Deserialize)]
-struct Sentence {
-    raw: String,
-}
 
 /// Reads the JSON file `root`, or the one in the folder `root`; the images lie in the file's folder.
 ///
 /// # Errors
 /// A missing or second JSON file, an entry of another shape, an unknown split, an `imgid` or a file that two entries
-/// name, and a folder in which none of the images is found.
+/// name, and a file of which no image is found.
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
     let file = if root.is_dir() { find_file(root)? } else { root.to_owned() };
-    let images = json::read::<Dataset>(&file, SHAPE)?.images;
+    let images = json::read::<Karpathy>(&file, SHAPE)?.images;
     let root = folder_of(&file);
     let mut collector = Collector::new(root)?;
-    collector.expect_splits();
-    let folder = find_images(root, &images)?;
-    let (mut ids, mut files) = (Once::new(), Once::new());
-    for (index, image) in images.iter().enumerate() {
+    let splits_given = images.iter().any(|image| image.split.is_some());
+    if splits_given {
+        collector.expect_splits();
+    }
+    let folder = find_images(root, &images);
+    let (mut ids, mut named) = (Once::new(), Once::new());
+    for (index, image) in images.into_iter().enumerate() {
         let at = Location::entry(&file, "images", index);
-        ids.name(image.imgid, &at, || format!("imgid {}", image.imgid))?;
-        let path = image.path();
-        let found = collector.image(&at, folder, &path.to_string_lossy())?;
-        files.name(found, &at, || format!("the file {}", path.display()))?;
-        collector.split(&at, found, parse_split(&at, &image.split)?)?;
-        for sentence in &image.sentences {
-            collector.caption(&at, found, &sentence.raw);
+        let path = path(&image);
+        if let Some(imgid) = image.imgid {
+            ids.name(imgid.clone(), &at, || format!("imgid {imgid}"))?;
+        }
+        let found = collector.image(&at, folder, &path)?;
+        named.name(found, &at, || format!("the file {path}"))?;
+        if let Some(split) = image.split {
+            collector.split(&at, found, split_name::parse(&at, &split)?)?;
+        }
+        for sentence in &image.sentences.0 {
+            collector.caption(&at, found, sentence);
         }
     }
     collector.source(&file);
     collector.finish()
 }
 
-impl Image {
-    /// Below the folder of images; empty without a file name.
-    fn path(&self) -> PathBuf {
-        match self.filename.trim() {
-            "" => PathBuf::new(),
-            name => self.filepath.join(name),
-        }
+/// Below the folder of images; empty without a file name.
+fn path(image: &Image) -> String {
+    match (image.filepath.as_str(), image.filename.as_str()) {
+        (_, name) if name.trim().is_empty() => String::new(),
+        ("", name) => name.to_owned(),
+        (folder, name) => format!("{folder}/{name}"),
     }
 }
 
+/// The file of a usual name, or else the only JSON file.
 fn find_file(root: &Path) -> Result<PathBuf, LayoutError> {
-    let found: Vec<&str> = FILES.into_iter().filter(|name| root.join(name).is_file()).collect();
+    let mut found: Vec<PathBuf> =
+        FILES.into_iter().map(PathBuf::from).filter(|name| root.join(name).is_file()).collect();
+    if found.is_empty() {
+        found = files::of_ending(root, &["json"])?;
+    }
     match found.as_slice() {
         [name] => Ok(root.join(name)),
         [] => Err(LayoutError::NotFound {
@@ -104,35 +84,12 @@ fn find_file(root: &Path) -> Result<PathBuf, LayoutError> {
             what: "file of Karpathy's splits",
             names: FILES.join(", "),
         }),
-        _ => Err(LayoutError::Several { root: root.to_owned(), names: found.join(", ") }),
+        _ => Err(LayoutError::several(root, &found)),
     }
 }
 
-/// The first folder in which any of the images lies.
-fn find_images(root: &Path, images: &[Image]) -> Result<&'static Path, LayoutError> {
-    let holds_any = |folder: &&str| images.iter().any(|image| root.join(folder).join(image.path()).is_file());
-    match IMAGE_FOLDERS.into_iter().find(holds_any) {
-        Some(folder) => Ok(Path::new(folder)),
-        None if images.is_empty() => Ok(Path::new("")),
-        None => Err(LayoutError::NotFound {
-            root: root.to_owned(),
-            what: "image that the JSON file names",
-            names: IMAGE_FOLDERS
-                .map(|folder| Path::new(folder).join(images[0].path()).display().to_string())
-                .join(", "),
-        }),
-    }
-}
-
-fn parse_split(at: &Location, name: &str) -> Result<Split, LayoutError> {
-    match name {
-        "train" | "restval" => Ok(Split::Train),
-        "val" => Ok(Split::Val),
-        "test" => Ok(Split::Test),
-        _ => Err(LayoutError::UnknownSplit {
-            at: at.clone(),
-            name: name.to_owned(),
-            known: "train, restval, val or test",
-        }),
-    }
+/// The first folder in which any of the images lies; the root, where they have to be searched for.
+fn find_images(root: &Path, images: &[Image]) -> &'static Path {
+    let holds_any = |folder: &&str| images.iter().any(|image| root.join(folder).join(path(image)).is_file());
+    Path::new([""].into_iter().chain(IMAGE_FOLDERS).find(holds_any).unwrap_or(""))
 }

@@ -6,25 +6,27 @@
 //! Invariant: in a `RawDataset` every image exists, has an id of its own and at least one caption; either all images
 //! have a split or none has.
 
+mod beside;
 pub mod coco;
 mod collect;
-mod csv_rows;
 mod error;
+mod files;
+mod finder;
 pub mod flickr8k;
 pub mod folder;
-mod json;
 pub mod karpathy;
+mod places;
 pub mod split;
+mod split_name;
 pub mod table;
 #[cfg(test)]
 mod tests;
-mod text;
 
 use std::path::{Path, PathBuf};
 
 use artifacts::Split;
 
-pub use error::{LayoutError, Location, Place};
+pub use error::LayoutError;
 
 /// What a layout holds, in memory.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,8 @@ pub struct RawDataset {
     pub captions: Vec<RawCaption>,
     /// What was left out, and why.
     pub skipped: Vec<Skip>,
+    /// What was read otherwise than it may seem: said, and counted as no fault.
+    pub notes: Vec<Skip>,
     /// The text files that were read.
     pub sources: Vec<PathBuf>,
 }
@@ -61,7 +65,7 @@ pub struct RawCaption {
     pub caption: String,
 }
 
-/// Something that was left out.
+/// Something that was left out, or that is worth a word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
     /// An image's path below the root, or the file and its line or entry.

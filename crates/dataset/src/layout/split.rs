@@ -12,7 +12,7 @@ use super::LayoutError;
 /// The split of each of `image_ids`, in their order; equal ids get equal splits.
 ///
 /// Of *n* different images, `val_fraction · n` and `test_fraction · n`, rounded, go to val and test and the rest to
-/// train, which always keeps at least one.
+/// train, which always keeps at least one. A fraction above 0 gives at least one image too, val before test.
 ///
 /// # Errors
 /// Fractions below 0 or with a sum of 1 or more.
@@ -32,7 +32,10 @@ pub fn assign<I: AsRef<str>>(
     let ranked: BTreeSet<([u8; 32], &str)> =
         image_ids.iter().map(|id| (key(id.as_ref()), id.as_ref())).collect();
 
-    let share = |fraction: f64| (fraction * ranked.len() as f64).round() as usize;
+    let share = |fraction: f64| match fraction {
+        0.0 => 0,
+        _ => ((fraction * ranked.len() as f64).round() as usize).max(1),
+    };
     let held_out = ranked.len().saturating_sub(1);
     let val = share(val_fraction).min(held_out);
     let test = share(test_fraction).min(held_out - val);
@@ -101,6 +104,19 @@ mod tests {
         let mut only = [Split::Train, Split::Val];
         hold_out_test(&ids[..2], &mut only, 1, 0.9).unwrap();
         assert_eq!(only, [Split::Train, Split::Val]);
+    }
+
+    #[test]
+    fn few_images_are_shared_out_all_the_same() {
+        let counts = |images: usize, val: f64, test: f64| {
+            let splits = assign(&ids(images), 1, val, test).unwrap();
+            [Split::Train, Split::Val, Split::Test]
+                .map(|split| splits.iter().filter(|&&of| of == split).count())
+        };
+        assert_eq!(counts(4, 0.1, 0.1), [2, 1, 1]);
+        assert_eq!(counts(2, 0.1, 0.1), [1, 1, 0]);
+        assert_eq!(counts(4, 0.0, 0.1), [3, 0, 1]);
+        assert_eq!(counts(4, 0.1, 0.0), [3, 1, 0]);
     }
 
     #[test]

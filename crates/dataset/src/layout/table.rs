@@ -1,98 +1,103 @@
 //! One table of images and captions: the plain way to bring a dataset of one's own.
 //!
-//! `.csv` has a header with `image`, `caption` and perhaps `split`, and one row per caption. `.jsonl` has one object per
-//! line with the same keys, or `captions`, a list, instead of `caption`. Image paths are relative to the root. Either
-//! every row names a split (train, val or test) or none does.
+//! A CSV file, or any other that [`annotations::table`] reads, has a header with `image`, `caption` and perhaps `split`, and
+//! one row per caption. JSON has objects with the same keys, or `captions`, a list. Image paths are relative to the root.
+//! Either every row names a split (train, val or test) or none does.
+//!
+//! The root may also be the folder that holds the table, or, as in Hugging Face's `imagefolder`, folders of splits that
+//! hold one each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use annotations::table::{self, Table};
 use artifacts::Split;
-use serde::Deserialize;
 
 use super::collect::Collector;
-use super::{LayoutError, Location, RawDataset, csv_rows, folder_of, text};
+use super::{LayoutError, RawDataset, files, folder_of, split_name};
 
-/// Reads the table `file`; its image paths start from `root`, by default the file's own folder.
+const ENDINGS: [&str; 5] = ["csv", "tsv", "jsonl", "ndjson", "tab"];
+
+/// Reads the table `file`, or those in the folder `file`; image paths start from `root`, by default the table's own folder.
 ///
 /// # Errors
-/// A missing or unknown column, a malformed row, a path that leaves the root, an unknown split, and an image in two
-/// splits are refused with their place.
+/// A missing or unknown column, a path that leaves the root, an unknown split, and an image in two splits are refused
+/// with their place.
 pub fn read(file: &Path, root: Option<&Path>) -> Result<RawDataset, LayoutError> {
-    let extension = file.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let rows = match extension.as_str() {
-        "csv" => csv_table(file)?,
-        "jsonl" => json_lines(file)?,
-        _ => return Err(LayoutError::UnknownFormat { file: file.to_owned() }),
-    };
+    if !file.is_dir() {
+        let mut collector = Collector::new(root.unwrap_or(folder_of(file)))?;
+        read_rows(file, Path::new(""), None, &mut collector)?;
+        return collector.finish();
+    }
+    let mut collector = Collector::new(root.unwrap_or(file))?;
+    if let Some(table) = table_in(file)? {
+        read_rows(&table, Path::new(""), None, &mut collector)?;
+        return collector.finish();
+    }
+    collector.expect_splits();
+    let tables = tables_of_splits(file)?;
+    if tables.is_empty() {
+        let names = ENDINGS.map(|ending| format!("*.{ending}")).join(", ");
+        return Err(LayoutError::NotFound { root: file.to_owned(), what: "table", names });
+    }
+    for (table, folder, split) in tables {
+        read_rows(&table, &folder, Some(split), &mut collector)?;
+    }
+    collector.finish()
+}
 
-    let mut collector = Collector::new(root.unwrap_or(folder_of(file)))?;
+/// Feeds the rows of the table `file`, its paths relative to `folder`; all of them in `split`, if it is given.
+pub(super) fn read_rows(
+    file: &Path,
+    folder: &Path,
+    split: Option<Split>,
+    collector: &mut Collector,
+) -> Result<(), LayoutError> {
+    let Table { rows, odd, unread } = table::read(file)?;
     let splits_given = rows.first().is_some_and(|row| row.split.is_some());
     if splits_given {
         collector.expect_splits();
     }
     for row in rows {
-        let at = Location::new(file, row.line);
-        let image = collector.image(&at, Path::new(""), &row.image)?;
+        let image = collector.image(&row.at, folder, &row.image)?;
         if row.split.is_some() != splits_given {
-            return Err(LayoutError::SomeSplits { at });
+            return Err(LayoutError::SomeSplits { at: row.at });
         }
-        if let Some(name) = row.split {
-            let split = parse_split(&at, &name)?;
-            collector.split(&at, image, split)?;
+        let named = row.split.map(|name| split_name::parse(&row.at, &name)).transpose()?;
+        if let Some(split) = named.or(split) {
+            collector.split(&row.at, image, split)?;
         }
         for caption in &row.captions {
-            collector.caption(&at, image, caption);
+            collector.caption(&row.at, image, caption);
         }
     }
+    for (at, reason) in odd {
+        collector.skip(at.to_string(), &reason);
+    }
+    if !unread.is_empty() {
+        let reason = format!("columns that are not read: {}", unread.join(", "));
+        collector.note(file.display().to_string(), reason);
+    }
     collector.source(file);
-    collector.finish()
+    Ok(())
 }
 
-struct Row {
-    line: u64,
-    image: String,
-    captions: Vec<String>,
-    split: Option<String>,
+/// The only table in `folder` itself.
+fn table_in(folder: &Path) -> Result<Option<PathBuf>, LayoutError> {
+    let tables = files::of_ending(folder, &ENDINGS)?;
+    match tables.as_slice() {
+        [] => Ok(None),
+        [table] => Ok(Some(folder.join(table))),
+        several => Err(LayoutError::several(folder, several)),
+    }
 }
 
-fn csv_table(file: &Path) -> Result<Vec<Row>, LayoutError> {
-    let row =
-        |csv_rows::Row { line, image, caption, split }| Row { line, image, captions: vec![caption], split };
-    Ok(csv_rows::read(file, true)?.into_iter().map(row).collect())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonRow {
-    image: String,
-    caption: Option<String>,
-    captions: Option<Vec<String>>,
-    split: Option<String>,
-}
-
-fn json_lines(file: &Path) -> Result<Vec<Row>, LayoutError> {
-    let row = |(line, json)| {
-        let at = Location::new(file, line);
-        match serde_json::from_str(json) {
-            Ok(JsonRow { image, caption: Some(caption), captions: None, split }) => {
-                Ok(Row { line, image, captions: vec![caption], split })
-            }
-            Ok(JsonRow { image, caption: None, captions: Some(captions), split }) => {
-                Ok(Row { line, image, captions, split })
-            }
-            Ok(_) => Err(LayoutError::CaptionKeys { at }),
-            Err(source) => Err(LayoutError::Json { at, source }),
+/// The tables in the folders of splits, each with its folder below `root`.
+fn tables_of_splits(root: &Path) -> Result<Vec<(PathBuf, PathBuf, Split)>, LayoutError> {
+    let mut tables = Vec::new();
+    for (folder, split) in split_name::folders(root)? {
+        if let Some(table) = table_in(&root.join(&folder))? {
+            tables.push((table, folder, split));
         }
-    };
-    text::lines(&text::read(file)?).map(row).collect()
-}
-
-fn parse_split(at: &Location, name: &str) -> Result<Split, LayoutError> {
-    let splits = [Split::Train, Split::Val, Split::Test];
-    let known = splits.into_iter().find(|split| split.as_str() == name);
-    known.ok_or_else(|| LayoutError::UnknownSplit {
-        at: at.clone(),
-        name: name.to_owned(),
-        known: "train, val or test",
-    })
+    }
+    Ok(tables)
 }

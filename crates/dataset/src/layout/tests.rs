@@ -10,6 +10,7 @@ use super::{LayoutError, RawDataset, flickr8k, table};
 
 mod coco;
 mod karpathy;
+mod paths;
 mod sidecar;
 
 /// A folder with these files; an image needs no content to be found.
@@ -218,37 +219,26 @@ fn two_files_with_one_id_are_refused() {
 }
 
 #[test]
-fn broken_csv_is_refused_with_its_line() {
-    let cases: [(&str, &[&str]); 10] = [
-        ("image,text\na.jpg,A cat\n", &["t.csv", "image,caption", "it has image,text"]),
-        ("a.jpg,A cat\n", &["it has a.jpg,A cat"]),
-        ("image,caption,splits\na.jpg,A cat,val\n", &["it has image,caption,splits"]),
-        ("image,caption,caption\na.jpg,A cat,A cat\n", &["it has image,caption,caption"]),
-        ("", &["t.csv", "image,caption"]),
-        ("image,caption\na.jpg,A cat, asleep\n", &["t.csv:2", "3 fields under 2", "double quotes"]),
-        ("image,caption\na.jpg\n", &["t.csv:2", "1 fields under 2"]),
-        ("image,caption\na.jpg,\"A cat\na.jpg,A dog\n", &["t.csv:2", "never closed"]),
-        ("image,caption\na.jpg,\"A cat\na.jpg,\"A dog\"\n", &["t.csv:2", "after a closing quote"]),
-        ("image,caption\n\"a\nb.jpg\",A \"cat\"\na.jpg,\"A\"cat\n", &["t.csv:4", "after a closing quote"]),
-    ];
-    for (content, parts) in cases {
-        assert_refused(read_table("t.csv", content, &["a.jpg"]), parts);
-    }
+fn rows_that_do_not_fit_are_left_out_and_counted() {
+    let table = "image,caption,source\na.jpg,A cat, asleep,me\na.jpg,A cat,me\nb.jpg,\n";
+    let dataset = read_table("t.csv", table, &["a.jpg"]).unwrap();
+    assert_eq!(captions(&dataset), [("a", "A cat")]);
+    let odd = skipped(&dataset);
+    assert_eq!(odd[0].0, "t.csv:2");
+    assert!(odd[0].1.contains("4 fields under 3 columns"), "{odd:?}");
+    assert!(odd[1].1.contains("2 fields under 3 columns"), "{odd:?}");
+    assert!(dataset.notes[0].reason.contains("not read: source"), "{:?}", dataset.notes);
+    assert_refused(
+        read_table("t.csv", "image,caption\na.jpg,A cat, asleep\n", &["a.jpg"]),
+        &["t.csv:2", "double quotes"],
+    );
+    assert_refused(read_table("t.csv", "image,words\n", &[]), &["it has image,words"]);
 }
 
 #[test]
-fn broken_json_lines_are_refused_with_their_line() {
-    let good = r#"{"image": "a.jpg", "caption": "A cat"}"#;
-    let cases: [(&str, &[&str]); 5] = [
-        (r#"{"image": "a.jpg", "caption": "A cat""#, &["t.jsonl:2", "EOF"]),
-        (r#"{"image": "a.jpg", "caption": "A cat", "text": ""}"#, &["t.jsonl:2", "unknown field `text`"]),
-        (r#"{"image": "a.jpg"}"#, &["t.jsonl:2", "`caption`", "`captions`"]),
-        (r#"{"image": "a.jpg", "caption": "A", "captions": ["B"]}"#, &["t.jsonl:2", "either"]),
-        (r#"{"image": "a.jpg", "caption": "A", "split": "val"}"#, &["t.jsonl:2", "all rows a split or none"]),
-    ];
-    for (line, parts) in cases {
-        assert_refused(read_table("t.jsonl", &format!("{good}\n{line}\n"), &["a.jpg"]), parts);
-    }
+fn rows_of_which_some_have_a_split_are_refused() {
+    let rows = "{\"image\": \"a.jpg\", \"caption\": \"A\"}\n{\"image\": \"a.jpg\", \"caption\": \"A\", \"split\": \"val\"}\n";
+    assert_refused(read_table("t.jsonl", rows, &["a.jpg"]), &["t.jsonl:2", "all rows a split or none"]);
 }
 
 #[test]
@@ -270,15 +260,34 @@ fn paths_that_leave_the_folder_are_refused() {
 
 #[test]
 fn unknown_splits_are_refused() {
-    for split in ["dev", "", "Train"] {
-        let result = read_table("t.csv", &format!("image,caption,split\na.jpg,A cat,{split}\n"), &["a.jpg"]);
-        assert_refused(result, &["t.csv:2", &format!("`{split}`"), "train, val or test"]);
-    }
+    let result = read_table("t.csv", "image,caption,split\na.jpg,A cat,holdout\n", &["a.jpg"]);
+    assert_refused(result, &["t.csv:2", "`holdout`", "train, val or test"]);
+    let known = read_table("t.csv", "image,caption,split\na.jpg,A cat,Validation\n", &["a.jpg"]).unwrap();
+    assert_eq!(splits(&known), [Some(Split::Val)]);
 }
 
 #[test]
-fn tables_of_unknown_format_are_refused() {
-    assert_refused(read_table("t.tsv", "", &[]), &["t.tsv", ".csv or .jsonl"]);
+fn a_folder_stands_for_its_only_table() {
+    let rows = "file_name\ttext\na.jpg\tA cat\n";
+    let one = folder(&[("metadata.tsv", rows), ("a.jpg", ""), ("notes.txt", "")]);
+    assert_eq!(captions(&table::read(one.path(), None).unwrap()), [("a", "A cat")]);
+    let two = folder(&[("metadata.tsv", rows), ("more.csv", ""), ("a.jpg", "")]);
+    assert_refused(table::read(two.path(), None), &["metadata.tsv, more.csv", "root"]);
+    assert_refused(table::read(folder(&[("a.jpg", "")]).path(), None), &["no table here", "*.jsonl"]);
+}
+
+#[test]
+fn folders_of_splits_hold_a_table_each() {
+    let row = "{\"file_name\": \"1.jpg\", \"text\": \"A cat\"}\n";
+    let folder = folder(&[
+        ("train/metadata.jsonl", row),
+        ("train/1.jpg", ""),
+        ("Validation/metadata.csv", "file_name,text\n1.jpg,A dog\n"),
+        ("Validation/1.jpg", ""),
+    ]);
+    let dataset = table::read(folder.path(), None).unwrap();
+    assert_eq!(ids(&dataset), ["Validation/1.jpg", "train/1.jpg"]);
+    assert_eq!(splits(&dataset), [Some(Split::Val), Some(Split::Train)]);
 }
 
 #[test]

@@ -67,14 +67,13 @@ fn images_without_captions_or_files_are_counted() {
 fn entries_that_contradict_each_other_are_refused() {
     let caption = r#"{"image_id": 7, "id": 4, "caption": "A cow."}"#;
     let image = r#"{"file_name": "007.jpg", "id": 7}"#;
-    let cases: [(&str, &str, &[&str]); 6] = [
+    let cases: [(&str, &str, &[&str]); 5] = [
         (image, &[caption, caption].join(","), &["annotations[1]", "the id 4", "annotations[0]"]),
         (
             image,
             r#"{"image_id": 7, "id": 1, "caption": ""}"#,
             &["captions_val2017.json: annotations[0]", "the id 1", "captions_train2017.json: annotations[0]"],
         ),
-        (image, r#"{"image_id": 5, "id": 4, "caption": ""}"#, &["annotations[0]", "`images`", "the id 5"]),
         (&[image, image].join(","), caption, &["images[1]", "the id 7", "images[0]"]),
         (
             &[image, r#"{"file_name": "007.jpg", "id": 6}"#].join(","),
@@ -98,13 +97,13 @@ fn files_of_another_shape_are_refused_with_the_field() {
     let cases: [(&str, &[&str]); 3] = [
         (
             r#"{"images": [{"id": 7}], "annotations": []}"#,
-            &["captions_val2017.json: images[0]", "missing field `file_name`"],
+            &["captions_val2017.json: images[0]", "file name is empty"],
         ),
         (
-            r#"{"images": [], "annotations": [{"image_id": "7"}]}"#,
-            &["annotations[0].image_id", "string \"7\""],
+            r#"{"images": [], "annotations": [{"image_id": 7.5}]}"#,
+            &["annotations[0].image_id", "7.5 is no id"],
         ),
-        (r#"{"images": []}"#, &["missing field `annotations`", "expected {\"images\""]),
+        (r#"{"annotations": []}"#, &["missing field `images`", "expected {\"images\""]),
     ];
     for (val, parts) in cases {
         assert_refused(read_coco(TRAIN, val), parts);
@@ -117,7 +116,49 @@ fn missing_parts_are_named() {
         coco::read(folder(&[]).path()),
         &["no captions file", "annotations/captions_train2014.json"],
     );
-    let folder = folder(&[("captions_train2017.json", TRAIN)]);
-    assert_refused(coco::read(folder.path()), &["no folder of images", "train2017/, images/train2017/"]);
+    let bare = folder(&[("captions_train2017.json", TRAIN)]);
+    assert_refused(coco::read(bare.path()), &["no captioned image", "008.jpg: file not found"]);
+    let test = folder(&[("image_info_test2017.json", "{}"), ("test.json", r#"{"images": []}"#)]);
+    assert_refused(coco::read(test.path()), &["test.json: missing field `annotations`"]);
     assert_refused(coco::read(Path::new("no/such/folder")), &["no/such/folder"]);
+}
+
+#[test]
+fn files_of_other_names_are_told_apart_by_their_splits() {
+    let file = |id: u32, annotations: &str| {
+        format!(r#"{{"images": [{{"id": {id}, "file_name": "1.jpg"}}]{annotations}}}"#)
+    };
+    let train = file(1, r#", "annotations": [{"image_id": 1, "caption": "A dog.", "is_rejected": false}]"#);
+    let val = file(2, r#", "annotations": [{"image_id": 2, "caption": "A cat."}]"#);
+    let test = file(3, "");
+    let files = [
+        ("annotations/train.json", train.as_str()),
+        ("annotations/my_val.json", &val),
+        ("annotations/test.json", &test),
+        ("annotations/instances_val.json", "{}"),
+        ("train/1.jpg", ""),
+        ("Valid/1.jpg", ""),
+    ];
+    let whole = folder(&files);
+    let dataset = coco::read(whole.path()).unwrap();
+    assert_eq!(captions(&dataset), [("train/1.jpg", "A dog."), ("Valid/1.jpg", "A cat.")]);
+    assert_eq!(splits(&dataset), [Some(Split::Train), Some(Split::Val)]);
+    assert!(dataset.notes[0].what.ends_with("test.json"), "{:?}", dataset.notes);
+
+    let alone = coco::read(&whole.path().join("annotations/train.json")).unwrap();
+    assert_eq!((captions(&alone), splits(&alone)), (vec![("1", "A dog.")], vec![None]));
+    assert_eq!(alone.images[0].path, PathBuf::from("train/1.jpg"));
+    let two = folder(&[("a.json", "{}"), ("b.json", "{}")]);
+    assert_refused(coco::read(two.path()), &["a.json, b.json", "root"]);
+}
+
+#[test]
+fn ids_are_read_however_they_are_written() {
+    let train = r#"{"images": [{"id": "a-1", "file_name": "008.jpg"}, {"id": 2, "file_name": "009.jpg"}],
+        "annotations": [{"image_id": "a-1", "caption": "A."}, {"image_id": 2.0, "caption": null},
+                        {"id": null, "image_id": "2", "caption": "B."}, {"image_id": 5, "caption": "C."}]}"#;
+    let dataset = read_coco(&format!("\u{feff}{train}"), VAL).unwrap();
+    assert_eq!(captions(&dataset), [("008", "A."), ("009", "B."), ("007", "A cow.")]);
+    let reasons: Vec<&str> = dataset.skipped.iter().map(|skip| skip.reason.as_str()).collect();
+    assert_eq!(reasons, ["empty caption", "no entry of `images` has the id 5"]);
 }

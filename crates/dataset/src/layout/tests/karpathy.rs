@@ -99,7 +99,7 @@ fn entries_that_contradict_each_other_are_refused() {
         (entry("b.jpg", 0, "train", ""), &["images[1]", "imgid 0", "images[0]"]),
         (entry("a.jpg", 1, "train", ""), &["images[1]", "the file a.jpg", "images[0]"]),
         (entry("./a.jpg", 1, "test", ""), &["images[1]", "a.jpg", "images[0]"]),
-        (entry("b.jpg", 1, "dev", ""), &["dataset_flickr8k.json: images[1]", "`dev`", "restval"]),
+        (entry("b.jpg", 1, "none", ""), &["dataset_flickr8k.json: images[1]", "`none`", "restval"]),
         (entry(" ", 1, "val", ""), &["images[1]", "empty"]),
         (entry("../b.jpg", 1, "val", ""), &["images[1]", "../b.jpg", "leaves"]),
     ];
@@ -115,10 +115,10 @@ fn files_of_another_shape_are_refused_with_the_field() {
             r#"{"images": [{"filename": "a.jpg", "imgid": 0, "split": "val"}]}"#,
             &["images[0]", "missing field `sentences`"],
         ),
-        (r#"{"images": [{"filename": "a.jpg", "imgid": -1}]}"#, &["images[0].imgid", "-1"]),
+        (r#"{"images": [{"filename": "a.jpg", "imgid": -1.5}]}"#, &["images[0].imgid", "-1.5"]),
         (
-            &file(&[entry("a.jpg", 0, "val", r#"{"tokens": ["a"]}"#)]),
-            &["images[0].sentences[0]", "missing field `raw`"],
+            &file(&[entry("a.jpg", 0, "val", r#"{"sentid": 1}"#)]),
+            &["images[0].sentences[0]", "without `raw`"],
         ),
         (&file(&[entry("a.jpg", 0, "val", r#"{"raw": 3}"#)]), &["images[0].sentences[0].raw", "integer `3`"]),
         (r#"{"annotations": []}"#, &["missing field `images`", "expected {\"images\":"]),
@@ -139,6 +139,25 @@ fn missing_parts_are_named() {
     let two = folder(&[("dataset_coco.json", COCO), ("dataset_flickr8k.json", COCO)]);
     assert_refused(karpathy::read(two.path()), &["dataset_coco.json, dataset_flickr8k.json", "root"]);
     let bare = folder(&[("dataset_coco.json", COCO)]);
-    let parts = ["no image", "images/val2014/COCO_val2014_01.jpg"];
+    let parts = ["no captioned image", "val2014/COCO_val2014_01.jpg: file not found"];
     assert_refused(karpathy::read(bare.path()), &parts);
+}
+
+#[test]
+fn files_of_others_may_lack_what_is_not_needed() {
+    let json = r#"{"images": [
+        {"filename": "a.jpg", "cocoid": 7, "split": "train", "sentences": [{"tokens": ["a", "dog"]}]},
+        {"filename": "b.jpg", "cocoid": 8, "split": "dev", "sentences": ["A cat."]}]}"#;
+    let dataset = read_text(json).unwrap();
+    assert_eq!(captions(&dataset), [("a", "a dog"), ("b", "A cat.")]);
+    assert_eq!(splits(&dataset), [Some(Split::Train), Some(Split::Val)]);
+
+    let own = folder(&[
+        ("mine.json", &json.replace("split", "subset")),
+        ("photos/a.jpg", ""),
+        ("photos/b.jpg", ""),
+    ]);
+    let dataset = karpathy::read(own.path()).unwrap();
+    assert_eq!((ids(&dataset), splits(&dataset)), (vec!["a", "b"], vec![None, None]));
+    assert!(dataset.notes[0].reason.starts_with("2 images lie elsewhere"), "{:?}", dataset.notes);
 }

@@ -32,8 +32,8 @@ fn folders_of_train_and_val_are_splits() {
         ("test/c.txt", "C"),
         ("train/x/a.jpg", ""),
         ("train/x/a.txt", "A"),
-        ("val/b.jpg", ""),
-        ("val/b.txt", "B"),
+        ("validation/b.jpg", ""),
+        ("validation/b.txt", "B"),
         ("d.jpg", ""),
         ("d.txt", "D"),
     ];
@@ -61,11 +61,54 @@ fn what_lacks_its_other_half_is_counted() {
     assert_eq!(
         skipped(&dataset),
         [
-            ("readme.txt".to_owned(), "no image of that name beside it"),
+            ("readme.txt".to_owned(), "no image of that name beside it, or one that has other captions"),
             ("empty.jpg".to_owned(), "no caption"),
             ("silent.jpg".to_owned(), "no caption"),
         ]
     );
+}
+
+#[test]
+fn captions_have_many_endings() {
+    let dataset = read_folder(&[
+        ("a.jpg", ""),
+        ("a.jpg.txt", "A"),
+        ("a.png", ""),
+        ("a.png.txt", "B"),
+        ("IMG_1.JPG", ""),
+        ("img_1.TXT", "C"),
+        ("x.jpg", ""),
+        ("x.caption", "D"),
+        ("X.jpg", ""),
+        ("X.txt", "E"),
+        ("X.caption", "tags"),
+        ("Thumbs.db", ""),
+    ]);
+    let dataset = dataset.unwrap();
+    let mut found = captions(&dataset);
+    found.sort_by_key(|(_, caption)| *caption);
+    let found: Vec<(&str, &str)> = found.into_iter().collect();
+    assert_eq!(found, [("a.jpg", "A"), ("a.png", "B"), ("IMG_1", "C"), ("x", "D"), ("X", "E")]);
+    assert_eq!(skipped(&dataset).len(), 1);
+    assert_eq!(skipped(&dataset)[0].0, "X.caption");
+}
+
+#[test]
+fn content_decides_what_is_an_image() {
+    let folder = folder(&[
+        ("a.txt", "A"),
+        ("b.txt", "B"),
+        ("notes.json", "{}"),
+        ("b.heic", "\0\0\0\u{18}ftypheic\0\0\0\0mif1heic"),
+    ]);
+    image::RgbImage::new(4, 4)
+        .save_with_format(folder.path().join("a.jfif"), image::ImageFormat::Jpeg)
+        .unwrap();
+    let dataset = sidecar::read(folder.path()).unwrap();
+    assert_eq!(captions(&dataset), [("a", "A")]);
+    let left_out = skipped(&dataset);
+    assert_eq!(left_out[0], ("b.heic".to_owned(), "a HEIC photo, which is not read"));
+    assert_eq!((left_out[1].0.as_str(), left_out.len()), ("b.txt", 2));
 }
 
 #[test]

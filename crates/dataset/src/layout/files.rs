@@ -1,0 +1,101 @@
+//! What lies in the folders of a dataset.
+
+use std::path::{Path, PathBuf};
+
+use imaging::{Content, is_of_system};
+use walkdir::{DirEntry, WalkDir};
+
+use super::LayoutError;
+
+const IMAGE_ENDINGS: [&str; 8] = ["bmp", "gif", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+/// Of captions beside an image; the second is that of other trainers.
+const CAPTION_ENDINGS: [&str; 2] = ["txt", "caption"];
+
+/// What a file is to a dataset.
+pub(super) enum Kind {
+    /// An image that can be tried.
+    Image,
+    /// Captions in plain text.
+    Captions,
+    /// A picture or a video that is not read, in words: "a HEIC photo".
+    Unread(String),
+    /// Nothing of a dataset's.
+    Other,
+}
+
+/// Every file below `folder`, itself below `root`, by its path below the root, in the order of paths. Hidden names and what
+/// systems leave are passed over.
+pub(super) fn below(root: &Path, folder: &Path) -> impl Iterator<Item = Result<PathBuf, LayoutError>> {
+    let visible = |entry: &DirEntry| {
+        let name = entry.file_name();
+        entry.depth() == 0 || !(name.as_encoded_bytes().starts_with(b".") || is_of_system(name))
+    };
+    let entries = WalkDir::new(root.join(folder)).follow_links(true).sort_by_file_name().into_iter();
+    entries.filter_entry(visible).filter_map(move |entry| match entry {
+        Ok(entry) if entry.file_type().is_file() => {
+            Some(Ok(entry.path().strip_prefix(root).ok()?.to_owned()))
+        }
+        Ok(_) => None,
+        Err(error) => {
+            let path = error.path().unwrap_or(root).to_owned();
+            Some(Err(LayoutError::Io { path, source: error.into() }))
+        }
+    })
+}
+
+/// What `file` is: by its ending where that is plain, else by its content.
+pub(super) fn kind(file: &Path) -> Kind {
+    if is_image_name(file) {
+        return Kind::Image;
+    }
+    if CAPTION_ENDINGS.contains(&ending(file).as_str()) {
+        return Kind::Captions;
+    }
+    match imaging::content(file) {
+        Ok(Content::Image) => Kind::Image,
+        Ok(Content::Picture(kind)) => Kind::Unread(kind),
+        Ok(Content::Video) => Kind::Unread("a video".to_owned()),
+        Ok(Content::Other(_)) => Kind::Other,
+        Err(error) => Kind::Unread(error.to_string()),
+    }
+}
+
+/// Whether a file's name says that it is an image.
+pub(super) fn is_image_name(file: &Path) -> bool {
+    IMAGE_ENDINGS.contains(&ending(file).as_str())
+}
+
+/// In small letters, without the dot.
+pub(super) fn ending(file: &Path) -> String {
+    file.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// The names of the files in `folder` itself that have one of these endings, in order.
+pub(super) fn of_ending(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>, LayoutError> {
+    let failed = |source| LayoutError::Io { path: folder.to_owned(), source };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let path = PathBuf::from(&name);
+        if !is_of_system(&name) && endings.contains(&ending(&path).as_str()) && folder.join(&path).is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The folder in `root` with one of these names, letter case aside: the first name that is there.
+pub(super) fn folder_named(root: &Path, names: &[&str]) -> Option<PathBuf> {
+    let exact = names.iter().map(PathBuf::from).find(|name| root.join(name).is_dir());
+    exact.or_else(|| {
+        let entries = std::fs::read_dir(root).ok()?;
+        let folders: Vec<String> = entries
+            .filter_map(|entry| {
+                entry.ok().filter(|entry| entry.path().is_dir())?.file_name().into_string().ok()
+            })
+            .collect();
+        let like = |name: &&str| folders.iter().find(|folder| folder.eq_ignore_ascii_case(name));
+        names.iter().find_map(like).map(PathBuf::from)
+    })
+}
