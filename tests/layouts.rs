@@ -143,3 +143,98 @@ fn captions_beside_images_are_watched() {
     assert!(!up_to_date(&workspace));
     assert_eq!(sentences(&workspace).len(), 19);
 }
+
+/// A table of these rows under a header with splits, each with a picture of the width that its caption begins with.
+fn write_table(workspace: &Workspace, rows: &[(&str, u32, &str)]) {
+    let mut table = "image,caption,split\n".to_owned();
+    for (name, width, split) in rows {
+        picture(workspace, name, *width);
+        table += &format!("{name},{width} wide,{split}\n");
+    }
+    fs::write(workspace.path("raw/captions.csv"), table).unwrap();
+}
+
+fn warnings(workspace: &Workspace) -> Vec<(String, String)> {
+    let manifest = Manifest::read(&workspace.run_folder().dataset()).unwrap();
+    manifest.warnings.into_iter().map(|warning| (warning.subject, warning.reason)).collect()
+}
+
+#[test]
+fn the_same_file_in_two_splits_is_said() {
+    let workspace = workspace("table");
+    write_table(
+        &workspace,
+        &[("a.png", 50, "train"), ("b.png", 51, "val"), ("copy.png", 50, "test"), ("again.png", 50, "train")],
+    );
+    workspace.run::<Dataset>(&[]).unwrap();
+    let [(subject, reason)] = &warnings(&workspace)[..] else { panic!("{:?}", warnings(&workspace)) };
+    assert_eq!(subject, "copy.png");
+    assert!(reason.contains("in test is the same file as a.png in train"), "{reason}");
+
+    write_table(&workspace, &[("a.png", 50, "train"), ("b.png", 51, "test")]);
+    workspace.run::<Dataset>(&[]).unwrap();
+    let [(subject, reason)] = &warnings(&workspace)[..] else { panic!("{:?}", warnings(&workspace)) };
+    assert!(subject == "val" && reason.contains("give some images the split `val`"), "{reason}");
+}
+
+#[test]
+fn copies_stay_together_where_the_split_is_seeded() {
+    let workspace = workspace("table");
+    let names: Vec<String> = (0..12).map(|number| format!("{number}.png")).collect();
+    let rows: Vec<(&str, u32, &str)> =
+        names.iter().zip(0..).map(|(name, number)| (name.as_str(), 50 + number % 4, "")).collect();
+    write_table(&workspace, &rows);
+    workspace.run::<Dataset>(&["dataset.val_fraction=0.25", "dataset.test_fraction=0.25"]).unwrap();
+    let expected = json!({"captions": 12, "train_images": 6, "val_images": 3, "test_images": 3});
+    assert_eq!(summary(&workspace.run_folder().dataset()), expected);
+    assert_eq!(warnings(&workspace), []);
+    let mut split_of_width = BTreeMap::new();
+    for (_, split, width) in images(&workspace).into_values() {
+        assert_eq!(*split_of_width.entry(width).or_insert(split), split);
+    }
+}
+
+#[test]
+fn a_stray_row_is_counted_and_many_are_refused() {
+    let workspace = workspace("table");
+    let rows: Vec<String> = (0..20).map(|number| format!("{number}.png,{number} wide,train\n")).collect();
+    for number in 0..20 {
+        picture(&workspace, &format!("{number}.png"), 50 + number);
+    }
+    let write = |stray: usize| {
+        let table = format!(
+            "image,caption,split\n{}{}",
+            rows.concat(),
+            "0.png,A wide, plain one,train\n".repeat(stray)
+        );
+        fs::write(workspace.path("raw/captions.csv"), table).unwrap();
+    };
+    write(1);
+    workspace.run::<Dataset>(&[]).unwrap();
+    let strays = warnings(&workspace);
+    assert!(
+        strays
+            .iter()
+            .any(|(subject, reason)| subject.ends_with("captions.csv:22") && reason.contains("4 fields"))
+    );
+    write(2);
+    let refused = message(workspace.run::<Dataset>(&[]));
+    assert!(refused.contains("2 of 22 captions or rows") && refused.contains("captions.csv:22"), "{refused}");
+    write(1);
+    let strict = message(workspace.run::<Dataset>(&["dataset.max_bad_fraction=0.0"]));
+    assert!(strict.contains("1 of 21 captions or rows"), "{strict}");
+}
+
+#[test]
+fn a_table_of_another_program_gives_the_same_dataset() {
+    let workspace = workspace("table");
+    write_table(&workspace, &[("x/a.png", 50, "train"), ("x/b.png", 51, "val")]);
+    workspace.run::<Dataset>(&[]).unwrap();
+    let plain = (images(&workspace), sentences(&workspace));
+    let text = "\u{feff}Image;Caption;Split\r\nX\\A.png;50 wide;Train\r\n.\\x\\b.PNG;51 wide;validation\r\n";
+    let sixteen: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    fs::write(workspace.path("raw/captions.csv"), sixteen).unwrap();
+    assert!(!up_to_date(&workspace));
+    assert_eq!((images(&workspace), sentences(&workspace)), plain);
+    assert_eq!(warnings(&workspace), []);
+}

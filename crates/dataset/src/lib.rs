@@ -4,6 +4,7 @@
 //! plain rows in memory, which the stage checks, hashes and writes.
 
 pub mod demo;
+mod examined;
 pub mod layout;
 pub mod scenes;
 mod spoilers;

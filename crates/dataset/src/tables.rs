@@ -6,11 +6,10 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::Context as _;
 use artifacts::captions::CaptionRow;
-use artifacts::images::{ImageRow, Images};
+use artifacts::images::Images;
 use artifacts::preview::{Preview, PreviewRow};
 use artifacts::recipe::{digest, digest_file};
 use artifacts::{Manifest, Recipe, Split, captions, images, objects, table};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stage::guard::{Making, Work};
@@ -18,12 +17,11 @@ use stage::progress::Progress;
 use stage::{Context, Outcome, Stage};
 
 use crate::demo;
-use crate::layout::{self, LayoutError, RawCaption, RawDataset, split};
+use crate::examined::{self, Examined, Shares};
+use crate::layout::{self, LayoutError, RawCaption, RawDataset};
 use crate::spoilers;
 
 const SCHEMA_VERSION: u32 = 1;
-/// Notes on the terminal; the manifest has all.
-const SAID: usize = 5;
 
 /// Settings of the `dataset` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -150,7 +148,8 @@ pub fn preview(context: &Context) -> anyhow::Result<Preview> {
         Some(raw) => raw,
         None => demo::describe(settings.scenes, context.run.seed),
     };
-    let splits = splits(&raw, &settings, context.run.seed)?;
+    let names: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
+    let splits = examined::splits(&raw, &names, &shares(&settings, context))?;
     let of_image: HashMap<&str, Split> =
         raw.images.iter().map(|image| image.image_id.as_str()).zip(splits).collect();
     let row = |caption: &RawCaption| {
@@ -225,32 +224,14 @@ fn make(
             demo.dataset
         }
     };
-    let found = raw.images.len() + raw.skipped.len();
-    let raw_splits = raw.images.iter().all(|image| image.split.is_some());
-    let splits = splits(&raw, settings, context.run.seed)?;
-    let examined = examine(&raw, &splits, context);
-    let mut skipped: Vec<(String, String)> =
-        raw.skipped.into_iter().map(|skip| (skip.what, format!("skipped: {}", skip.reason))).collect();
-    let mut rows = Vec::with_capacity(examined.len());
-    for (image, result) in raw.images.iter().zip(examined) {
-        match result {
-            Ok(row) => rows.push(row),
-            Err(error) => skipped.push((image.path.display().to_string(), format!("skipped: {error:#}"))),
-        }
-    }
-    check(settings, &rows, &skipped, found)?;
-    for (subject, reason) in skipped {
-        work.warn(subject, reason);
-    }
-    let mut notes: Vec<(String, String)> =
-        raw.notes.into_iter().map(|note| (note.what, note.reason)).collect();
-    notes.extend(spoilers::find(&rows, raw_splits));
-    for (number, (subject, reason)) in notes.into_iter().enumerate() {
-        match number {
-            0..SAID => context.note(&format!("  {subject}: {reason}")),
-            SAID => context.note("  … and more, under `warnings` in manifest.json"),
-            _ => {}
-        }
+    let progress = Progress::new(Dataset::NAME, "images", raw.images.len(), context.quiet);
+    let examined = Examined::new(&raw, &shares(settings, context), &progress)?;
+    examined.check(settings.max_bad_fraction)?;
+    let Examined { rows, skipped, .. } = examined;
+    let given = raw.images.iter().all(|image| image.split.is_some());
+    let spoilers = spoilers::find(&rows, given);
+    let notes = raw.notes.into_iter().map(|note| (note.what, note.reason));
+    for (subject, reason) in spoilers.into_iter().chain(skipped).chain(notes) {
         work.warn(subject, reason);
     }
     let usable: HashSet<&str> = rows.iter().map(|row| row.image_id.as_str()).collect();
@@ -270,54 +251,11 @@ fn make(
     Ok(work.finish(&files, summary)?)
 }
 
-/// The dataset's own split of each image or, if it has none, a seeded one. COCO's captions of test are not public: its
-/// test images are a share of val.
-fn splits(raw: &RawDataset, settings: &Settings, seed: u64) -> anyhow::Result<Vec<Split>> {
-    let ids: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
-    if let Some(mut splits) = raw.images.iter().map(|image| image.split).collect::<Option<Vec<Split>>>() {
-        // A file of test has none to be held out.
-        if settings.layout == Layout::Coco && !splits.contains(&Split::Test) {
-            split::hold_out_test(&ids, &mut splits, seed, settings.test_fraction)?;
-        }
-        return Ok(splits);
+fn shares(settings: &Settings, context: &Context) -> Shares {
+    Shares {
+        val: settings.val_fraction,
+        test: settings.test_fraction,
+        test_of_val: settings.layout == Layout::Coco,
+        seed: context.run.seed,
     }
-    Ok(split::assign(&ids, seed, settings.val_fraction, settings.test_fraction)?)
-}
-
-/// Reads every image once: its hash and its size as shown, or why it cannot be used.
-fn examine(raw: &RawDataset, splits: &[Split], context: &Context) -> Vec<anyhow::Result<ImageRow>> {
-    let progress = Progress::new(Dataset::NAME, "images", raw.images.len(), context.quiet);
-    let images = raw.images.par_iter().zip(splits);
-    let rows = images.map(|(image, &split)| {
-        let row = (|| {
-            let bytes = imaging::read_file(&raw.root.join(&image.path))?;
-            let (width, height) = imaging::probe(&bytes)?;
-            let path = image.path.to_str().context("its name is not UTF-8")?.to_owned();
-            let content_hash = digest(&bytes);
-            Ok(ImageRow { image_id: image.image_id.clone(), path, split, width, height, content_hash })
-        })();
-        progress.add(1);
-        row
-    });
-    rows.collect()
-}
-
-fn check(
-    settings: &Settings,
-    rows: &[ImageRow],
-    skipped: &[(String, String)],
-    found: usize,
-) -> anyhow::Result<()> {
-    if let Some((subject, reason)) = skipped.first() {
-        let share = skipped.len() as f64 / found.max(1) as f64;
-        anyhow::ensure!(
-            share <= settings.max_bad_fraction,
-            "{} of {found} images or rows cannot be used, more than dataset.max_bad_fraction = {}; the first: {subject}: {reason}",
-            skipped.len(),
-            settings.max_bad_fraction
-        );
-    }
-    let train = rows.iter().any(|row| row.split == Split::Train);
-    anyhow::ensure!(train, "the dataset has no usable train image");
-    Ok(())
 }

@@ -3,12 +3,12 @@
 //!
 //! A [`Measure`] makes a [`Sheet`] of captions and references. A [`ScoreFile`] is the sheet of a run's captions as
 //! `scores.json` holds it; [`comparison`] and [`ablation`] set evaluations of runs against each other, read from their
-//! files alone, [`figures`] are a run's table for documents. [`command`] is what the programs `score` and `evaluate` say to captions in COCO's formats ([`coco`]).
+//! files alone, [`figures`] are a run's table for documents. [`command`] is what the programs `score` and `evaluate` say to captions of any system ([`captions`]).
 //!
 //! Invariant: nothing here knows a network, so whoever has captions can score them without libtorch.
 
 pub mod ablation;
-pub mod coco;
+pub mod captions;
 pub mod command;
 pub mod comparison;
 pub mod figures;

@@ -15,13 +15,17 @@ fn read(path: &Path) -> Value {
 
 /// `score` of two files in a folder of their own.
 fn score(references: &[u8], hypotheses: &[u8]) -> Output {
+    score_with(references, hypotheses, &[])
+}
+
+fn score_with(references: &[u8], hypotheses: &[u8], arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let paths = ["references.json", "hypotheses.json"].map(|name| folder.path().join(name));
     fs::write(&paths[0], references).unwrap();
     fs::write(&paths[1], hypotheses).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_score"));
     command.arg("--references").arg(&paths[0]).arg("--hypotheses").arg(&paths[1]);
-    command.args(["--resamples", "20", "--json"]).output().unwrap()
+    command.args(["--resamples", "20", "--json"]).args(arguments).output().unwrap()
 }
 
 fn scored(references: &Value, hypotheses: &Value) -> Value {
@@ -84,7 +88,7 @@ fn images_that_do_not_fit_are_refused_and_what_inflates_scores_is_said() {
     let captions = |captions: &[(&str, &str)]| hypotheses(captions).to_string();
     let refused = |hypotheses: &str| refused(two.as_bytes(), hypotheses.as_bytes());
     assert!(refused(&captions(&[("1", "a dog")])).contains("(2) have references but no hypothesis"));
-    let twice = refused(&captions(&[("1", "a dog"), ("2", "a cat"), ("1", "a dog")]));
+    let twice = refused(&captions(&[("1", "a dog"), ("2", "a cat"), ("1", "a bird")]));
     assert!(twice.contains("(1) have more than one hypothesis"), "{twice}");
     let unknown = refused(&captions(&[("1", "a dog"), ("2", "a cat"), ("7", "a bird")]));
     assert!(unknown.contains("(7) have a hypothesis but no references"), "{unknown}");
@@ -97,6 +101,19 @@ fn images_that_do_not_fit_are_refused_and_what_inflates_scores_is_said() {
     for warning in ["1 of 2 images have a single reference", "special tokens", "hold <unk>"] {
         assert!(warnings.contains(warning) && said.contains(warning), "{warning}: {warnings} {said}");
     }
+}
+
+#[test]
+fn a_subset_is_scored_when_asked_for_and_said() {
+    let all = references(&[("1", "a dog runs"), ("2", "a cat sits"), ("3", "a cow stands")]).to_string();
+    let some = hypotheses(&[("1", "a dog"), ("3", "a cow")]).to_string();
+    assert!(refused(all.as_bytes(), some.as_bytes()).contains("--subset scores the rest alone"));
+    let output = score_with(all.as_bytes(), some.as_bytes(), &["--subset"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["protocol"]["images"], 2);
+    assert!(report["warnings"][0].as_str().unwrap().starts_with("1 of 3 images have no hypothesis"));
+    let part = references(&[("1", "a dog runs"), ("3", "a cow stands")]);
+    assert_eq!(report["scores"], scored(&part, &hypotheses(&[("1", "a dog"), ("3", "a cow")]))["scores"]);
 }
 
 #[test]
@@ -115,9 +132,9 @@ fn bad_captions_are_scored_or_refused_in_words() {
     let good = references(&[("1", "a dog")]).to_string();
     let (good, caption) = (good.as_bytes(), br#"[{"image_id": 1, "caption": "a dog"}]"#);
     let utf8 = refused(good, b"[{\"image_id\": 1, \"caption\": \"a \xff dog\"}]");
-    assert!(utf8.contains("hypotheses.json") && utf8.contains("invalid unicode"), "{utf8}");
-    assert!(refused(caption, caption).contains("references.json is not JSON of the shape"));
-    assert!(refused(good, good).contains("hypotheses.json is not JSON of the shape"));
+    assert!(utf8.contains("hypotheses.json:1: not UTF-8"), "{utf8}");
+    assert!(refused(br#"{"info": 3}"#, caption).contains("references.json: "));
+    assert!(refused(good, good).contains("these are references"));
     let nan = refused(good, br#"[{"image_id": 1, "caption": "a dog", "log_probability": NaN}]"#);
     assert!(nan.contains("line 1"), "{nan}");
     assert!(refused(good, b"").contains("hypotheses.json"));

@@ -170,7 +170,7 @@ fn read_file(
         }
         let Some(&image) = known.images.get(&annotation.image_id) else {
             let reason = format!("no entry of `images` has the id {}", annotation.image_id);
-            collector.skip(at.to_string(), &reason);
+            collector.skip_row(at.to_string(), &reason);
             continue;
         };
         for caption in &annotation.caption.0 {

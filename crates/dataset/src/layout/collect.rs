@@ -14,7 +14,7 @@ use artifacts::Split;
 use super::files::{self, Kind};
 use super::finder::{Likeness, alike};
 use super::places::{NOT_FOUND, Places};
-use super::{LayoutError, RawCaption, RawDataset, RawImage, Skip};
+use super::{LayoutError, Note, RawCaption, RawDataset, RawImage, Skip};
 
 /// An image that some row, split file or folder names; its place in [`Collector`].
 pub(super) type ImageIndex = usize;
@@ -31,7 +31,7 @@ pub(super) struct Collector {
     moved: Option<(String, PathBuf, usize)>,
     captions: Vec<(ImageIndex, String)>,
     skipped: Vec<Skip>,
-    notes: Vec<Skip>,
+    notes: Vec<Note>,
     sources: Vec<PathBuf>,
     splits_given: bool,
 }
@@ -144,12 +144,12 @@ impl Collector {
 
     /// Counts a picture or video of a kind that is not read.
     pub(super) fn skip_unread(&mut self, file: &Path, kind: &str) {
-        self.skip(file.display().to_string(), &format!("{kind}, which is not read"));
+        self.skip_file(file, &format!("{kind}, which is not read"));
     }
 
     /// Says something of what was read that is no fault of a row.
     pub(super) fn note(&mut self, what: String, reason: String) {
-        self.notes.push(Skip { what, reason });
+        self.notes.push(Note { what, reason });
     }
 
     /// Adds a caption; an empty one is left out and counted.
@@ -158,15 +158,21 @@ impl Collector {
         if caption.is_empty() {
             let name = self.images[image].path.display();
             let what = format!("{at} ({name})");
-            return self.skip(what, "empty caption");
+            return self.skip_row(what, "empty caption");
         }
         self.images[image].captions += 1;
         self.captions.push((image, caption.to_owned()));
     }
 
-    /// Counts something that is no image and cannot be used.
-    pub(super) fn skip(&mut self, what: String, reason: &str) {
-        self.skipped.push(Skip { what, reason: reason.to_owned() });
+    /// Counts a caption, or a row that should hold one, that cannot be used.
+    pub(super) fn skip_row(&mut self, what: String, reason: &str) {
+        self.skipped.push(Skip { what, reason: reason.to_owned(), is_row: true });
+    }
+
+    /// Counts a file that is of no use.
+    pub(super) fn skip_file(&mut self, file: &Path, reason: &str) {
+        let what = file.display().to_string();
+        self.skipped.push(Skip { what, reason: reason.to_owned(), is_row: false });
     }
 
     /// Puts an image into a split; refuses a second, different one.
@@ -218,7 +224,10 @@ impl Collector {
         for (index, image) in self.images.iter().enumerate() {
             match image.refusal(self.splits_given) {
                 None => usable.push(index),
-                Some(reason) => self.skipped.push(Skip { what: image.path.display().to_string(), reason }),
+                Some(reason) => {
+                    let what = image.path.display().to_string();
+                    self.skipped.push(Skip { what, reason, is_row: false });
+                }
             }
         }
         if usable.is_empty() {

@@ -51,10 +51,7 @@ pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
         }
     }
     for captions in left {
-        collector.skip(
-            captions.display().to_string(),
-            "no image of that name beside it, or one that has other captions",
-        );
+        collector.skip_file(&captions, "no image of that name beside it, or one that has other captions");
     }
     collector.finish()
 }

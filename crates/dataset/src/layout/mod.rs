@@ -40,7 +40,7 @@ pub struct RawDataset {
     /// What was left out, and why.
     pub skipped: Vec<Skip>,
     /// What was read otherwise than it may seem: said, and counted as no fault.
-    pub notes: Vec<Skip>,
+    pub notes: Vec<Note>,
     /// The text files that were read.
     pub sources: Vec<PathBuf>,
 }
@@ -65,12 +65,23 @@ pub struct RawCaption {
     pub caption: String,
 }
 
-/// Something that was left out, or that is worth a word.
+/// Something that was left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Skip {
-    /// An image's path below the root, or the file and its line or entry.
+    /// A file's path below the root, or the file of captions and its line or entry.
     pub what: String,
     /// Why, in words for the user.
+    pub reason: String,
+    /// Whether it is a caption or a row of one, rather than a whole image.
+    pub is_row: bool,
+}
+
+/// Something that is worth a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// A file, or a name as it was written.
+    pub what: String,
+    /// What there is to say of it.
     pub reason: String,
 }
 

@@ -71,7 +71,7 @@ pub(super) fn read_rows(
         }
     }
     for (at, reason) in odd {
-        collector.skip(at.to_string(), &reason);
+        collector.skip_row(at.to_string(), &reason);
     }
     if !unread.is_empty() {
         let reason = format!("columns that are not read: {}", unread.join(", "));

@@ -9,7 +9,7 @@ use stage::progress::note;
 use stage::terminal::{print, print_json};
 
 use super::draws::Draws;
-use crate::coco::{HypothesisFile, ReferenceFile};
+use crate::captions::{CaptionFile, Hypotheses, ReferenceFile};
 use crate::comparison;
 use crate::protocol::Protocol;
 use crate::sheet::{Measure, Sheet};
@@ -18,15 +18,18 @@ use crate::text;
 /// What is scored, and how.
 #[derive(clap::Args)]
 pub struct Score {
-    /// References: {"annotations": [{"image_id": …, "caption": "…"}, …]}.
+    /// References: COCO's {"annotations": [{"image_id": …, "caption": "…"}, …]}, Karpathy's file, or {"IMAGE_ID": ["…", …], …}.
     #[arg(long, value_name = "FILE")]
     references: PathBuf,
-    /// Captions to score: [{"image_id": …, "caption": "…"}, …], one for every image.
+    /// Captions to score, one for every image: [{"image_id": …, "caption": "…"}, …] or {"IMAGE_ID": ["…"], …}.
     #[arg(long, value_name = "FILE")]
     hypotheses: PathBuf,
     /// Captions of another system, to compare with.
     #[arg(long, value_name = "FILE")]
     against: Option<PathBuf>,
+    /// Scores only the images that have a hypothesis, as coco-caption does: such scores compare with none over all images.
+    #[arg(long)]
+    subset: bool,
     /// The jar of METEOR 1.5; needs Java.
     #[arg(long, value_name = "FILE")]
     meteor_jar: Option<PathBuf>,
@@ -63,21 +66,36 @@ impl Score {
     /// # Errors
     /// When a file cannot be read, or images do not fit each other.
     pub fn run(self) -> anyhow::Result<()> {
-        let references = ReferenceFile::read(&self.references)?;
-        let mut warnings = references.warnings();
+        let mut references = ReferenceFile::read(&self.references)?;
+        let captions = CaptionFile::read(&self.hypotheses, &references)?;
+        let others = self.against.as_deref().map(|path| CaptionFile::read(path, &references)).transpose()?;
+        let mut warnings = Vec::new();
+        if self.subset {
+            let all = references.images();
+            [Some(&captions), others.as_ref()]
+                .into_iter()
+                .flatten()
+                .for_each(|file| references.keep_named(file));
+            anyhow::ensure!(references.images() > 0, "no image has a hypothesis of all systems");
+            if references.images() < all {
+                let left = all - references.images();
+                warnings.push(format!("{left} of {all} images have no hypothesis and are not scored"));
+            }
+        }
+        warnings.extend(references.warnings());
         let bootstrap = self.draws.bootstrap();
         let meteor = self.meteor_jar.as_deref().map_or(MeteorSource::None, MeteorSource::Program);
         let measure = Measure { bootstrap, meteor, train: None };
         let tokens = references.tokens();
-        let mut measured = |path: &Path| -> anyhow::Result<(Sheet, Evaluation)> {
-            let file = HypothesisFile::read(path, &references)?;
+        let mut measured = |path: &Path, captions: &CaptionFile| -> anyhow::Result<(Sheet, Evaluation)> {
+            let file = Hypotheses::of(path, captions, &references)?;
             warnings
                 .extend(file.warnings().into_iter().map(|warning| format!("{}: {warning}", path.display())));
             measure.sheet(&tokens, &file.tokens())
         };
-        let (sheet, evaluation) = measured(&self.hypotheses)?;
-        let against = self.against.as_deref().map(|path| -> anyhow::Result<Against> {
-            let (sheet, other) = measured(path)?;
+        let (sheet, evaluation) = measured(&self.hypotheses, &captions)?;
+        let against = self.against.as_deref().zip(others).map(|(path, others)| -> anyhow::Result<Against> {
+            let (sheet, other) = measured(path, &others)?;
             let gain = bootstrap.compare(std::slice::from_ref(&evaluation), &[other])?;
             Ok(Against { hypotheses: path.display().to_string(), sheet, gain })
         });

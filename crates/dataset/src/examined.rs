@@ -1,0 +1,132 @@
+//! Every image read once: what is used of a raw dataset, in which split, and what is not.
+
+use std::collections::HashMap;
+
+use anyhow::Context as _;
+use artifacts::Split;
+use artifacts::images::ImageRow;
+use artifacts::recipe::digest;
+use rayon::prelude::*;
+use stage::progress::Progress;
+
+use crate::layout::{LayoutError, RawDataset, split};
+
+/// Shares of the images that the dataset itself does not put into a split.
+pub(crate) struct Shares {
+    pub(crate) val: f64,
+    pub(crate) test: f64,
+    /// Whether test is held out of the val that the dataset names, as of COCO, whose captions of test are not public.
+    pub(crate) test_of_val: bool,
+    pub(crate) seed: u64,
+}
+
+/// A raw dataset whose images were read.
+pub(crate) struct Examined {
+    pub(crate) rows: Vec<ImageRow>,
+    /// What was left out, and why.
+    pub(crate) skipped: Vec<(String, String)>,
+    images: Count,
+    captions: Count,
+}
+
+/// How many of something could not be used.
+struct Count {
+    bad: usize,
+    all: usize,
+}
+
+impl Examined {
+    /// Reads every image of `raw`: its hash and its size as shown, or why it cannot be used.
+    ///
+    /// # Errors
+    /// Shares that leave nothing to train on.
+    pub(crate) fn new(raw: &RawDataset, shares: &Shares, progress: &Progress) -> Result<Self, LayoutError> {
+        let images = raw.images.par_iter().map(|image| {
+            let read = (|| {
+                let bytes = imaging::read_file(&raw.root.join(&image.path))?;
+                let (width, height) = imaging::probe(&bytes)?;
+                let path = image.path.to_str().context("its name is not UTF-8")?.to_owned();
+                let content_hash = digest(&bytes);
+                let (image_id, split) = (image.image_id.clone(), Split::Train);
+                Ok(ImageRow { image_id, path, split, width, height, content_hash })
+            })();
+            progress.add(1);
+            read
+        });
+        let read: Vec<anyhow::Result<ImageRow>> = images.collect();
+
+        let mut skipped: Vec<(String, String)> =
+            raw.skipped.iter().map(|skip| (skip.what.clone(), format!("skipped: {}", skip.reason))).collect();
+        let splits = splits(raw, &same_files(raw, &read), shares)?;
+        let mut rows = Vec::with_capacity(read.len());
+        for ((image, read), split) in raw.images.iter().zip(read).zip(splits) {
+            match read {
+                Ok(row) => rows.push(ImageRow { split, ..row }),
+                Err(error) => skipped.push((image.path.display().to_string(), format!("skipped: {error:#}"))),
+            }
+        }
+        let bad_rows = raw.skipped.iter().filter(|skip| skip.is_row).count();
+        let captions = Count { bad: bad_rows, all: raw.captions.len() + bad_rows };
+        let images =
+            Count { bad: skipped.len() - bad_rows, all: raw.images.len() + raw.skipped.len() - bad_rows };
+        Ok(Examined { rows, skipped, images, captions })
+    }
+
+    /// Refuses a dataset of which a larger share is bad than `allowed`. Of captions the share is rounded up: a stray row says
+    /// nothing of the others.
+    ///
+    /// # Errors
+    /// Also when there is no image to train on.
+    pub(crate) fn check(&self, allowed: f64) -> anyhow::Result<()> {
+        let limit = |count: &Count| allowed * count.all as f64;
+        let bad = [
+            (&self.images, limit(&self.images), "images"),
+            (&self.captions, limit(&self.captions).ceil(), "captions or rows"),
+        ];
+        for (count, limit, what) in bad {
+            if count.bad as f64 > limit {
+                let first =
+                    self.skipped.first().map(|(subject, reason)| format!("; the first: {subject}: {reason}"));
+                anyhow::bail!(
+                    "{} of {} {what} cannot be used, more than dataset.max_bad_fraction = {allowed}{}",
+                    count.bad,
+                    count.all,
+                    first.unwrap_or_default()
+                );
+            }
+        }
+        anyhow::ensure!(
+            self.rows.iter().any(|row| row.split == Split::Train),
+            "the dataset has no usable train image"
+        );
+        Ok(())
+    }
+}
+
+/// The split of every image of `raw`: the dataset's own or, if it has none, a seeded one, decided for each by `names`.
+///
+/// # Errors
+/// Shares that leave nothing to train on.
+pub(crate) fn splits(raw: &RawDataset, names: &[&str], shares: &Shares) -> Result<Vec<Split>, LayoutError> {
+    let Some(mut splits) = raw.images.iter().map(|image| image.split).collect::<Option<Vec<Split>>>() else {
+        return split::assign(names, shares.seed, shares.val, shares.test);
+    };
+    if shares.test_of_val && !splits.contains(&Split::Test) {
+        split::hold_out_test(names, &mut splits, shares.seed, shares.test)?;
+    }
+    Ok(splits)
+}
+
+/// The id that decides the split of each image: of files of equal bytes the least, so that copies stay together.
+fn same_files<'a>(raw: &'a RawDataset, read: &[anyhow::Result<ImageRow>]) -> Vec<&'a str> {
+    let hash = |number: usize| read[number].as_ref().ok().map(|row| row.content_hash.as_str());
+    let ids = || raw.images.iter().map(|image| image.image_id.as_str()).enumerate();
+    let mut least: HashMap<&str, &str> = HashMap::new();
+    for (number, id) in ids() {
+        if let Some(hash) = hash(number) {
+            let least = least.entry(hash).or_insert(id);
+            *least = (*least).min(id);
+        }
+    }
+    ids().map(|(number, id)| hash(number).map_or(id, |hash| least[hash])).collect()
+}
