@@ -39,7 +39,28 @@ pub(crate) fn problem(text: &str, error: &serde_json::Error) -> String {
     if let Some(word) = python_number(text, error) {
         return format!("{word} at {at} is no JSON: Python writes it for a missing number; write null");
     }
-    clip(&error.to_string())
+    plain(&clip(&error.to_string()))
+}
+
+/// The parser's words for kinds of values, as JSON has them.
+const WORDS: [(&str, &str); 5] = [
+    ("invalid type: map", "invalid type: an object"),
+    ("invalid type: sequence", "invalid type: a list"),
+    ("invalid type: unit value", "invalid type: null"),
+    ("expected a map", "expected an object"),
+    ("expected a sequence", "expected a list"),
+];
+
+/// What the parser says in words of JSON instead of Rust's.
+fn plain(message: &str) -> String {
+    let message = WORDS.iter().fold(message.to_owned(), |message, (from, to)| message.replace(from, to));
+    match message.split_once("expected struct ") {
+        Some((before, named)) => {
+            let rest = named.split_once(' ').map_or("", |(_, rest)| rest);
+            format!("{before}expected an object {rest}")
+        }
+        None => message,
+    }
 }
 
 /// `NaN` or `Infinity` where the parser stopped, as Python's `json.dump` writes them.
@@ -67,12 +88,13 @@ mod tests {
     #[test]
     fn errors_name_the_field_and_the_shape() {
         let long = format!(r#"{{"images": "{}"}}"#, "a".repeat(100_000));
-        let cases: [(&str, &[&str]); 6] = [
+        let cases: [(&str, &[&str]); 7] = [
             ("", &["c.json: the file is empty; expected {"]),
             (r#"{"annotations": [{"image_id": 1.5}]}"#, &["annotations[0].image_id: 1.5 is no id"]),
             (r#"{"annotations": [{"image_id": 1}]}"#, &["annotations[0]: missing field `caption`"]),
             ("{\"annotations\": [],\n \"area\": NaN}", &["NaN at line 2", "Python", "write null"]),
             (r#"{"score": -Infinity}"#, &["Infinity at line 1"]),
+            ("3", &["integer `3`, expected an object at line 1"]),
             (&long, &["images: invalid type: string", "…; expected"]),
         ];
         for (text, parts) in cases {

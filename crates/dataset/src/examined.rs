@@ -30,9 +30,22 @@ pub(crate) struct Examined {
 }
 
 /// How many of something could not be used.
+#[derive(Default)]
 struct Count {
     bad: usize,
     all: usize,
+    /// The first of them and why, in words.
+    first: String,
+}
+
+impl Count {
+    fn add_bad(&mut self, subject: &str, reason: &str) {
+        if self.bad == 0 {
+            self.first = format!("{subject}: {reason}");
+        }
+        self.bad += 1;
+        self.all += 1;
+    }
 }
 
 impl Examined {
@@ -41,7 +54,7 @@ impl Examined {
     /// # Errors
     /// Shares that leave nothing to train on.
     pub(crate) fn new(raw: &RawDataset, shares: &Shares, progress: &Progress) -> Result<Self, LayoutError> {
-        let images = raw.images.par_iter().map(|image| {
+        let read = raw.images.par_iter().map(|image| {
             let read = (|| {
                 let bytes = imaging::read_file(&raw.root.join(&image.path))?;
                 let (width, height) = imaging::probe(&bytes)?;
@@ -53,22 +66,31 @@ impl Examined {
             progress.add(1);
             read
         });
-        let read: Vec<anyhow::Result<ImageRow>> = images.collect();
+        let read: Vec<anyhow::Result<ImageRow>> = read.collect();
 
-        let mut skipped: Vec<(String, String)> =
-            raw.skipped.iter().map(|skip| (skip.what.clone(), format!("skipped: {}", skip.reason))).collect();
+        let mut images = Count::default();
+        let mut captions = Count { all: raw.captions.len(), ..Count::default() };
+        let mut skipped = Vec::new();
+        for skip in &raw.skipped {
+            let reason = format!("skipped: {}", skip.reason);
+            if skip.is_row { &mut captions } else { &mut images }.add_bad(&skip.what, &reason);
+            skipped.push((skip.what.clone(), reason));
+        }
         let splits = splits(raw, &same_files(raw, &read), shares)?;
         let mut rows = Vec::with_capacity(read.len());
         for ((image, read), split) in raw.images.iter().zip(read).zip(splits) {
             match read {
-                Ok(row) => rows.push(ImageRow { split, ..row }),
-                Err(error) => skipped.push((image.path.display().to_string(), format!("skipped: {error:#}"))),
+                Ok(row) => {
+                    images.all += 1;
+                    rows.push(ImageRow { split, ..row });
+                }
+                Err(error) => {
+                    let (path, reason) = (image.path.display().to_string(), format!("skipped: {error:#}"));
+                    images.add_bad(&path, &reason);
+                    skipped.push((path, reason));
+                }
             }
         }
-        let bad_rows = raw.skipped.iter().filter(|skip| skip.is_row).count();
-        let captions = Count { bad: bad_rows, all: raw.captions.len() + bad_rows };
-        let images =
-            Count { bad: skipped.len() - bad_rows, all: raw.images.len() + raw.skipped.len() - bad_rows };
         Ok(Examined { rows, skipped, images, captions })
     }
 
@@ -84,16 +106,13 @@ impl Examined {
             (&self.captions, limit(&self.captions).ceil(), "captions or rows"),
         ];
         for (count, limit, what) in bad {
-            if count.bad as f64 > limit {
-                let first =
-                    self.skipped.first().map(|(subject, reason)| format!("; the first: {subject}: {reason}"));
-                anyhow::bail!(
-                    "{} of {} {what} cannot be used, more than dataset.max_bad_fraction = {allowed}{}",
-                    count.bad,
-                    count.all,
-                    first.unwrap_or_default()
-                );
-            }
+            anyhow::ensure!(
+                count.bad as f64 <= limit,
+                "{} of {} {what} cannot be used, more than dataset.max_bad_fraction = {allowed}; the first: {}",
+                count.bad,
+                count.all,
+                count.first
+            );
         }
         anyhow::ensure!(
             self.rows.iter().any(|row| row.split == Split::Train),

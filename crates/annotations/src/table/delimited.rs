@@ -13,6 +13,9 @@ const BAR: u8 = b'|';
 
 /// The table in `text`, by the separator under which its first line names an image and a caption.
 pub(super) fn parse(file: &Path, text: &str) -> Result<Table, ReadError> {
+    if text.trim().is_empty() {
+        return Err(ReadError::Columns { file: file.to_owned(), problem: "it is empty".to_owned() });
+    }
     let (text, skipped) = without_hint(text);
     let first = text.lines().find(|line| !line.is_empty()).unwrap_or_default();
     let mut problems = Vec::new();

@@ -110,7 +110,7 @@ fn what_is_written_in_quotes_stays_as_it_is() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     let cases: [(&str, &[&str]); 15] = [
-        ("", &["t.csv: it has ", "image,caption"]),
+        ("", &["t.csv: it is empty", "image,caption"]),
         ("a.jpg,A cat\n", &["it has a.jpg,A cat"]),
         ("name;words\n", &["it has name,words"]),
         ("image,caption,caption\na.jpg,A,B\n", &["it has caption and caption", "`caption`"]),

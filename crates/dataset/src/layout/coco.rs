@@ -6,18 +6,19 @@
 //!   train2017/                            val2017/
 //! ```
 //!
-//! or the same with 2014, or JSON files whose names hold a split (`train.json`), or one JSON file, which may be named as the
-//! root. The files may also lie in the root, and the images in folders in `images/` or anywhere below the root. With several
+//! or the same with 2014, or JSON files whose names or folders are those of splits (`train.json`, `train/labels.json`), or one
+//! JSON file, which may be named as the root. The files may also lie in the root, and the images in folders in `images/` or anywhere below the root. With several
 //! files each is a split; of a single one no image has a split.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use annotations::coco::{Coco, SHAPE};
-use annotations::{Id, Location, ReadError, json};
+use annotations::{Location, ReadError, json};
 use artifacts::Split;
 
-use super::collect::{Collector, ImageIndex, Once};
+use super::collect::{Collector, ImageIndex};
+use super::unique::Once;
 use super::{LayoutError, RawDataset, files, folder_of, split_name};
 
 const YEARS: [&str; 2] = ["2017", "2014"];
@@ -34,45 +35,38 @@ struct Source {
     folder: PathBuf,
 }
 
-/// What was read so far: ids are unique over all files.
-struct Known {
-    images: HashMap<Id, ImageIndex>,
-    image_ids: Once<Id>,
-    files: Once<ImageIndex>,
-    caption_ids: Once<Id>,
-}
-
 /// Reads the dataset below `root`, of the years that are there the later, or the captions file `root`.
 ///
 /// # Errors
 /// No captions file, an entry of another shape, and an id or a file that two entries name.
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
-    let (root, sources) = if root.is_file() { lone_source(root) } else { (root, find_sources(root)?) };
-    let mut collector = Collector::new(root)?;
+    let (root, sources) = if root.is_file() {
+        lone_source(root)
+    } else {
+        let root = files::innermost(root);
+        let sources = find_sources(&root)?;
+        (root, sources)
+    };
+    let mut collector = Collector::new(&root)?;
     let several = sources.len() > 1;
     if several {
         collector.expect_splits();
     }
-    let mut known = Known {
-        images: HashMap::new(),
-        image_ids: Once::new(),
-        files: Once::new(),
-        caption_ids: Once::new(),
-    };
+    let mut named = Once::new();
     for source in &sources {
-        read_file(source, several, &mut known, &mut collector)?;
+        read_file(source, several, &mut named, &mut collector)?;
         collector.source(&source.file);
     }
     collector.finish()
 }
 
 /// A file that is named itself, and the folder that its images lie below.
-fn lone_source(file: &Path) -> (&Path, Vec<Source>) {
+fn lone_source(file: &Path) -> (PathBuf, Vec<Source>) {
     let folder = folder_of(file);
     let root = if folder.ends_with(ANNOTATIONS) { folder_of(folder) } else { folder };
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let folder = find_images(root, &stem);
-    (root, vec![Source { file: file.to_owned(), split: None, folder }])
+    (root.to_owned(), vec![Source { file: file.to_owned(), split: None, folder }])
 }
 
 /// The captions files of a year, or those that the names of splits tell apart, or the only one.
@@ -96,6 +90,10 @@ fn find_sources(root: &Path) -> Result<Vec<Source>, LayoutError> {
         if !sources.is_empty() {
             return Ok(sources);
         }
+    }
+    let sources = sources_of_splits(root)?;
+    if !sources.is_empty() {
+        return Ok(sources);
     }
     let names = YEARS
         .map(|year| format!("annotations/captions_train{year}.json, annotations/captions_val{year}.json"));
@@ -122,6 +120,21 @@ fn sources_in(root: &Path, folder: &str) -> Result<Vec<Source>, LayoutError> {
     if told_apart { Ok(sources) } else { Err(LayoutError::several(&folder, &names)) }
 }
 
+/// The only JSON file in each folder of a split, beside its images.
+fn sources_of_splits(root: &Path) -> Result<Vec<Source>, LayoutError> {
+    let mut sources = Vec::new();
+    for (folder, split) in split_name::folders(root)? {
+        match files::of_ending(&root.join(&folder), &["json"])?.as_slice() {
+            [] => {}
+            [name] => {
+                sources.push(Source { file: root.join(&folder).join(name), split: Some(split), folder })
+            }
+            several => return Err(LayoutError::several(&root.join(&folder), several)),
+        }
+    }
+    Ok(sources)
+}
+
 /// The folder of the images of a captions file: named after the file, or after its split, else the root.
 fn find_images(root: &Path, stem: &str) -> PathBuf {
     let own = stem.strip_prefix("captions_").unwrap_or(stem);
@@ -138,7 +151,7 @@ fn find_images(root: &Path, stem: &str) -> PathBuf {
 fn read_file(
     source: &Source,
     several: bool,
-    known: &mut Known,
+    named: &mut Once<ImageIndex>,
     collector: &mut Collector,
 ) -> Result<(), LayoutError> {
     let Source { file, split, folder } = source;
@@ -153,12 +166,14 @@ fn read_file(
         collector.note(file.display().to_string(), reason);
         return Ok(());
     }
+    // Ids count within a file: tools number each anew.
+    let (mut image_ids, mut caption_ids, mut image_of_id) = (Once::new(), Once::new(), HashMap::new());
     for (index, image) in images.into_iter().enumerate() {
         let at = Location::entry(file, "images", index);
-        known.image_ids.name(image.id.clone(), &at, || format!("the id {}", image.id))?;
+        image_ids.name(image.id.clone(), &at, || format!("the id {}", image.id))?;
         let found = collector.image(&at, folder, &image.file_name)?;
-        known.files.name(found, &at, || format!("the file {}", image.file_name))?;
-        known.images.insert(image.id, found);
+        named.name(found, &at, || format!("the file {}", image.file_name))?;
+        image_of_id.insert(image.id, found);
         if let Some(split) = split.filter(|_| several) {
             collector.split(&at, found, split)?;
         }
@@ -166,9 +181,9 @@ fn read_file(
     for (index, annotation) in annotations.ok_or_else(|| missing("annotations"))?.into_iter().enumerate() {
         let at = Location::entry(file, "annotations", index);
         if let Some(id) = annotation.id {
-            known.caption_ids.name(id.clone(), &at, || format!("the id {id}"))?;
+            caption_ids.name(id.clone(), &at, || format!("the id {id}"))?;
         }
-        let Some(&image) = known.images.get(&annotation.image_id) else {
+        let Some(&image) = image_of_id.get(&annotation.image_id) else {
             let reason = format!("no entry of `images` has the id {}", annotation.image_id);
             collector.skip_row(at.to_string(), &reason);
             continue;

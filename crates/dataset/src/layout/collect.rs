@@ -4,8 +4,6 @@
 //! verdict never depends on the order in which a layout reads its files.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::hash::Hash;
 use std::path::{Path, PathBuf};
 
 use annotations::{Location, text};
@@ -14,6 +12,7 @@ use artifacts::Split;
 use super::files::{self, Kind};
 use super::finder::{Likeness, alike};
 use super::places::{NOT_FOUND, Places};
+use super::unique::image_ids;
 use super::{LayoutError, Note, RawCaption, RawDataset, RawImage, Skip};
 
 /// An image that some row, split file or folder names; its place in [`Collector`].
@@ -43,6 +42,8 @@ struct Image {
     /// The name that stands for it, where another name could mean the file as well.
     guessed: Option<String>,
     captions: usize,
+    /// Whether a caption was left out because it is empty.
+    has_empty: bool,
     split: Option<(Split, Location)>,
 }
 
@@ -124,7 +125,7 @@ impl Collector {
 
     fn add(&mut self, path: PathBuf, problem: Option<String>, guessed: Option<String>) -> ImageIndex {
         self.by_path.insert(path.clone(), self.images.len());
-        self.images.push(Image { path, problem, guessed, captions: 0, split: None });
+        self.images.push(Image { path, problem, guessed, captions: 0, has_empty: false, split: None });
         self.images.len() - 1
     }
 
@@ -158,6 +159,7 @@ impl Collector {
         if caption.is_empty() {
             let name = self.images[image].path.display();
             let what = format!("{at} ({name})");
+            self.images[image].has_empty = true;
             return self.skip_row(what, "empty caption");
         }
         self.images[image].captions += 1;
@@ -224,6 +226,8 @@ impl Collector {
         for (index, image) in self.images.iter().enumerate() {
             match image.refusal(self.splits_given) {
                 None => usable.push(index),
+                // Its empty captions are counted already.
+                Some(_) if image.problem.is_none() && image.captions == 0 && image.has_empty => {}
                 Some(reason) => {
                     let what = image.path.display().to_string();
                     self.skipped.push(Skip { what, reason, is_row: false });
@@ -274,52 +278,4 @@ impl Image {
         }
         (splits_given && self.split.is_none()).then(|| "in none of the splits".to_owned())
     }
-}
-
-/// Ids or images that a file may name once, each with its place.
-pub(super) struct Once<K>(HashMap<K, Location>);
-
-impl<K: Eq + Hash> Once<K> {
-    pub(super) fn new() -> Self {
-        Once(HashMap::new())
-    }
-
-    /// Notes `key`; refuses it, as `what`, the second time.
-    pub(super) fn name(
-        &mut self,
-        key: K,
-        at: &Location,
-        what: impl FnOnce() -> String,
-    ) -> Result<(), LayoutError> {
-        match self.0.entry(key) {
-            Entry::Vacant(new) => {
-                new.insert(at.clone());
-                Ok(())
-            }
-            Entry::Occupied(first) => {
-                let first_at = first.get().clone();
-                Err(LayoutError::Duplicate { at: at.clone(), what: what(), first_at })
-            }
-        }
-    }
-}
-
-/// The id of each path: its file stem, or the whole path where the stem names several files.
-fn image_ids(paths: &[&Path]) -> Result<Vec<String>, LayoutError> {
-    let stem = |path: &Path| path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-    let mut files_of_stem = HashMap::<String, usize>::new();
-    for path in paths {
-        *files_of_stem.entry(stem(path)).or_default() += 1;
-    }
-    let mut path_of_id = HashMap::<String, &Path>::new();
-    let mut ids = Vec::with_capacity(paths.len());
-    for path in paths {
-        let stem = stem(path);
-        let id = if files_of_stem[&stem] == 1 { stem } else { path.to_string_lossy().into_owned() };
-        if let Some(first) = path_of_id.insert(id.clone(), path) {
-            return Err(LayoutError::SameId { id, first: first.to_owned(), second: (*path).to_owned() });
-        }
-        ids.push(id);
-    }
-    Ok(ids)
 }

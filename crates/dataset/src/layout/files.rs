@@ -1,5 +1,6 @@
 //! What lies in the folders of a dataset.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use imaging::{Content, is_of_system};
@@ -26,10 +27,7 @@ pub(super) enum Kind {
 /// Every file below `folder`, itself below `root`, by its path below the root, in the order of paths. Hidden names and what
 /// systems leave are passed over.
 pub(super) fn below(root: &Path, folder: &Path) -> impl Iterator<Item = Result<PathBuf, LayoutError>> {
-    let visible = |entry: &DirEntry| {
-        let name = entry.file_name();
-        entry.depth() == 0 || !(name.as_encoded_bytes().starts_with(b".") || is_of_system(name))
-    };
+    let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.file_name());
     let entries = WalkDir::new(root.join(folder)).follow_links(true).sort_by_file_name().into_iter();
     entries.filter_entry(visible).filter_map(move |entry| match entry {
         Ok(entry) if entry.file_type().is_file() => {
@@ -65,9 +63,31 @@ pub(super) fn is_image_name(file: &Path) -> bool {
     IMAGE_ENDINGS.contains(&ending(file).as_str())
 }
 
+/// Hidden, or left there by a system.
+fn is_hidden(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(b".") || is_of_system(name)
+}
+
 /// In small letters, without the dot.
 pub(super) fn ending(file: &Path) -> String {
     file.extension().unwrap_or_default().to_string_lossy().to_lowercase()
+}
+
+/// The folder that holds a dataset: `root`, or the one that `root` holds alone, as archives are unpacked.
+pub(super) fn innermost(root: &Path) -> PathBuf {
+    let mut innermost = root.to_owned();
+    while let Some(inner) = only_folder(&innermost) {
+        innermost = inner;
+    }
+    innermost
+}
+
+/// The folder in `folder`, if there is nothing else.
+fn only_folder(folder: &Path) -> Option<PathBuf> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut own = entries.filter_map(Result::ok).filter(|entry| !is_hidden(&entry.file_name()));
+    let first = own.next().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))?;
+    own.next().is_none().then(|| first.path())
 }
 
 /// The names of the files in `folder` itself that have one of these endings, in order.
@@ -77,7 +97,7 @@ pub(super) fn of_ending(folder: &Path, endings: &[&str]) -> Result<Vec<PathBuf>,
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
         let path = PathBuf::from(&name);
-        if !is_of_system(&name) && endings.contains(&ending(&path).as_str()) && folder.join(&path).is_file() {
+        if !is_hidden(&name) && endings.contains(&ending(&path).as_str()) && folder.join(&path).is_file() {
             found.push(path);
         }
     }

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The text files may also lie in `Flickr8k_text/` or beside the photos. Where several names are there, the first of the list
-//! counts. With split files, an image in none of them is left out; without any, no image has a split.
+//! counts; photos may also lie in the root or a folder of another name. With split files, an image in none of them is left out; without any, no image has a split.
 
 use std::path::{Path, PathBuf};
 
@@ -40,8 +40,9 @@ const SPLIT_FILES: [[(&str, Split); 3]; 2] = [
 /// # Errors
 /// A missing folder or captions file, a malformed row, and an image in two splits are refused with their place.
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
+    let root = &files::innermost(root);
     let mut collector = Collector::new(root)?;
-    let Some(folder) = files::folder_named(root, &IMAGE_FOLDERS) else {
+    let Some(folder) = images_folder(root) else {
         let names = IMAGE_FOLDERS.map(|name| format!("{name}/")).join(", ");
         return Err(LayoutError::NotFound { root: root.to_owned(), what: "folder of images", names });
     };
@@ -60,6 +61,12 @@ pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
     read_splits(&places, &folder, &mut collector)?;
     collector.list(&folder)?;
     collector.finish()
+}
+
+/// The folder of the photos below the root; the root itself where they lie there, or in a folder of another name.
+fn images_folder(root: &Path) -> Option<PathBuf> {
+    let anywhere = || files::below(root, Path::new("")).flatten().any(|file| files::is_image_name(&file));
+    files::folder_named(root, &IMAGE_FOLDERS).or_else(|| anywhere().then(PathBuf::new))
 }
 
 /// The file of that name in the first place that has it.

@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use annotations::karpathy::{Image, Karpathy, SHAPE};
 use annotations::{Location, json};
 
-use super::collect::{Collector, Once};
+use super::collect::Collector;
 use super::flickr8k::IMAGE_FOLDERS;
+use super::unique::Once;
 use super::{LayoutError, RawDataset, files, folder_of, split_name};
 
 const FILES: [&str; 4] =
@@ -32,7 +33,7 @@ const FILES: [&str; 4] =
 /// A missing or second JSON file, an entry of another shape, an unknown split, an `imgid` or a file that two entries
 /// name, and a file of which no image is found.
 pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
-    let file = if root.is_dir() { find_file(root)? } else { root.to_owned() };
+    let file = if root.is_dir() { find_file(&files::innermost(root))? } else { root.to_owned() };
     let images = json::read::<Karpathy>(&file, SHAPE)?.images;
     let root = folder_of(&file);
     let mut collector = Collector::new(root)?;

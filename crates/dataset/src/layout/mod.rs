@@ -21,6 +21,7 @@ mod split_name;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 use std::path::{Path, PathBuf};
 

@@ -28,6 +28,7 @@ pub fn read(file: &Path, root: Option<&Path>) -> Result<RawDataset, LayoutError>
         read_rows(file, Path::new(""), None, &mut collector)?;
         return collector.finish();
     }
+    let file = &files::innermost(file);
     let mut collector = Collector::new(root.unwrap_or(file))?;
     if let Some(table) = table_in(file)? {
         read_rows(&table, Path::new(""), None, &mut collector)?;

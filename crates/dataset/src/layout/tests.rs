@@ -135,7 +135,6 @@ fn what_cannot_be_used_is_counted_with_its_reason() {
             ("silent.jpg)".to_owned(), "empty caption"),
             ("gone.jpg".to_owned(), "file not found; its 2 captions are left out"),
             ("unlisted.jpg".to_owned(), "in none of the splits"),
-            ("silent.jpg".to_owned(), "no caption"),
             ("nowhere.jpg".to_owned(), format!("file not found; named at {test_file}:1").as_str()),
             ("uncaptioned.jpg".to_owned(), "no caption"),
         ]

@@ -116,6 +116,13 @@ fn folders_that_were_unpacked_twice_are_seen_through() {
     ]);
     let dataset = flickr8k::read(twice.path()).unwrap();
     assert_eq!(ids(&dataset), ["a", "b"]);
+    let inside = [
+        [("set/Photos/a.jpg", ""), ("set/Photos/b.jpg", ""), ("set/Flickr8k.token.txt", tokens)],
+        [("a.jpg", ""), ("b.jpg", ""), ("Flickr8k.token.txt", tokens)],
+    ];
+    for files in inside {
+        assert_eq!(ids(&read_flickr8k(&files).unwrap()), ["a", "b"]);
+    }
     assert_eq!(skipped(&dataset), [("silent.jpg".to_owned(), "no caption")]);
 }
 
