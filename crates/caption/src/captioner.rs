@@ -139,7 +139,10 @@ impl Captioner {
     ///
     /// Bytes that are no image, a damaged one, or one beyond the limits.
     pub fn photo(&self, bytes: &[u8]) -> Result<Photo, ImageError> {
-        Ok(self.photo_of(&imaging::decode(bytes)?))
+        let mut photo = self.photo_of(&imaging::decode(bytes)?);
+        // The largest are decoded at a part of their size; who asks where something is means the file's own pixels.
+        photo.seen.scale_to(imaging::probe(bytes)?);
+        Ok(photo)
     }
 
     /// The same for pixels.

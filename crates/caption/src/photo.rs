@@ -19,6 +19,18 @@ pub struct Seen {
     pub mirrored: bool,
 }
 
+impl Seen {
+    /// The same part of the photo in another size.
+    pub(crate) fn scale_to(&mut self, (width, height): (u32, u32)) {
+        if (width, height) == (self.width, self.height) {
+            return;
+        }
+        let [x, y] = [width as f32 / self.width as f32, height as f32 / self.height as f32];
+        let [x0, y0, x1, y1] = self.region;
+        *self = Seen { width, height, region: [x0 * x, y0 * y, x1 * x, y1 * y], ..*self };
+    }
+}
+
 /// A photo, cut down to the squares that the networks are shown: a few hundred kilobytes whatever the photo's size.
 #[derive(Clone, Debug)]
 pub struct Photo {
@@ -46,5 +58,20 @@ impl Features {
     /// The grid: `[regions × channels]`, row-major.
     pub fn grid(&self) -> &[f16] {
         &self.grid
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_region_grows_with_the_photo() {
+        let mut seen = Seen { width: 40, height: 30, region: [5.0, 0.0, 35.0, 30.0], mirrored: false };
+        let same = seen;
+        seen.scale_to((40, 30));
+        assert_eq!(seen, same);
+        seen.scale_to((80, 60));
+        assert_eq!(seen, Seen { width: 80, height: 60, region: [10.0, 0.0, 70.0, 60.0], mirrored: false });
     }
 }

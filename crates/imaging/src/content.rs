@@ -3,6 +3,8 @@
 use file_format::{FileFormat, Kind};
 use image::ImageFormat;
 
+use crate::tiff;
+
 /// What a file holds, by its first bytes, whatever its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
@@ -66,7 +68,7 @@ pub(crate) fn image_format(bytes: &[u8]) -> Option<ImageFormat> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0", b"MM\0\x2b"];
     match image::guess_format(bytes) {
-        Ok(Tiff) if RAW_TIFFS.contains(&FileFormat::from_bytes(bytes)) => None,
+        Ok(Tiff) if is_raw_tiff(bytes) => None,
         Ok(format @ (Jpeg | Png | WebP | Gif | Tiff | Bmp)) => Some(format),
         _ => BIG_TIFF.iter().any(|start| bytes.starts_with(start)).then_some(Tiff),
     }
@@ -88,6 +90,9 @@ pub(crate) fn of(bytes: &[u8]) -> Content {
     let short = !matches!(format.kind(), Kind::Image | Kind::Document) && !is_markup(format);
     if is_text(bytes) && short {
         return Content::Other(TEXT.to_owned());
+    }
+    if tiff::is_raw_photo(bytes) && !RAW_TIFFS.contains(&format) {
+        return Content::Picture("a raw photo of a camera".to_owned());
     }
     if let Some((_, words)) = PICTURES.iter().find(|(known, _)| *known == format) {
         return Content::Picture((*words).to_owned());
@@ -146,6 +151,11 @@ fn iso_picture(bytes: &[u8]) -> Option<FileFormat> {
     let brands = bytes[8..bytes.len().min(size.max(12))].as_chunks::<4>().0;
     let holds = |known: &[&[u8; 4]]| brands.iter().any(|brand| known.contains(&brand));
     BRANDS.iter().find(|(_, known)| holds(known)).map(|(format, _)| *format)
+}
+
+/// Its first picture is a thumbnail.
+fn is_raw_tiff(bytes: &[u8]) -> bool {
+    RAW_TIFFS.contains(&FileFormat::from_bytes(bytes)) || tiff::is_raw_photo(bytes)
 }
 
 fn is_iso_file(bytes: &[u8]) -> bool {

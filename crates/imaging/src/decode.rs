@@ -6,20 +6,21 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::content::{self, Content};
-use crate::error::{ImageError, MAX_PIXELS, MAX_SIDE};
+use crate::error::{ImageError, MAX_MEMORY, MAX_SIDE};
+use crate::jpeg::{Jpeg, Stored};
 use crate::png::PngDecoder;
-use crate::{jpeg, memory, rgb, truncation};
+use crate::{memory, orientation, rgb, tiff, truncation};
 
-/// Width and height of an image as shown (after EXIF orientation), read from its header only.
+/// Width and height of an image as shown (after its orientation), read from its header only.
 ///
 /// # Errors
 ///
-/// Bytes that are no image of a known format, a header cut short, or more pixels than [`MAX_PIXELS`] or [`MAX_SIDE`]
+/// Bytes that are no image of a known format, a header cut short, or more pixels than [`MAX_MEMORY`] or [`MAX_SIDE`]
 /// allow.
 pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
-    let mut image = open(bytes)?;
-    let (width, height) = image.decoder.dimensions();
-    Ok(if image.is_sideways() { (height, width) } else { (width, height) })
+    let image = open(bytes)?;
+    let (width, height) = image.source.size();
+    Ok(if orientation::is_sideways(image.orientation) { (height, width) } else { (width, height) })
 }
 
 /// Most memory in bytes that [`decode`] takes, beside the file itself: what decoder and conversions hold at a time. The
@@ -29,13 +30,12 @@ pub fn probe(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
 ///
 /// Those of [`probe`].
 pub fn memory_needed(bytes: &[u8]) -> Result<u64, ImageError> {
-    let mut image = open(bytes)?;
-    let sideways = image.is_sideways();
-    Ok(memory::needed(image.format, bytes, image.decoder.as_ref(), sideways))
+    Ok(open(bytes)?.needed)
 }
 
-/// Decodes an image: the first frame, turned as EXIF says, alpha over white, gray and CMYK as RGB, colour profiles
-/// ignored. The content decides the format, not a name.
+/// Decodes an image: the first frame, turned as EXIF or else XMP says, alpha over white, gray and CMYK as RGB, colour profiles
+/// ignored. The content decides the format, not a name. A JPEG of more than 100 megapixels comes at a half, a quarter or an
+/// eighth of the size that [`probe`] tells.
 ///
 /// 16 bits are scaled to 8 and rounded: at most 1 level from Pillow's colour images, of which it keeps the upper byte;
 /// in gray ones Pillow clips what is above 255, so most of the picture turns white there.
@@ -45,16 +45,10 @@ pub fn memory_needed(bytes: &[u8]) -> Result<u64, ImageError> {
 /// Those of [`probe`], and an image that is cut short, damaged, of a variant that is not read, or that takes too much
 /// memory.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    let mut image = open(bytes)?;
-    // A damaged EXIF block is no reason to lose the photo.
-    let orientation = image.decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let color = image.decoder.color_type();
-    if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
-        return Err(ImageError::Unsupported("floating-point pixels have no agreed white".into()));
-    }
-    let pixels = match jpeg::decode(bytes)? {
-        Some(pixels) => pixels,
-        None => image.pixels(color)?,
+    let Opened { source, orientation, .. } = open(bytes)?;
+    let pixels = match source {
+        Source::Jpeg(jpeg) => jpeg.pixels(Stored::AsTold)?,
+        Source::Other(format, decoder) => pixels(format, decoder)?,
     };
     if orientation == Orientation::NoTransforms {
         return Ok(pixels);
@@ -66,29 +60,48 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
 
 /// An image within the limits, of which nothing but the header has been read.
 struct Opened<'a> {
-    format: ImageFormat,
-    decoder: Box<dyn ImageDecoder + 'a>,
+    source: Source<'a>,
+    orientation: Orientation,
+    needed: u64,
 }
 
-impl Opened<'_> {
-    /// Whether EXIF's orientation swaps width and height.
-    fn is_sideways(&mut self) -> bool {
-        self.decoder.orientation().is_ok_and(|orientation| orientation.to_exif() >= 5)
+/// What gives the pixels.
+enum Source<'a> {
+    Jpeg(Box<Jpeg<'a>>),
+    Other(ImageFormat, Box<dyn ImageDecoder + 'a>),
+}
+
+impl Source<'_> {
+    /// Width and height as stored.
+    fn size(&self) -> (u32, u32) {
+        match self {
+            Source::Jpeg(jpeg) => jpeg.size(),
+            Source::Other(_, decoder) => decoder.dimensions(),
+        }
     }
 
-    fn pixels(mut self, color: ColorType) -> Result<RgbImage, ImageError> {
-        let (width, height) = self.decoder.dimensions();
-        let mut limits = Limits::default();
-        limits.max_alloc = Some(memory::decoder_limit(self.decoder.as_ref()));
-        self.decoder.set_limits(limits)?;
-        let total = self.decoder.total_bytes() as usize;
-        let mut samples = Vec::new();
-        samples.try_reserve_exact(total).map_err(|_| ImageError::TooMuchMemory)?;
-        samples.resize(total, 0);
-        self.decoder.read_image_boxed(&mut samples)?;
-        let pixels = rgb::convert(color, width as usize, samples);
-        let wrong = || ImageError::Damaged("the pixels do not fill the picture".to_owned());
-        RgbImage::from_raw(width, height, pixels).ok_or_else(wrong)
+    fn orientation(&mut self) -> Orientation {
+        match self {
+            Source::Jpeg(jpeg) => {
+                let (exif, xmp) = jpeg.metadata();
+                orientation::of(exif, xmp)
+            }
+            Source::Other(ImageFormat::Tiff, decoder) => {
+                decoder.orientation().unwrap_or(Orientation::NoTransforms)
+            }
+            // Damaged metadata are no reason to lose the photo.
+            Source::Other(_, decoder) => {
+                let (exif, xmp) = (decoder.exif_metadata(), decoder.xmp_metadata());
+                orientation::of(exif.ok().flatten().as_deref(), xmp.ok().flatten().as_deref())
+            }
+        }
+    }
+
+    fn memory_needed(&self, file: u64, sideways: bool) -> u64 {
+        match self {
+            Source::Jpeg(jpeg) => memory::of_jpeg(jpeg, sideways),
+            Source::Other(format, decoder) => memory::needed(*format, file, decoder.as_ref(), sideways),
+        }
     }
 }
 
@@ -97,24 +110,63 @@ fn open(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
     if truncation::is_cut_short(format, bytes) {
         return Err(ImageError::Truncated);
     }
-    let decoder: Box<dyn ImageDecoder> = match format {
-        ImageFormat::Png => Box::new(PngDecoder::new(bytes)?),
+    let mut turned = None;
+    let mut source = match format {
+        ImageFormat::Jpeg => Source::Jpeg(Box::new(Jpeg::open(bytes)?)),
+        ImageFormat::Png => Source::Other(format, Box::new(PngDecoder::new(bytes)?)),
+        ImageFormat::Tiff => {
+            let (decoder, orientation) = tiff::open(bytes)?;
+            turned = Some(orientation);
+            Source::Other(format, decoder)
+        }
         _ => {
             let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
             let mut limits = Limits::default();
-            limits.max_alloc = Some(memory::MOST);
+            limits.max_alloc = Some(MAX_MEMORY);
             reader.limits(limits);
-            Box::new(reader.into_decoder()?)
+            Source::Other(format, Box::new(reader.into_decoder()?))
         }
     };
-    let (width, height) = decoder.dimensions();
-    if width.max(height) > MAX_SIDE || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(ImageError::TooLarge { width, height });
-    }
+    let (width, height) = source.size();
     if width == 0 || height == 0 {
         return Err(ImageError::Damaged(format!("an image of {width}×{height} pixels")));
     }
-    Ok(Opened { format, decoder })
+    let orientation = turned.unwrap_or_else(|| source.orientation());
+    let needed = source.memory_needed(bytes.len() as u64, orientation::is_sideways(orientation));
+    if width.max(height) > MAX_SIDE || needed > MAX_MEMORY {
+        return Err(ImageError::TooLarge { width, height });
+    }
+    Ok(Opened { source, orientation, needed })
+}
+
+fn pixels(format: ImageFormat, mut decoder: Box<dyn ImageDecoder + '_>) -> Result<RgbImage, ImageError> {
+    let color = decoder.color_type();
+    if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err(ImageError::Unsupported("floating-point pixels have no agreed white".into()));
+    }
+    let (width, height) = decoder.dimensions();
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(memory::decoder_limit(decoder.as_ref()));
+    decoder.set_limits(limits)?;
+    let total = decoder.total_bytes() as usize;
+    let mut samples = Vec::new();
+    samples.try_reserve_exact(total).map_err(|_| ImageError::TooMuchMemory)?;
+    samples.resize(total, 0);
+    decoder.read_image_boxed(&mut samples)?;
+    if (format, color) == (ImageFormat::Bmp, ColorType::Rgba8) {
+        opaque_if_all_clear(&mut samples);
+    }
+    let pixels = rgb::convert(color, width as usize, samples);
+    let wrong = || ImageError::Damaged("the pixels do not fill the picture".to_owned());
+    RgbImage::from_raw(width, height, pixels).ok_or_else(wrong)
+}
+
+/// Many programs write bitmaps that have room for alpha, and leave it empty: nobody means a picture that cannot be seen.
+fn opaque_if_all_clear(rgba: &mut [u8]) {
+    let pixels = rgba.as_chunks_mut::<4>().0;
+    if pixels.iter().all(|[.., alpha]| *alpha == 0) {
+        pixels.iter_mut().for_each(|[.., alpha]| *alpha = 255);
+    }
 }
 
 /// The format that the first bytes of a file tell, if it is one that is read.
@@ -201,10 +253,12 @@ mod tests {
     #[test]
     fn an_image_too_large_is_refused_from_its_header() {
         for (bit_depth, color) in [(1, 0), (8, 2), (16, 6)] {
-            let error = decode(&png_header(20_000, 20_000, bit_depth, color)).unwrap_err();
-            assert!(matches!(error, ImageError::TooLarge { width: 20_000, height: 20_000 }), "{error}");
+            let error = decode(&png_header(40_000, 40_000, bit_depth, color)).unwrap_err();
+            assert!(matches!(error, ImageError::TooLarge { width: 40_000, height: 40_000 }), "{error}");
+            // 200 megapixels, as phones take them.
+            assert_eq!(probe(&png_header(16_320, 12_240, bit_depth, color)).unwrap(), (16_320, 12_240));
         }
-        assert!(matches!(probe(&png_header(30_001, 1, 8, 2)), Err(ImageError::TooLarge { .. })));
+        assert!(matches!(probe(&png_header(MAX_SIDE + 1, 1, 8, 2)), Err(ImageError::TooLarge { .. })));
     }
 
     /// A PNG of the given size; its few rows of data come from a smaller one.

@@ -29,6 +29,25 @@ pub(crate) fn convert(color: ColorType, width: usize, mut samples: Vec<u8>) -> V
     samples
 }
 
+/// The RGB of whole pixels of CMYK. Where they are inverted, 255 is no ink. Rounds as Pillow does.
+pub(crate) fn of_cmyk(mut samples: Vec<u8>, inverted: bool) -> Vec<u8> {
+    if !inverted {
+        samples.iter_mut().for_each(|ink| *ink = !*ink);
+    }
+    let times = |a: u8, b: u8| {
+        let product = u32::from(a) * u32::from(b) + 128;
+        (((product >> 8) + product) >> 8) as u8
+    };
+    let pixels = samples.len() / 4;
+    for pixel in 0..pixels {
+        let [inks @ .., key] = [0, 1, 2, 3].map(|channel| samples[pixel * 4 + channel]);
+        let rgb = inks.map(|ink| key.saturating_sub(times(255 - ink, key)));
+        samples[pixel * 3..][..3].copy_from_slice(&rgb);
+    }
+    samples.truncate(pixels * 3);
+    samples
+}
+
 /// Writes the RGB of whole pixels into `out`. Colour types of floating point write nothing.
 pub(crate) fn row(color: ColorType, order: Order, samples: &[u8], out: &mut [u8]) {
     let eight = |sample: [u8; 2]| {

@@ -155,7 +155,8 @@ fn read_ppm(input: &mut impl BufRead) -> io::Result<Option<RgbImage>> {
         ["P6", width, height, "255"] => width.parse::<u32>().ok().zip(height.parse::<u32>().ok()),
         _ => None,
     };
-    let fits = |&(width, height): &(u32, u32)| u64::from(width) * u64::from(height) <= imaging::MAX_PIXELS;
+    let fits =
+        |&(width, height): &(u32, u32)| 3 * u64::from(width) * u64::from(height) <= imaging::MAX_MEMORY;
     let Some((width, height)) = size.filter(fits) else {
         return Err(io::Error::other(format!("unexpected frame header {text:?}")));
     };

@@ -2,6 +2,8 @@
 //!
 //! Colour profiles and texts are passed over without being unpacked: a megabyte of them may unpack to a gigabyte.
 
+mod metadata;
+
 use std::io::Cursor;
 
 use image::error::{DecodingError, LimitError, LimitErrorKind};
@@ -10,9 +12,11 @@ use png::{BitDepth, InterlaceInfo, Transformations};
 
 use crate::memory::EXTRA;
 use crate::rgb::{self, Order};
+use metadata::Metadata;
 
 /// A PNG whose header has been read. Its pixels come as 8-bit RGB over white, whatever the file holds.
 pub(crate) struct PngDecoder<'a> {
+    file: &'a [u8],
     reader: png::Reader<Cursor<&'a [u8]>>,
     /// Of the rows before they are converted.
     samples: ColorType,
@@ -38,7 +42,7 @@ impl PngDecoder<'_> {
             (png::ColorType::Rgba, false) => ColorType::Rgba8,
             (png::ColorType::Rgba, true) => ColorType::Rgba16,
         };
-        Ok(PngDecoder { reader, samples })
+        Ok(PngDecoder { file: bytes, reader, samples })
     }
 }
 
@@ -52,7 +56,11 @@ impl ImageDecoder for PngDecoder<'_> {
     }
 
     fn exif_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
-        Ok(self.reader.info().exif_metadata.as_ref().map(|exif| exif.to_vec()))
+        Ok(Metadata::of(self.file).exif)
+    }
+
+    fn xmp_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        Ok(Metadata::of(self.file).xmp)
     }
 
     fn read_image(mut self, pixels: &mut [u8]) -> ImageResult<()> {
