@@ -1,6 +1,7 @@
 //! The command line, which is also its manual.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use model::search::SearchSettings;
@@ -10,22 +11,22 @@ const LONGEST: usize = 1000;
 
 /// Writes captions for photos and videos.
 ///
-/// Photos are JPEG, PNG, WebP, GIF (its first frame), TIFF or BMP, told by their content. Videos are told by their names
-/// and read by ffmpeg; each shot gets a caption. A file that cannot be captioned is reported and left out; the exit code
+/// Photos are JPEG, PNG, WebP, GIF (its first frame), TIFF or BMP, told by their content. Videos are told so too, and
+/// read by ffmpeg; each shot gets a caption. A file that cannot be captioned is reported and left out; the exit code
 /// is 1 then, 2 for a wrong command line, else 0.
 #[derive(Debug, Parser)]
 #[command(name = "caption", version)]
 pub(crate) struct Args {
     /// Photos, videos, folders, patterns such as "*.jpg", or - for one photo on stdin.
     #[arg(required = true, value_name = "INPUT")]
-    pub(crate) inputs: Vec<String>,
+    pub(crate) inputs: Vec<OsString>,
     /// Takes the photos and videos of all folders below, too.
     #[arg(short, long)]
     pub(crate) recursive: bool,
-    /// How the captions are written.
-    #[arg(short, long, value_enum, default_value_t = Format::Txt)]
-    pub(crate) format: Format,
-    /// Writes into a file, which appears when it is complete, in place of stdout.
+    /// How the captions are written: as the ending of --output says if nothing is named, else txt.
+    #[arg(short, long, value_enum)]
+    format: Option<Format>,
+    /// Writes into a file, which appears when it is complete, in place of stdout. Its folder is made.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// The model: what export packed, or a checkpoint of train; if none is named, the newest of both below data/runs that
@@ -79,18 +80,42 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// The format that a file's name promises.
+    fn of(path: &Path) -> Option<Format> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "ndjson" => Some(Format::Jsonl),
+            "htm" => Some(Format::Html),
+            "pq" => Some(Format::Parquet),
+            extension => Format::from_str(extension, false).ok(),
+        }
+    }
+
     pub(crate) fn is_subtitles(self) -> bool {
         matches!(self, Format::Srt | Format::Vtt)
     }
 }
 
 impl Args {
+    /// How the captions are written.
+    pub(crate) fn format(&self) -> Format {
+        let promised = || self.output.as_deref().and_then(Format::of);
+        self.format.or_else(promised).unwrap_or(Format::Txt)
+    }
+
     /// What makes no sense together.
     pub(crate) fn problem(&self) -> Option<String> {
-        if self.format == Format::Parquet && self.output.is_none() {
+        if let Some(output) = self.output.as_deref().filter(|output| output.is_dir()) {
+            return Some(format!("--output {}: is a folder; name a file in it", output.display()));
+        }
+        let looks = self.attention.as_deref();
+        if let Some(looks) = looks.filter(|looks| looks.exists() && !looks.is_dir()) {
+            return Some(format!("--attention {}: is a file; name a folder", looks.display()));
+        }
+        let format = self.format();
+        if format == Format::Parquet && self.output.is_none() {
             return Some("--format parquet needs --output FILE".to_owned());
         }
-        if self.keywords.is_some() && !matches!(self.format, Format::Json | Format::Jsonl | Format::Csv) {
+        if self.keywords.is_some() && !matches!(format, Format::Json | Format::Jsonl | Format::Csv) {
             return Some("--keywords needs --format json, jsonl or csv".to_owned());
         }
         if self.search.beam_size.is_some_and(|beams| beams < self.top_k) {
@@ -195,6 +220,28 @@ mod tests {
             consensus: 0.5,
         };
         assert_eq!(search(named), wanted);
+    }
+
+    #[test]
+    fn the_ending_of_the_output_decides_where_no_format_is_named() {
+        let format = |line: &str| args(line).format();
+        for (name, wanted) in [
+            ("captions.json", Format::Json),
+            ("captions.JSONL", Format::Jsonl),
+            ("captions.ndjson", Format::Jsonl),
+            ("captions.csv", Format::Csv),
+            ("captions.parquet", Format::Parquet),
+            ("page.htm", Format::Html),
+            ("clip.srt", Format::Srt),
+            ("clip.vtt", Format::Vtt),
+            ("captions.txt", Format::Txt),
+            ("captions.log", Format::Txt),
+            ("captions", Format::Txt),
+        ] {
+            assert_eq!(format(&format!("--output {name}")), wanted, "{name}");
+        }
+        assert_eq!(format("--output captions.json --format csv"), Format::Csv);
+        assert_eq!(format(""), Format::Txt);
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! A page of the photos with their captions as alt texts.
 
 use std::fmt::Write;
+use std::path::{Component, Path, PathBuf};
 
 use caption::video::subtitles;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+
 use super::record::{Content, Record};
+
+/// All that may mean something else in an address or in HTML.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 pub(crate) const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -21,9 +27,9 @@ pub(crate) const HEAD: &str = r#"<!doctype html>
 "#;
 pub(crate) const TAIL: &str = "</main>\n</html>\n";
 
-/// A photo, whose caption is read out once; or a video above its shots.
-pub(crate) fn figure(record: &Record) -> String {
-    let source = escape(&address(&record.name));
+/// A photo, whose caption is read out once; or a video above its shots. The page lies in `folder`.
+pub(crate) fn figure(record: &Record, folder: &Path) -> String {
+    let source = address(&record.path, folder);
     match &record.content {
         Content::Photo(captioned, _) => {
             let (caption, seen) = (escape(&captioned.best().caption), captioned.seen);
@@ -52,11 +58,37 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A path as a relative address: a `#`, `?` or `%` in a file name is no part of it.
-fn address(path: &str) -> String {
-    let encoded = path.replace('%', "%25").replace('#', "%23").replace('?', "%3F").replace(' ', "%20");
+/// A path as an address from the page's folder; one from the root stays so.
+fn address(path: &Path, folder: &Path) -> String {
+    let path = if path.is_absolute() { path.to_owned() } else { relative(path, folder) };
+    let encoded = percent_encode(path.as_os_str().as_encoded_bytes(), ENCODED).to_string();
     // A name like `a:b.jpg` would be taken for a protocol.
-    if encoded.starts_with('/') { encoded } else { format!("./{encoded}") }
+    if path.is_absolute() || path.starts_with("..") { encoded } else { format!("./{encoded}") }
+}
+
+/// A path from the working directory as one from a folder there, step by step as browsers go: links are not followed.
+fn relative(path: &Path, folder: &Path) -> PathBuf {
+    let (Ok(from), Ok(to)) = (std::path::absolute(Path::new(".").join(folder)), std::path::absolute(path))
+    else {
+        return path.to_owned();
+    };
+    let (from, to) = (steps(&from), steps(&to));
+    let common = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
+    let up = from[common..].iter().map(|_| Component::ParentDir);
+    up.chain(to[common..].iter().copied()).collect()
+}
+
+/// The steps of an absolute path without `..`.
+fn steps(path: &Path) -> Vec<Component<'_>> {
+    let mut steps = Vec::new();
+    for step in path.components() {
+        match step {
+            Component::ParentDir => drop(steps.pop()),
+            Component::CurDir => {}
+            other => steps.push(other),
+        }
+    }
+    steps
 }
 
 #[cfg(test)]
@@ -75,9 +107,24 @@ mod tests {
         };
         let seen = Seen { width: 4, height: 3, region: [0.0, 0.0, 3.0, 3.0], mirrored: false };
         let captioned = Captioned { captions: vec![caption], grid: [1, 1], seen };
-        let record = Record { name: "50% \"#1\".jpg".to_owned(), content: Content::Photo(captioned, vec![]) };
-        let figure = figure(&record);
-        assert!(figure.contains("src=\"./50%25%20&quot;%231&quot;.jpg\""), "{figure}");
+        let record = Record { path: "50% \"#1\".jpg".into(), content: Content::Photo(captioned, vec![]) };
+        let figure = figure(&record, Path::new(""));
+        assert!(figure.contains("src=\"./50%25%20%22%231%22.jpg\""), "{figure}");
         assert!(figure.contains("alt=\"a &quot;dog&quot; &amp; &lt;b&gt;\""), "{figure}");
+    }
+
+    #[test]
+    fn photos_are_found_from_the_folder_of_the_page() {
+        for (path, folder, wanted) in [
+            ("album/a.jpg", "", "./album/a.jpg"),
+            ("album/a.jpg", "site", "../album/a.jpg"),
+            ("album/a.jpg", "album", "./a.jpg"),
+            ("./album/a.jpg", "album/pages", "../a.jpg"),
+            ("album/../a.jpg", "site", "../a.jpg"),
+            ("/photos/a b.jpg", "site", "/photos/a%20b.jpg"),
+            ("ü/a:b.jpg", "", "./%C3%BC/a%3Ab.jpg"),
+        ] {
+            assert_eq!(address(Path::new(path), Path::new(folder)), wanted, "{path} from {folder}");
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! What is to be captioned, in the order in which it was named.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use caption::video::is_video;
-use imaging::FileError;
-use walkdir::WalkDir;
+use imaging::{Content, FileError};
 
-/// Names that photos have in folders; a file that is named itself may be called anything.
-const PHOTOS: [&str; 9] = ["jpg", "jpeg", "jpe", "png", "webp", "gif", "tif", "tiff", "bmp"];
+use super::folder::{Entry, LeftOut, entries};
 
 /// One thing to caption.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +17,20 @@ pub(crate) enum Input {
 }
 
 impl Input {
-    pub(crate) fn name(&self) -> String {
+    /// A file by its content; where that is not known, by its name.
+    pub(crate) fn of(path: PathBuf, content: Option<Content>) -> Input {
+        match content {
+            Some(Content::Video) => Input::Video(path),
+            Some(Content::Other(_)) | None if is_video(&path) => Input::Video(path),
+            _ => Input::Photo(path),
+        }
+    }
+
+    /// As it was named; `-` for stdin.
+    pub(crate) fn path(&self) -> &Path {
         match self {
-            Input::Stdin => "-".to_owned(),
-            Input::Photo(path) | Input::Video(path) => path.display().to_string(),
+            Input::Stdin => Path::new("-"),
+            Input::Photo(path) | Input::Video(path) => path,
         }
     }
 
@@ -34,31 +43,31 @@ impl Input {
     }
 }
 
-/// What was found, and what was named but is not there, with the reason.
+/// What was found, what was named but is not there, with the reason, and what folders hold beside photos and videos.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     pub(crate) found: Vec<Input>,
-    pub(crate) missing: Vec<(String, String)>,
+    pub(crate) missing: Vec<(PathBuf, String)>,
+    pub(crate) left_out: LeftOut,
 }
 
 impl Inputs {
     /// Files, the photos and videos of folders in the order of their names, patterns, and `-`.
-    pub(crate) fn find(names: &[String], recursive: bool) -> Inputs {
+    pub(crate) fn find(names: &[OsString], recursive: bool) -> Inputs {
         let mut inputs = Inputs::default();
         for name in names {
-            inputs.add(name, recursive);
+            inputs.add(Path::new(name), recursive);
         }
         inputs
     }
 
-    fn add(&mut self, name: &str, recursive: bool) {
-        let path = Path::new(name);
-        if name == "-" {
+    fn add(&mut self, name: &Path, recursive: bool) {
+        if name == Path::new("-") {
             self.found.push(Input::Stdin);
-        } else if path.exists() {
-            self.add_path(path, recursive);
-        } else if name.contains(['*', '?', '[']) {
-            self.add_pattern(name, recursive);
+        } else if name.exists() {
+            self.add_path(name, recursive);
+        } else if let Some(pattern) = name.to_str().filter(|name| name.contains(['*', '?', '['])) {
+            self.add_pattern(pattern, recursive);
         } else {
             self.missing.push((name.to_owned(), "there is no such file or folder".to_owned()));
         }
@@ -67,16 +76,16 @@ impl Inputs {
     fn add_pattern(&mut self, pattern: &str, recursive: bool) {
         let before = self.found.len() + self.missing.len();
         match glob::glob(pattern) {
-            Err(error) => self.missing.push((pattern.to_owned(), format!("is no pattern: {error}"))),
+            Err(error) => self.missing.push((pattern.into(), format!("is no pattern: {error}"))),
             Ok(paths) => {
                 for path in paths {
                     match path {
                         Ok(path) => self.add_path(&path, recursive),
-                        Err(error) => self.missing.push((pattern.to_owned(), error.to_string())),
+                        Err(error) => self.missing.push((pattern.into(), error.to_string())),
                     }
                 }
                 if self.found.len() + self.missing.len() == before {
-                    self.missing.push((pattern.to_owned(), "no file matches".to_owned()));
+                    self.missing.push((pattern.into(), "no file matches".to_owned()));
                 }
             }
         }
@@ -85,42 +94,29 @@ impl Inputs {
     fn add_path(&mut self, path: &Path, recursive: bool) {
         if path.is_dir() {
             self.add_folder(path, recursive);
-        } else if is_video(path) && !path.is_file() {
-            self.missing.push((path.display().to_string(), "is not a file".to_owned()));
-        } else if is_video(path) {
-            self.found.push(Input::Video(path.to_owned()));
         } else {
-            self.found.push(Input::Photo(path.to_owned()));
+            // What is no ordinary file is refused when it is read as a photo.
+            match imaging::content(path) {
+                Err(FileError::Kind(_)) => self.found.push(Input::Photo(path.to_owned())),
+                content => self.found.push(Input::of(path.to_owned(), content.ok())),
+            }
         }
     }
 
     fn add_folder(&mut self, folder: &Path, recursive: bool) {
         let before = self.found.len() + self.missing.len();
-        let depth = if recursive { usize::MAX } else { 1 };
-        let walk = WalkDir::new(folder).max_depth(depth).follow_links(true).sort_by_file_name();
-        let hidden = |entry: &walkdir::DirEntry| {
-            entry.depth() > 0 && entry.file_name().to_string_lossy().starts_with('.')
-        };
-        for entry in walk.into_iter().filter_entry(|entry| !hidden(entry)) {
+        for entry in entries(folder, recursive) {
             match entry {
-                Err(error) => self.missing.push((folder.display().to_string(), error.to_string())),
-                Ok(entry) if !entry.file_type().is_file() => {}
-                Ok(entry) if is_video(entry.path()) => self.found.push(Input::Video(entry.into_path())),
-                Ok(entry) if is_photo(entry.path()) => self.found.push(Input::Photo(entry.into_path())),
-                Ok(_) => {}
+                Entry::Input(input) => self.found.push(input),
+                Entry::Other(kind) => self.left_out.add(&kind),
+                Entry::Failed(path, reason) => self.missing.push((path, reason)),
             }
         }
         if self.found.len() + self.missing.len() == before {
             let deeper = if recursive { "" } else { " (--recursive looks into folders below)" };
-            let reason = format!("holds no photo or video{deeper}");
-            self.missing.push((folder.display().to_string(), reason));
+            self.missing.push((folder.to_owned(), format!("holds no photo or video{deeper}")));
         }
     }
-}
-
-fn is_photo(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| PHOTOS.contains(&extension.as_str()))
 }
 
 #[cfg(test)]
@@ -132,28 +128,49 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         std::fs::create_dir_all(path("album/deep")).unwrap();
-        for name in ["b.JPG", "a.png", "notes.txt", "clip.mp4", ".hidden.jpg", "deep/c.webp"] {
-            std::fs::write(path("album").join(name), "").unwrap();
+        for name in ["b.JPG", "a", "deep/c.pjpeg"] {
+            std::fs::write(path("album").join(name), b"\xff\xd8\xff\xe0").unwrap();
         }
-        std::fs::write(path("unnamed"), "").unwrap();
-        let text = |name: &str| path(name).display().to_string();
-        let find = |names: &[String], recursive| {
+        for name in ["clip", "film.ts"] {
+            let mut stream = vec![0; 400];
+            (stream[0], stream[188]) = (0x47, 0x47);
+            std::fs::write(path("album").join(name), stream).unwrap();
+        }
+        for (name, content) in [
+            ("notes.TXT", &b"no photo"[..]),
+            ("script.ts", b"let ten = 10;"),
+            ("pages.zip", b"PK\x03\x04"),
+            ("gone.jpg", b"<html>404</html>"),
+            ("phone.heic", b"\0\0\0\x18ftypheic\0\0\0\0"),
+            ("empty.mov", b""),
+            (".hidden.jpg", b"\xff\xd8\xff"),
+            (".DS_Store", b"\0\0\0\x01Bud1"),
+            ("Thumbs.db", b"\xd0\xcf\x11\xe0"),
+            ("._b.JPG", b"\0\x05\x16\x07"),
+        ] {
+            std::fs::write(path("album").join(name), content).unwrap();
+        }
+        let name = |name: &str| path(name).into_os_string();
+        let find = |names: &[OsString], recursive| {
             let inputs = Inputs::find(names, recursive);
-            let names = inputs.found.iter().map(|input| {
-                let name = input.name();
-                name.rsplit('/').next().unwrap().to_owned()
-            });
-            (names.collect::<Vec<_>>(), inputs.missing)
+            let named = |input: &Input| {
+                let name = input.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+                if matches!(input, Input::Video(_)) { format!("{name} (video)") } else { name }
+            };
+            (inputs.found.iter().map(named).collect::<Vec<_>>(), inputs)
         };
-        let (found, missing) = find(&[text("unnamed"), text("album"), "-".to_owned()], false);
-        assert_eq!(found, ["unnamed", "a.png", "b.JPG", "clip.mp4", "-"]);
-        assert!(missing.is_empty());
-        assert_eq!(find(&[text("album")], true).0, ["a.png", "b.JPG", "clip.mp4", "c.webp"]);
-        assert_eq!(find(&[text("album/*.txt"), text("album/deep/*")], false).0, ["notes.txt", "c.webp"]);
-        let (found, missing) = find(&[text("no.jpg"), text("*.gif")], false);
+        let (found, inputs) = find(&[name("album"), name("album/notes.TXT"), "-".into()], false);
+        let album =
+            ["a", "b.JPG", "clip (video)", "empty.mov (video)", "film.ts (video)", "gone.jpg", "phone.heic"];
+        assert_eq!(found, [&album[..], &["notes.TXT", "-"]].concat());
+        assert!(inputs.missing.is_empty());
+        assert_eq!(inputs.left_out.to_string(), "1 ZIP archive, 1 hidden file, 2 texts");
+        assert_eq!(find(&[name("album")], true).0, [&album[..3], &["c.pjpeg"], &album[3..]].concat());
+        assert_eq!(find(&[name("album/*.TXT"), name("album/deep/*")], false).0, ["notes.TXT", "c.pjpeg"]);
+        let (found, Inputs { missing, .. }) = find(&[name("no.jpg"), name("*.gif")], false);
         assert!(found.is_empty());
         assert!(missing[0].1.contains("no such file") && missing[1].1.contains("no file matches"));
         std::fs::create_dir(path("empty")).unwrap();
-        assert!(find(&[text("empty")], false).1[0].1.contains("--recursive"));
+        assert!(find(&[name("empty")], false).1.missing[0].1.contains("--recursive"));
     }
 }

@@ -1,12 +1,33 @@
 //! Captions as JSON.
 
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use caption::video::{CaptionedShot, ShotCaption};
 use caption::{Caption, Captioned, Keyword};
 use serde::Serialize;
 
+/// Where a file is. JSON is Unicode, which a name need not be: then its bytes stand beside what can be read of it.
+#[derive(Serialize)]
+struct Place<'a> {
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_base64: Option<String>,
+}
+
+impl Place<'_> {
+    fn write<T>(path: &Path, write: impl FnOnce(Place) -> T) -> T {
+        let path_base64 =
+            path.to_str().is_none().then(|| STANDARD.encode(path.as_os_str().as_encoded_bytes()));
+        write(Place { path: &path.to_string_lossy(), path_base64 })
+    }
+}
+
 #[derive(Serialize)]
 struct Photo<'a> {
-    path: &'a str,
+    #[serde(flatten)]
+    place: Place<'a>,
     width: u32,
     height: u32,
     caption: &'a str,
@@ -31,7 +52,8 @@ struct Word<'a> {
 
 #[derive(Serialize)]
 struct Video<'a> {
-    path: &'a str,
+    #[serde(flatten)]
+    place: Place<'a>,
     shots: Vec<Shot<'a>>,
 }
 
@@ -45,18 +67,20 @@ struct Shot<'a> {
 
 /// A photo's best captions with their words.
 pub(crate) fn photo(
-    path: &str,
+    path: &Path,
     captioned: &Captioned,
     keywords: &[Keyword],
     top_k: usize,
 ) -> serde_json::Result<String> {
-    serde_json::to_string(&Photo {
-        path,
-        width: captioned.seen.width,
-        height: captioned.seen.height,
-        caption: &captioned.best().caption,
-        captions: captioned.captions.iter().take(top_k).map(sentence).collect(),
-        keywords,
+    Place::write(path, |place| {
+        serde_json::to_string(&Photo {
+            place,
+            width: captioned.seen.width,
+            height: captioned.seen.height,
+            caption: &captioned.best().caption,
+            captions: captioned.captions.iter().take(top_k).map(sentence).collect(),
+            keywords,
+        })
     })
 }
 
@@ -72,12 +96,12 @@ fn sentence(caption: &Caption) -> Sentence<'_> {
 }
 
 /// A video's shots with their best captions.
-pub(crate) fn video(path: &str, shots: &[CaptionedShot], top_k: usize) -> serde_json::Result<String> {
+pub(crate) fn video(path: &Path, shots: &[CaptionedShot], top_k: usize) -> serde_json::Result<String> {
     let shots = shots.iter().map(|shot| Shot {
         start: shot.shot.start,
         end: shot.shot.end,
         caption: &shot.best().caption,
         captions: &shot.captions[..top_k.min(shot.captions.len())],
     });
-    serde_json::to_string(&Video { path, shots: shots.collect() })
+    Place::write(path, |place| serde_json::to_string(&Video { place, shots: shots.collect() }))
 }

@@ -2,6 +2,7 @@
 
 mod args;
 mod attention;
+mod folder;
 mod html;
 mod inputs;
 mod json;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use artifacts::Recipe;
-use caption::video::{CaptionedVideo, caption_video};
+use caption::video::{CaptionedVideo, caption_video, is_video};
 use caption::{CaptionError, Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
 use clap::Parser;
 use image::codecs::png::PngEncoder;
@@ -26,7 +27,7 @@ use stage::progress::{Progress, note};
 use args::{Args, Format};
 use inputs::{Input, Inputs};
 use output::Output;
-use record::{Content, Record};
+use record::{Content, Record, in_a_line};
 
 /// Photos that are decoded, and then captioned, together.
 const PHOTOS_AT_ONCE: usize = 64;
@@ -57,9 +58,15 @@ fn run(args: &Args) -> anyhow::Result<usize> {
     let inputs = Inputs::find(&args.inputs, args.recursive);
     let videos = inputs.found.iter().filter(|input| matches!(input, Input::Video(_))).count();
     anyhow::ensure!(
-        videos <= 1 || args.sidecar || !args.format.is_subtitles(),
+        videos <= 1 || args.sidecar || !args.format().is_subtitles(),
         "one output holds the subtitles of one video: name one, or write them beside the videos with --sidecar"
     );
+    if inputs.left_out.count() > 0 && !args.quiet {
+        let (count, kinds) = (inputs.left_out.count(), &inputs.left_out);
+        let are =
+            if count == 1 { "file that is no photo or video" } else { "files that are no photos or videos" };
+        note(&format!("left out {count} {are}: {kinds}"));
+    }
     let model = match &args.model {
         Some(model) => model.clone(),
         None => {
@@ -80,7 +87,7 @@ fn run(args: &Args) -> anyhow::Result<usize> {
         .input(model.display().to_string(), artifacts::recipe::digest_file(&model)?);
     let single = args.inputs.len() == 1 && inputs.found.len() == 1 && !Path::new(&args.inputs[0]).is_dir();
     let output = Output::new(
-        args.format,
+        args.format(),
         args.output.as_deref(),
         (args.top_k.into(), args.keywords.is_some()),
         single,
@@ -88,8 +95,8 @@ fn run(args: &Args) -> anyhow::Result<usize> {
     )?;
     let progress = Progress::new("captions", "files", inputs.found.len(), args.quiet);
     let mut job = Job { args, captioner, search, output, progress, drawn: HashSet::new(), failures: 0 };
-    for (name, reason) in &inputs.missing {
-        job.fail(name, reason);
+    for (path, reason) in &inputs.missing {
+        job.fail(path, reason);
     }
     let both_photos = |a: &Input, b: &Input| !matches!(a, Input::Video(_)) && !matches!(b, Input::Video(_));
     for group in inputs.found.chunk_by(both_photos) {
@@ -121,15 +128,15 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn fail(&mut self, name: &str, reason: &str) {
-        note(&format!("{name}: {reason}"));
+    fn fail(&mut self, path: &Path, reason: &str) {
+        remark(path, reason);
         self.failures += 1;
     }
 
     fn photos(&mut self, inputs: &[Input]) -> anyhow::Result<()> {
-        if self.args.format.is_subtitles() {
+        if self.args.format().is_subtitles() {
             for input in inputs {
-                self.fail(&input.name(), "is a photo, which has no subtitles: use another --format");
+                self.fail(input.path(), "is a photo, which has no subtitles: use another --format");
             }
             self.progress.add(inputs.len());
             return Ok(());
@@ -149,7 +156,7 @@ impl Job<'_> {
                     photos.push(photo);
                     files.push(bytes);
                 }
-                Err(error) => self.fail(&input.name(), &message(&error)),
+                Err(error) => self.fail(input.path(), &message(&error)),
             }
         }
         let features = self.captioner.features(&photos)?;
@@ -161,20 +168,19 @@ impl Job<'_> {
         let captioned = captioned.into_iter().zip(keywords);
         for ((input, (captioned, keywords)), bytes) in names.into_iter().zip(captioned).zip(files) {
             if let (Input::Photo(path), true) = (input, self.args.sidecar) {
-                self.sidecar(&beside(path, ".txt"), &format!("{}\n", captioned.best().caption));
+                self.sidecar(&beside(path, ".txt"), format!("{}\n", captioned.best().caption).as_bytes());
             }
             if let (Some(folder), Some(bytes)) = (&self.args.attention, bytes) {
                 self.draw(folder, input, &bytes, &captioned)?;
             }
-            self.output
-                .write(&Record { name: input.name(), content: Content::Photo(captioned, keywords) })?;
+            let content = Content::Photo(captioned, keywords);
+            self.write(&Record { path: input.path().to_owned(), content })?;
         }
         self.progress.add(inputs.len());
         Ok(self.output.flush()?)
     }
 
     fn video(&mut self, path: &Path) -> anyhow::Result<()> {
-        let name = path.display().to_string();
         let progress = &self.progress;
         let shots = |done: usize, all: usize| progress.message(format!("{done} of {all} shots"));
         let CaptionedVideo { shots, complaint } =
@@ -182,24 +188,24 @@ impl Job<'_> {
                 Ok(video) => video,
                 Err(error) => {
                     self.progress.add(1);
-                    self.fail(&name, &error.to_string());
+                    self.fail(path, &error.to_string());
                     return Ok(());
                 }
             };
         if let Some(complaint) = complaint {
-            note(&format!("{name}: captioned, but ffmpeg complained: {complaint}"));
+            remark(path, &format!("captioned, but ffmpeg complained: {complaint}"));
         }
-        let record = Record { name, content: Content::Video(shots) };
+        let record = Record { path: path.to_owned(), content: Content::Video(shots) };
         if self.args.sidecar {
-            let (file, text) = match self.args.format {
-                Format::Srt => (path.with_extension("srt"), record.srt()),
-                Format::Vtt => (path.with_extension("vtt"), record.vtt()),
-                _ => (beside(path, ".txt"), record.txt(None, 1)),
+            let (file, text) = match self.args.format() {
+                Format::Srt => (subtitle_file(path, "srt"), record.srt().into_bytes()),
+                Format::Vtt => (subtitle_file(path, "vtt"), record.vtt().into_bytes()),
+                _ => (beside(path, ".txt"), record.txt(false, 1)),
             };
             self.sidecar(&file, &text);
         }
-        if !(self.args.sidecar && self.args.format.is_subtitles()) {
-            self.output.write(&record)?;
+        if !(self.args.sidecar && self.args.format().is_subtitles()) {
+            self.write(&record)?;
         }
         self.progress.add(1);
         Ok(self.output.flush()?)
@@ -214,13 +220,12 @@ impl Job<'_> {
         captioned: &Captioned,
     ) -> anyhow::Result<()> {
         let name = match input {
-            Input::Stdin => "stdin".to_owned(),
-            Input::Photo(path) | Input::Video(path) => {
-                path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-            }
+            Input::Stdin => "stdin".into(),
+            _ => input.path().file_name().unwrap_or_default().to_string_lossy(),
         };
         // Photos of one name come from several folders.
-        let names = (1..).map(|number| if number == 1 { name.clone() } else { format!("{name}-{number}") });
+        let names =
+            (1..).map(|number| if number == 1 { name.to_string() } else { format!("{name}-{number}") });
         let Some(name) = names.into_iter().find(|name| !self.drawn.contains(name)) else { return Ok(()) };
         let file = folder.join(format!("{name}.png"));
         self.drawn.insert(name);
@@ -231,11 +236,42 @@ impl Job<'_> {
         .with_context(|| file.display().to_string())
     }
 
-    fn sidecar(&mut self, path: &Path, text: &str) {
-        let written = artifacts::atomic::write(path, |file| std::io::Write::write_all(file, text.as_bytes()));
-        if let Err(error) = written {
-            self.fail(&path.display().to_string(), &format!("cannot be written: {error}"));
+    fn write(&mut self, record: &Record) -> anyhow::Result<()> {
+        if record.path.to_str().is_none() && matches!(self.args.format(), Format::Csv | Format::Parquet) {
+            remark(
+                &record.path,
+                "its name is no Unicode, so the table holds what can be read of it; JSON holds its bytes",
+            );
         }
+        self.output.write(record)
+    }
+
+    fn sidecar(&mut self, path: &Path, text: &[u8]) {
+        let written = artifacts::atomic::write(path, |file| std::io::Write::write_all(file, text));
+        if let Err(error) = written {
+            self.fail(path, &format!("cannot be written: {error}"));
+        }
+    }
+}
+
+/// Says something about a file.
+fn remark(path: &Path, text: &str) {
+    note(&format!("{}: {text}", String::from_utf8_lossy(&in_a_line(path))));
+}
+
+/// Where players look for a video's subtitles: `clip.mp4` → `clip.srt`; where another video beside it has that stem too,
+/// `clip.mp4.srt`, or one would take the other's place.
+fn subtitle_file(path: &Path, extension: &str) -> PathBuf {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let namesake = |other: &Path| {
+        other.file_stem() == path.file_stem()
+            && other.file_name() != path.file_name()
+            && (is_video(other) || matches!(imaging::content(other), Ok(imaging::Content::Video)))
+    };
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    match files.map(|file| file.path()).any(|other| namesake(&other)) {
+        true => beside(path, &format!(".{extension}")),
+        false => path.with_extension(extension),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Captions as text, JSON, CSV, Parquet, a page or subtitles.
 
-use std::borrow::Cow;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use artifacts::captioned::CaptionedRow;
 use artifacts::{Recipe, table};
 use stage::terminal::escaped;
@@ -21,6 +21,8 @@ pub(crate) struct Output {
     keywords: bool,
     /// One input alone needs no name beside its caption.
     single: bool,
+    /// The folder from which a page's photos are found.
+    folder: PathBuf,
     target: Target,
     written: usize,
 }
@@ -39,12 +41,16 @@ impl Output {
         single: bool,
         recipe: Recipe,
     ) -> anyhow::Result<Output> {
+        let folder = path.and_then(Path::parent).unwrap_or(Path::new("")).to_owned();
         let target = match path.map(Path::to_owned) {
             None => Target::Stdout(BufWriter::new(io::stdout())),
             Some(path) if format == Format::Parquet => Target::Table { rows: vec![], path, recipe },
-            Some(path) => Target::File(artifacts::atomic::beside(&path)?, path),
+            Some(path) => {
+                let file = artifacts::atomic::beside(&path);
+                Target::File(file.with_context(|| format!("--output {}", path.display()))?, path)
+            }
         };
-        Ok(Output { format, top_k, keywords, single, target, written: 0 })
+        Ok(Output { format, top_k, keywords, single, folder, target, written: 0 })
     }
 
     /// Adds a record, after the ones before it.
@@ -53,21 +59,23 @@ impl Output {
             rows.extend(record.rows(self.top_k));
             return Ok(());
         }
-        let name = (!self.single).then_some(record.name.as_str());
         let text = match self.format {
-            Format::Txt => record.txt(name, self.top_k),
+            Format::Txt => {
+                self.written += 1;
+                return Ok(self.put(&record.txt(!self.single, self.top_k))?);
+            }
             Format::Json => format!("{}{}", self.before(), record.json(self.top_k)?),
             Format::Jsonl => format!("{}\n", record.json(self.top_k)?),
             Format::Csv | Format::Parquet => {
                 let header = if self.written == 0 { csv_header(self.keywords) } else { String::new() };
                 header + &record.csv(self.top_k, self.keywords)?
             }
-            Format::Html => format!("{}{}", self.before(), html::figure(record)),
+            Format::Html => format!("{}{}", self.before(), html::figure(record, &self.folder)),
             Format::Srt => record.srt(),
             Format::Vtt => record.vtt(),
         };
         self.written += 1;
-        Ok(self.put(&text)?)
+        Ok(self.put(text.as_bytes())?)
     }
 
     /// What stands before a record, or before the end.
@@ -80,13 +88,13 @@ impl Output {
         }
     }
 
-    fn put(&mut self, text: &str) -> io::Result<()> {
+    fn put(&mut self, text: &[u8]) -> io::Result<()> {
         match &mut self.target {
-            Target::Stdout(out) => {
-                let text = if io::stdout().is_terminal() { escaped(text) } else { Cow::Borrowed(text) };
-                out.write_all(text.as_bytes()).map_err(of_stdout)
+            Target::Stdout(out) if io::stdout().is_terminal() => {
+                out.write_all(escaped(&String::from_utf8_lossy(text)).as_bytes()).map_err(of_stdout)
             }
-            Target::File(file, _) => file.write_all(text.as_bytes()),
+            Target::Stdout(out) => out.write_all(text).map_err(of_stdout),
+            Target::File(file, _) => file.write_all(text),
             Target::Table { .. } => Ok(()),
         }
     }
@@ -101,17 +109,18 @@ impl Output {
     /// Closes brackets and gives files their names.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         match (self.format, self.written) {
-            (Format::Json, 0) => self.put("[]\n")?,
-            (Format::Json, _) => self.put("\n]\n")?,
-            (Format::Csv, 0) => self.put(&csv_header(self.keywords))?,
-            (Format::Html, 0) => self.put(&[html::HEAD, html::TAIL].concat())?,
-            (Format::Html, _) => self.put(html::TAIL)?,
+            (Format::Json, 0) => self.put(b"[]\n")?,
+            (Format::Json, _) => self.put(b"\n]\n")?,
+            (Format::Csv, 0) => self.put(csv_header(self.keywords).as_bytes())?,
+            (Format::Html, 0) => self.put([html::HEAD, html::TAIL].concat().as_bytes())?,
+            (Format::Html, _) => self.put(html::TAIL.as_bytes())?,
             _ => {}
         }
         self.flush()?;
         match self.target {
             Target::Stdout(_) => Ok(()),
-            Target::File(file, path) => Ok(artifacts::atomic::persist(file, &path)?),
+            Target::File(file, path) => artifacts::atomic::persist(file, &path)
+                .with_context(|| format!("--output {}", path.display())),
             Target::Table { rows, path, recipe } => Ok(table::write(&path, &rows, &recipe, &[])?),
         }
     }

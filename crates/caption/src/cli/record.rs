@@ -1,6 +1,6 @@
 //! What one input got, and how it is written in each format that has no beginning and end of its own.
 
-use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 
 use artifacts::captioned::CaptionedRow;
 use caption::video::{CaptionedShot, subtitles};
@@ -10,7 +10,7 @@ use super::json;
 
 /// One captioned input.
 pub(crate) struct Record {
-    pub(crate) name: String,
+    pub(crate) path: PathBuf,
     pub(crate) content: Content,
 }
 
@@ -33,7 +33,7 @@ impl Record {
     /// A row per caption.
     pub(crate) fn rows(&self, top_k: usize) -> Vec<CaptionedRow> {
         let row = |start, end, rank: usize, caption: &str, log_probability| CaptionedRow {
-            path: self.name.clone(),
+            path: self.path.to_string_lossy().into_owned(),
             start,
             end,
             rank: rank as u32,
@@ -60,29 +60,32 @@ impl Record {
         }
     }
 
-    /// A line per caption; `name` stands before it, a video's times between the two.
-    pub(crate) fn txt(&self, name: Option<&str>, top_k: usize) -> String {
-        let mut text = String::new();
+    /// A line per caption; the path stands before it where it is `named`, a video's times between the two.
+    pub(crate) fn txt(&self, named: bool, top_k: usize) -> Vec<u8> {
+        let mut text = Vec::new();
         for row in self.rows(top_k) {
-            let mut fields: Vec<String> = name.iter().map(|&name| name.to_owned()).collect();
+            let mut fields = Vec::new();
+            if named {
+                fields.push(in_a_line(&self.path));
+            }
             if let (Some(start), Some(end)) = (row.start, row.end) {
                 let [start, end] = [start, end].map(|time| subtitles::timestamp(time, '.'));
-                fields.push(format!("{start} – {end}"));
+                fields.push(format!("{start} – {end}").into_bytes());
             }
             if top_k > 1 {
-                fields.push(format!("{:.3}", row.log_probability));
+                fields.push(format!("{:.3}", row.log_probability).into_bytes());
             }
-            fields.push(row.caption);
-            // Writing to a string cannot fail.
-            let _ = writeln!(text, "{}", fields.join("\t"));
+            fields.push(row.caption.into_bytes());
+            text.extend(fields.join(&b'\t'));
+            text.push(b'\n');
         }
         text
     }
 
     pub(crate) fn json(&self, top_k: usize) -> serde_json::Result<String> {
         match &self.content {
-            Content::Photo(captioned, keywords) => json::photo(&self.name, captioned, keywords, top_k),
-            Content::Video(shots) => json::video(&self.name, shots, top_k),
+            Content::Photo(captioned, keywords) => json::photo(&self.path, captioned, keywords, top_k),
+            Content::Video(shots) => json::video(&self.path, shots, top_k),
         }
     }
 
@@ -119,5 +122,34 @@ impl Record {
             Content::Photo(..) => &[],
             Content::Video(shots) => shots,
         }
+    }
+}
+
+/// The bytes of a path as they stand in a line of fields: line breaks and tabs are written out, as `\\n` and `\\t`, and so is the
+/// backslash of a name that has any of them.
+pub(crate) fn in_a_line(path: &Path) -> Vec<u8> {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if !bytes.iter().any(|byte| b"\n\r\t".contains(byte)) {
+        return bytes.to_vec();
+    }
+    let written = |byte: &u8| match byte {
+        b'\n' => b"\\n".to_vec(),
+        b'\r' => b"\\r".to_vec(),
+        b'\t' => b"\\t".to_vec(),
+        b'\\' => b"\\\\".to_vec(),
+        other => vec![*other],
+    };
+    bytes.iter().flat_map(written).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_in_its_field_and_its_line() {
+        let line = |name: &str| String::from_utf8(in_a_line(Path::new(name))).unwrap();
+        assert_eq!(line("two\nlines\tand a\\.jpg"), r"two\nlines\tand a\\.jpg");
+        assert_eq!(line(r"C:\photos\new.jpg"), r"C:\photos\new.jpg");
     }
 }

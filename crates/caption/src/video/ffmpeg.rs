@@ -9,59 +9,108 @@ use std::thread::JoinHandle;
 use image::RgbImage;
 
 use super::VideoError;
+use super::clock::Clock;
 
 /// Longest complaint that is kept, in bytes.
-const COMPLAINT: usize = 2000;
+const COMPLAINT: usize = 8000;
+const SQUARE_PIXELS: &str = "scale=trunc(iw*sar/2)*2:ih,setsar=1";
+/// A broadcast begins anew with a whole frame at least this often, in seconds: viewers switch to it at any time.
+const LEAD_IN: f64 = 10.0;
 
-/// All frames at `rate` per second, squeezed to `width` × `height`; also what ffmpeg complained of on the way.
+/// A video in small.
+pub(super) struct Thumbnails {
+    /// At least one.
+    pub(super) frames: Vec<RgbImage>,
+    /// The first is shown when the picture begins.
+    pub(super) clock: Clock,
+    /// What ffmpeg complained of on the way.
+    pub(super) complaint: Option<String>,
+}
+
+/// All frames at `rate` per second, squeezed to `width` × `height`.
 pub(super) fn thumbnails(
     path: &Path,
     rate: u32,
     (width, height): (u32, u32),
-) -> Result<(Vec<RgbImage>, Option<String>), VideoError> {
-    let filter = format!("fps={rate},scale={width}:{height}:flags=area");
-    let mut ffmpeg = Ffmpeg::start(path, &[], &["-vf", &filter, "-f", "rawvideo", "-pix_fmt", "rgb24"])?;
-    let mut frames = Vec::new();
-    let mut bytes = vec![0; (width * height * 3) as usize];
-    while read_whole(&mut ffmpeg.output, &mut bytes)? {
-        frames.extend(RgbImage::from_raw(width, height, bytes.clone()));
-    }
-    let complaint = ffmpeg.finish()?;
-    match (frames.is_empty(), complaint) {
-        (true, complaint) => {
-            Err(VideoError::Unreadable(complaint.unwrap_or_else(|| "it has no frame".to_owned())))
+) -> Result<Thumbnails, VideoError> {
+    // Beside the others, because the frames' own times do not come through the pipe.
+    let log = Ffmpeg::start(
+        path,
+        &["-copyts"],
+        &["-vf", "showinfo", "-frames:v", "1", "-f", "null", "-v", "info"],
+    )?;
+    let scaled = format!("scale={width}:{height}:flags=area");
+    let read = |filter: &str, more: &[&str]| -> Result<(Vec<RgbImage>, Option<String>), VideoError> {
+        let output = ["-vf", filter, "-f", "rawvideo", "-pix_fmt", "rgb24"];
+        let mut ffmpeg = Ffmpeg::start(path, &[], &[&output, more].concat())?;
+        let mut frames = Vec::new();
+        let mut bytes = vec![0; (width * height * 3) as usize];
+        while read_whole(&mut ffmpeg.output, &mut bytes)? {
+            frames.extend(RgbImage::from_raw(width, height, bytes.clone()));
         }
-        (false, complaint) => Ok((frames, complaint)),
+        Ok((frames, ffmpeg.finish()?))
+    };
+    // From zero, or the frames would be repeated back to the file's start.
+    let (mut frames, mut complaint) = read(&format!("fps={rate},setpts=PTS-STARTPTS,{scaled}"), &[])?;
+    if frames.is_empty() {
+        // Shorter than the time between two of them.
+        (frames, complaint) = read(&scaled, &["-frames:v", "1"])?;
     }
+    if frames.is_empty() {
+        return Err(VideoError::Unreadable(complaint.unwrap_or_else(|| "it has no frame".to_owned())));
+    }
+    Ok(Thumbnails { frames, clock: Clock::of_log(&log.log()?, 1.0 / f64::from(rate)), complaint })
 }
 
 /// At most `count` frames as they are shown (turned, with square pixels), spread evenly over some seconds; at least one.
 pub(super) fn frames(
     path: &Path,
-    start: f64,
-    seconds: f64,
+    clock: &Clock,
+    (start, seconds): (f64, f64),
     count: usize,
 ) -> Result<Vec<RgbImage>, VideoError> {
     // In the middle of equal pieces, so that no frame lies on a cut.
     let middle = seconds / count as f64 / 2.0;
-    let (from, length) = (format!("{:.3}", start + middle), format!("{:.3}", seconds - middle));
-    let square_pixels = "scale=trunc(iw*sar/2)*2:ih,setsar=1";
-    let filter = format!("fps={count}/{seconds:.3},{square_pixels}");
-    let count = count.to_string();
-    let output =
-        ["-vf", &filter, "-frames:v", &count, "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"];
-    let found = ppm_frames(path, &["-ss", &from, "-t", &length], &output)?;
+    let rate = format!("fps={count}/{seconds:.3},{SQUARE_PIXELS}");
+    let found = frames_from(path, clock, start + middle, Some(seconds - middle), &rate, count)?;
     if !found.is_empty() {
         return Ok(found);
     }
     // The last frame may lie before the middle of a piece.
-    let output =
-        ["-vf", square_pixels, "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"];
-    let found = ppm_frames(path, &["-ss", &format!("{start:.3}")], &output)?;
+    let found = frames_from(path, clock, start, None, SQUARE_PIXELS, 1)?;
     if found.is_empty() {
         return Err(VideoError::Unreadable(format!("it has no frame after {start:.3} s")));
     }
     Ok(found)
+}
+
+/// The first frames behind a time that a filter lets through.
+fn frames_from(
+    path: &Path,
+    clock: &Clock,
+    from: f64,
+    seconds: Option<f64>,
+    filter: &str,
+    count: usize,
+) -> Result<Vec<RgbImage>, VideoError> {
+    let mut input = Vec::new();
+    let filter = if clock.without_index {
+        // From a point before which there is a whole frame to begin with; what lies between is decoded and dropped.
+        input.extend(["-copyts".to_owned(), "-ss".to_owned(), format!("{:.3}", (from - LEAD_IN).max(0.0))]);
+        format!("trim=start={:.3},setpts=PTS-STARTPTS,{filter}", clock.origin + from)
+    } else {
+        input.extend(["-ss".to_owned(), format!("{from:.3}")]);
+        filter.to_owned()
+    };
+    let seconds = seconds.map(|seconds| ["-t".to_owned(), format!("{seconds:.3}")]);
+    let (mut before, mut after) = (Vec::new(), Vec::new());
+    let place = if clock.without_index { &mut after } else { &mut before };
+    place.extend(seconds.iter().flatten().map(String::as_str));
+    let input: Vec<&str> = input.iter().map(String::as_str).chain(before).collect();
+    let count = count.to_string();
+    let output =
+        ["-vf", &filter, "-frames:v", &count, "-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24"];
+    ppm_frames(path, &input, &[&after[..], &output].concat())
 }
 
 fn ppm_frames(path: &Path, input: &[&str], output: &[&str]) -> Result<Vec<RgbImage>, VideoError> {
@@ -115,18 +164,42 @@ impl Ffmpeg {
         Ok(Ffmpeg { child, output: BufReader::new(output), complaint })
     }
 
+    /// Waits for the end, and gives all that was said.
+    fn log(mut self) -> Result<String, VideoError> {
+        drop(self.output);
+        self.child.wait()?;
+        Ok(self.complaint.join().unwrap_or_default())
+    }
+
     /// Waits for the end; what it complained of is an error only when it gave up.
     fn finish(mut self) -> Result<Option<String>, VideoError> {
         drop(self.output);
         let status = self.child.wait()?;
         let complaint = self.complaint.join().unwrap_or_default();
         // The first line says what, those below repeat it for every frame.
-        let first = complaint.lines().next().unwrap_or_default().to_owned();
+        let first = in_words(complaint.lines().next().unwrap_or_default());
         match status.success() {
             true => Ok(Some(first).filter(|line| !line.is_empty())),
             false if first.is_empty() => Err(VideoError::Unreadable(status.to_string())),
             false => Err(VideoError::Unreadable(first)),
         }
+    }
+}
+
+/// A complaint without the place in the program where it arose; the commonest reasons in words.
+fn in_words(line: &str) -> String {
+    let line = match line.split_once("] ") {
+        Some((place, rest)) if place.starts_with('[') && place.contains(" @ 0x") => rest,
+        _ => line,
+    };
+    let known = [
+        ("moov atom not found", "its index is missing, so the recording was never finished"),
+        ("does not contain any stream", "it has no picture, perhaps sound alone"),
+        ("matches no streams", "it has no picture, perhaps sound alone"),
+    ];
+    match known.iter().find(|(said, _)| line.contains(said)) {
+        Some((_, words)) => format!("{words} ({line})"),
+        None => line.to_owned(),
     }
 }
 
@@ -170,6 +243,20 @@ fn read_ppm(input: &mut impl BufRead) -> io::Result<Option<RgbImage>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn complaints_are_told_without_addresses_in_memory() {
+        for (line, wanted) in [
+            ("[h264 @ 0x5615] left block unavailable", "left block unavailable"),
+            ("clip.mp4: Invalid data found", "clip.mp4: Invalid data found"),
+            (
+                "[mov,mp4 @ 0x55d6] moov atom not found",
+                "its index is missing, so the recording was never finished (moov atom not found)",
+            ),
+        ] {
+            assert_eq!(in_words(line), wanted);
+        }
+    }
 
     #[test]
     fn frames_of_a_ppm_stream_are_read_one_by_one() {

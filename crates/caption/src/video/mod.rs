@@ -3,6 +3,7 @@
 //! A caption should stand still while its shot does, so some frames of a shot vote: each proposes its own captions, and
 //! the one that is most probable on average over all frames wins. Neighbouring shots with the same caption become one.
 
+mod clock;
 mod ffmpeg;
 mod shots;
 pub mod subtitles;
@@ -16,7 +17,9 @@ use crate::captioner::Captioner;
 use crate::error::CaptionError;
 use crate::photo::Photo;
 
+use clock::Clock;
 pub use shots::Shot;
+use shots::Shots;
 
 /// Most frames of a shot that vote on its caption.
 const VOTERS: usize = 5;
@@ -57,6 +60,9 @@ pub enum VideoError {
         "videos are read by ffmpeg, which is not installed: get it from your system's packages (apt install ffmpeg, brew install ffmpeg)"
     )]
     NoFfmpeg,
+    /// The file has no bytes.
+    #[error("the file is empty")]
+    Empty,
     /// The file is no video, or ffmpeg cannot read it.
     #[error("ffmpeg cannot read it as a video: {0}")]
     Unreadable(String),
@@ -94,11 +100,14 @@ pub fn caption_video(
     settings: &SearchSettings,
     mut progress: impl FnMut(usize, usize),
 ) -> Result<CaptionedVideo, VideoError> {
-    let (shots, complaint) = shots::find(path)?;
+    if std::fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+        return Err(VideoError::Empty);
+    }
+    let Shots { shots, clock, complaint } = shots::find(path)?;
     let mut captioned: Vec<CaptionedShot> = Vec::new();
     for (number, &shot) in shots.iter().enumerate() {
         progress(number, shots.len());
-        let next = CaptionedShot { shot, captions: caption_shot(captioner, path, shot, settings)? };
+        let next = CaptionedShot { shot, captions: caption_shot(captioner, (path, &clock), shot, settings)? };
         match captioned.last_mut() {
             Some(last) if last.best().caption == next.best().caption => last.extend(next),
             _ => captioned.push(next),
@@ -121,12 +130,12 @@ impl CaptionedShot {
 
 fn caption_shot(
     captioner: &Captioner,
-    path: &Path,
+    (path, clock): (&Path, &Clock),
     shot: Shot,
     settings: &SearchSettings,
 ) -> Result<Vec<ShotCaption>, VideoError> {
     let voters = ((shot.seconds() / VOTERS_APART) as usize).clamp(1, VOTERS);
-    let frames = ffmpeg::frames(path, shot.start, shot.seconds(), voters)?;
+    let frames = ffmpeg::frames(path, clock, (shot.start, shot.seconds()), voters)?;
     let photos: Vec<Photo> = frames.iter().map(|frame| captioner.photo_of(frame)).collect();
     let features = captioner.features(&photos)?;
     let mut proposals: Vec<Vec<String>> = Vec::new();
@@ -157,10 +166,13 @@ fn caption_shot(
     Ok(ranked.into_iter().map(|(_, caption)| caption).collect())
 }
 
-/// Whether a file name is that of a video; the content of other files decides whether they are photos.
+/// Whether a file name is that of a video. Content decides first; this is for films of formats that have no signature, and for what
+/// is damaged at its beginning.
 pub fn is_video(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 14] =
-        ["3gp", "avi", "flv", "m2ts", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "ogv", "webm", "wmv"];
+    const EXTENSIONS: [&str; 27] = [
+        "3g2", "3gp", "asf", "avi", "divx", "dv", "f4v", "flv", "h264", "h265", "hevc", "m1v", "m2ts", "m2v",
+        "m4v", "mjpeg", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "ogv", "vob", "webm", "wmv",
+    ];
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }

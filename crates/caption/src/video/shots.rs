@@ -8,7 +8,9 @@ use std::path::Path;
 use image::RgbImage;
 use serde::Serialize;
 
-use super::{VideoError, ffmpeg};
+use super::VideoError;
+use super::clock::Clock;
+use super::ffmpeg::{self, Thumbnails};
 
 /// Frames per second that are compared, and their size.
 const RATE: u32 = 8;
@@ -25,7 +27,7 @@ const SHORTEST: usize = 4;
 /// A piece of a video without a cut.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Shot {
-    /// Its first moment, in seconds from the video's start.
+    /// Its first moment, in seconds from the start of the file, whose sound may begin before its picture.
     pub start: f64,
     /// Its last moment.
     pub end: f64,
@@ -38,15 +40,24 @@ impl Shot {
     }
 }
 
-/// The shots of a video in order, without gaps, at least one; and what ffmpeg complained of on the way.
-pub(super) fn find(path: &Path) -> Result<(Vec<Shot>, Option<String>), VideoError> {
-    let (frames, complaint) = ffmpeg::thumbnails(path, RATE, SIZE)?;
-    let seconds = |frame: usize| frame as f64 / f64::from(RATE);
+/// A video's shots.
+pub(super) struct Shots {
+    /// In order, without gaps, at least one.
+    pub(super) shots: Vec<Shot>,
+    pub(super) clock: Clock,
+    /// What ffmpeg complained of on the way.
+    pub(super) complaint: Option<String>,
+}
+
+/// Looks through a whole video.
+pub(super) fn find(path: &Path) -> Result<Shots, VideoError> {
+    let Thumbnails { frames, clock, complaint } = ffmpeg::thumbnails(path, RATE, SIZE)?;
+    let seconds = |frame: usize| clock.picture + frame as f64 / f64::from(RATE);
     let mut edges = vec![0];
     edges.extend(cuts(&frames));
     edges.push(frames.len());
     let shots = edges.windows(2).map(|edge| Shot { start: seconds(edge[0]), end: seconds(edge[1]) });
-    Ok((shots.collect(), complaint))
+    Ok(Shots { shots: shots.collect(), clock, complaint })
 }
 
 /// The numbers of the frames that begin a new shot.
