@@ -1,4 +1,5 @@
-"""Makes the seeds from the fixtures of the `model` crate: the small weight files, and the pickles inside of them.
+"""Makes the seeds from the fixtures of the crates `model`, the small weight files and the pickles inside of them, and `imaging`, a
+photo of every kind.
 
     python fuzz/make_seeds.py
 
@@ -56,3 +57,9 @@ for target, files in CAPTION_FILES.items():
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+folder = HERE / "seeds/image"
+folder.mkdir(parents=True, exist_ok=True)
+for file in (HERE / "../crates/imaging/tests/fixtures/decode").iterdir():
+    if not file.name.endswith(".rgb.png"):
+        shutil.copy(file, folder / file.name)

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Cursor;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -197,6 +198,8 @@ fn what_cannot_be_done_is_said() {
     fails(&["*.webp"], 1, "no file matches");
     fails(&["album/notes.txt"], 1, "not an image of a known format");
     fails(&["album/a.jpg", "--format", "srt"], 1, "has no subtitles");
+    fails(&["album/a.jpg", "--output", "album"], 2, "--output album: is a folder");
+    fails(&["album/a.jpg", "--attention", "album/notes.txt"], 2, "--attention album/notes.txt: is a file");
     fails(&["album/a.jpg", "--weights", "album"], 1, "just weights resnet18");
     fails(&["album/a.jpg", "--model", "album/a.jpg"], 1, "is not a usable weight file");
     // A file whose run fails keeps what it held.
@@ -224,7 +227,7 @@ fn what_never_ends_is_refused_and_names_command_no_terminal() {
         assert!(Command::new("mkfifo").arg(workspace.path(name)).status().unwrap().success());
     }
     fails("pipe.jpg", "is a named pipe, not a file");
-    fails("pipe.mp4", "is not a file");
+    fails("pipe.mp4", "is a named pipe, not a file");
     fails("/dev/zero", "is a device, not a file");
     let huge = File::create(workspace.path("huge.jpg")).unwrap();
     // Of no size on the disk.
@@ -246,6 +249,54 @@ fn what_never_ends_is_refused_and_names_command_no_terminal() {
     assert!(stderr(&output).contains("\\u{1b}[2Jbroken.jpg: the file is empty"), "{:?}", stderr(&output));
     let json: Value = serde_json::from_str(&printed(&workspace, &[red, "-f", "jsonl"])).unwrap();
     assert_eq!(json["path"], red);
+}
+
+#[test]
+fn a_folder_hides_nothing_and_outputs_say_where_photos_are() {
+    let workspace = at_home(&[]);
+    let album = workspace.path("album");
+    fs::copy(album.join("a.jpg"), album.join("saved.jfif")).unwrap();
+    fs::copy(album.join("a.jpg"), album.join("no ending")).unwrap();
+    fs::write(album.join("phone.HEIC"), b"\0\0\0\x18ftypheic\0\0\0\0mif1heic").unwrap();
+    fs::write(album.join("expired.jpg"), "<!DOCTYPE html><title>404</title>").unwrap();
+    fs::write(album.join("backup.zip"), b"PK\x03\x04").unwrap();
+    fs::write(album.join(".DS_Store"), b"\0\0\0\x01Bud1").unwrap();
+    let output = run(&workspace, &["album"]);
+    assert_eq!(output.status.code(), Some(1));
+    let names: Vec<&str> = stdout(&output).lines().map(|line| line.split('\t').next().unwrap()).collect();
+    assert_eq!(
+        names,
+        ["a.jpg", "b.png", "c, with comma.bmp", "no ending", "saved.jfif"]
+            .map(|name| format!("album/{name}"))
+    );
+    for wanted in [
+        "left out 2 files that are no photos or videos: 1 ZIP archive, 1 text\n",
+        "album/phone.HEIC: a HEIC photo is not read (iPhones",
+        "album/expired.jpg: not an image of a known format",
+        "3 of 8 could not be captioned",
+    ] {
+        assert!(stderr(&output).contains(wanted), "{wanted}: {}", stderr(&output));
+    }
+
+    // The ending decides the format, the folder is made, and the page finds its photos from there.
+    printed(&workspace, &["album/a.jpg", "album/b.png", "--output", "site/deep/page.html"]);
+    let page = fs::read_to_string(workspace.path("site/deep/page.html")).unwrap();
+    assert!(
+        page.contains("src=\"../../album/a.jpg\"") && page.contains("src=\"../../album/b.png\""),
+        "{page}"
+    );
+
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9\n1.jpg");
+    fs::copy(album.join("a.jpg"), workspace.path("").join(name)).unwrap();
+    let mut named = caption(&workspace, &["album/a.jpg", "--quiet", "--format", "json"]);
+    let named = named.arg(name).output().unwrap();
+    let records: Value = serde_json::from_slice(&named.stdout).unwrap();
+    assert_eq!(records[0].get("path_base64"), None);
+    assert_eq!(records[1]["path"], "caf\u{fffd}\n1.jpg");
+    assert_eq!(records[1]["path_base64"], "Y2Fm6QoxLmpwZw==");
+    let line = caption(&workspace, &["album/a.jpg", "--quiet"]).arg(name).output().unwrap().stdout;
+    assert!(line.windows(11).any(|window| window == b"caf\xe9\\n1.jp"), "{}", line.escape_ascii());
+    assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 2);
 }
 
 #[test]
@@ -330,6 +381,30 @@ fn each_shot_of_a_video_gets_a_caption() {
     assert!(workspace.path("still.srt").is_file());
     let two = run(&workspace, &["cut.avi", "still.avi", "-f", "vtt"]);
     assert!(stderr(&two).contains("the subtitles of one video"), "{}", stderr(&two));
+
+    // Of one frame; of no name; of a stem that another has; with a picture that begins after the sound.
+    let ffmpeg = |args: &[&str]| {
+        let mut ffmpeg = Command::new("ffmpeg");
+        let ffmpeg = ffmpeg.current_dir(workspace.path("")).args(["-v", "error"]).args(args);
+        assert!(ffmpeg.status().unwrap().success(), "{args:?}");
+    };
+    ffmpeg(&["-i", "still.avi", "-frames:v", "1", "-r", "100", "-c:v", "png", "one.mkv"]);
+    assert_eq!(printed(&workspace, &["one.mkv"]), format!("00:00:00.000 – 00:00:00.125\t{}\n", said[0].1));
+    fs::copy(workspace.path("still.avi"), workspace.path("film")).unwrap();
+    assert_eq!(printed(&workspace, &["film"]), still);
+    fs::copy(workspace.path("still.avi"), workspace.path("cut.mov")).unwrap();
+    printed(&workspace, &["cut.avi", "cut.mov", "--sidecar", "-f", "srt"]);
+    assert_eq!(fs::read_to_string(workspace.path("cut.avi.srt")).unwrap(), srt);
+    assert!(workspace.path("cut.mov.srt").is_file());
+    let sound = ["-f", "lavfi", "-t", "6", "-i", "sine"];
+    let late = ["-itsoffset", "1.5", "-i", "cut.avi", "-map", "1:v", "-map", "0:a", "-c:v", "png"];
+    ffmpeg(&[&sound[..], &late, &["late.mkv"]].concat());
+    let late: Value = serde_json::from_str(&printed(&workspace, &["late.mkv", "-f", "jsonl"])).unwrap();
+    let starts: Vec<f64> =
+        late["shots"].as_array().unwrap().iter().map(|shot| shot["start"].as_f64().unwrap()).collect();
+    assert!(starts.len() == 2 && (starts[0] - 1.5).abs() < 0.1 && (starts[1] - 3.5).abs() < 0.2, "{late}");
+    assert_eq!(late["shots"][0]["caption"], said[0].1);
+    assert_eq!(late["shots"][1]["caption"], other.1);
 
     let csv = printed(&workspace, &["scene0.png", "cut.avi", "-f", "csv"]);
     let rows = csv::Reader::from_reader(csv.as_bytes()).into_deserialize::<CaptionedRow>();

@@ -57,12 +57,43 @@ fn photos_stand_upright_in_all_eight_orientations() {
 }
 
 #[test]
+fn whatever_asks_a_photo_to_stand_up_is_heard() {
+    for name in ["exif-long.jpg", "xmp.jpg", "xmp-and-exif.jpg", "xmp.png", "xmp-packed.png", "xmp.webp"] {
+        assert_decodes(name, &EXACT);
+        assert_eq!(probe(&fixture(&format!("decode/{name}"))).unwrap(), (30, 40), "{name}");
+    }
+    for name in ["raw-profile.png", "xmp.tif"] {
+        assert_decodes(name, &EXACT);
+    }
+}
+
+#[test]
 fn jpegs_of_every_kind_are_read() {
     for name in ["color.jpg", "color-422.jpg", "color-444.jpg", "restarts.jpg", "progressive.jpg"] {
         assert_decodes(name, &EXACT);
     }
     for name in ["gray.jpg", "rgb.jpg", "cmyk.jpg", "ycck.jpg"] {
         assert_decodes(name, &EXACT);
+    }
+    for name in ["arithmetic-color.jpg", "arithmetic-progressive.jpg"] {
+        assert_decodes(name, &EXACT);
+    }
+}
+
+#[test]
+fn tiffs_of_every_kind_are_read() {
+    for name in ["palette.tif", "palette-big.tif", "color-big.tif", "group4.tif", "pages.tif"] {
+        assert_decodes(name, &EXACT);
+    }
+    for name in ["jpeg.tif", "jpeg-gray.tif", "jpeg-cmyk.tif", "gray-2-bits.tif", "gray-4-bits.tif"] {
+        assert_decodes(name, &EXACT);
+    }
+}
+
+#[test]
+fn a_bitmap_whose_alpha_is_empty_is_opaque() {
+    for size in [56, 108, 124] {
+        assert_decodes(&format!("empty-alpha-{size}.bmp"), &EXACT);
     }
 }
 
@@ -81,7 +112,7 @@ fn alpha_lies_over_white() {
     for name in ["palette-hole.png", "hole.gif"] {
         assert_decodes(name, &EXACT);
     }
-    for name in ["alpha.png", "gray-alpha.png", "alpha.tif", "alpha.webp"] {
+    for name in ["alpha.png", "gray-alpha.png", "alpha.tif", "gray-alpha.tif", "alpha.webp"] {
         assert_decodes(name, &ONE_LEVEL);
     }
 }
@@ -119,7 +150,7 @@ fn resizing_is_pillows() {
 fn a_file_cut_anywhere_is_an_error_or_the_whole_picture() {
     let names =
         ["orientation-6.webp", "cmyk.jpg", "progressive.jpg", "deep-alpha.png", "hole.gif", "alpha.tif"];
-    for name in names {
+    for name in names.into_iter().chain(["palette-big.tif", "jpeg.tif", "arithmetic-color.jpg"]) {
         let bytes = fixture(&format!("decode/{name}"));
         let whole = decode(&bytes).unwrap();
         for length in (0..bytes.len()).step_by(7).chain(bytes.len() - 40..bytes.len()) {

@@ -5,12 +5,23 @@ use std::path::{Component, Path, PathBuf};
 
 use caption::video::subtitles;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::record::{Content, Record};
 
 /// All that may mean something else in an address or in HTML.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const ENCODED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'&')
+    .add(b'\'')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'\\')
+    .add(b'`');
 
 pub(crate) const HEAD: &str = r#"<!doctype html>
 <html lang="en">
@@ -122,7 +133,7 @@ mod tests {
             ("./album/a.jpg", "album/pages", "../a.jpg"),
             ("album/../a.jpg", "site", "../a.jpg"),
             ("/photos/a b.jpg", "site", "/photos/a%20b.jpg"),
-            ("ü/a:b.jpg", "", "./%C3%BC/a%3Ab.jpg"),
+            ("ü/a:b.jpg", "", "./%C3%BC/a:b.jpg"),
         ] {
             assert_eq!(address(Path::new(path), Path::new(folder)), wanted, "{path} from {folder}");
         }

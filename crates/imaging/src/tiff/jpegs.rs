@@ -9,6 +9,7 @@ use tiff::tags::{PhotometricInterpretation, PlanarConfiguration, Tag};
 use super::refused;
 use crate::error::ImageError;
 use crate::jpeg::{Jpeg, Stored};
+use crate::memory::EXTRA;
 
 pub(super) struct Jpegs<'a> {
     file: &'a [u8],
@@ -78,21 +79,27 @@ impl ImageDecoder for Jpegs<'_> {
 
     fn read_image(self, pixels: &mut [u8]) -> ImageResult<()> {
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
-        let across = self.size.0.div_ceil(self.piece.0.max(1)) as usize;
-        let (piece_width, piece_height) = (self.piece.0 as usize, self.piece.1 as usize);
+        let (piece_width, piece_height) = (self.piece.0 as usize, self.piece.1.min(self.size.1) as usize);
         let missing = || refused(tiff::TiffFormatError::InconsistentSizesEncountered.into());
-        if self.pieces.len() < across * self.size.1.div_ceil(self.piece.1.max(1)) as usize {
+        if piece_width == 0 || piece_height == 0 {
             return Err(missing());
         }
-        for (index, &place) in self.pieces.iter().enumerate() {
+        let across = width.div_ceil(piece_width);
+        let count = across * height.div_ceil(piece_height);
+        let pieces = self.pieces.get(..count).ok_or_else(missing)?;
+        for (index, &place) in pieces.iter().enumerate() {
             let (left, top) = (index % across * piece_width, index / across * piece_height);
-            let (columns, rows) =
-                (piece_width.min(width - left), piece_height.min(height.saturating_sub(top)));
+            let (columns, rows) = (piece_width.min(width - left), piece_height.min(height - top));
             let whole = self.whole(place).ok_or_else(missing)?;
-            let decoded = Jpeg::open(&whole).and_then(|jpeg| jpeg.pixels(self.stored)).map_err(of_piece)?;
-            if (decoded.width() as usize) < columns || (decoded.height() as usize) < rows {
+            let jpeg = Jpeg::open(&whole).map_err(of_piece)?;
+            // What takes more memory than the header of the TIFF tells is not decoded.
+            let (stored_width, stored_height) = jpeg.size();
+            let fits = (columns..=piece_width).contains(&(stored_width as usize))
+                && (rows..=piece_height.next_multiple_of(16)).contains(&(stored_height as usize));
+            if !fits || jpeg.decoded_size() != jpeg.size() || jpeg.coefficients() > EXTRA {
                 return Err(missing());
             }
+            let decoded = jpeg.pixels(self.stored).map_err(of_piece)?;
             let stride = decoded.width() as usize * 3;
             for (row, from) in decoded.as_raw().chunks_exact(stride).take(rows).enumerate() {
                 pixels[((top + row) * width + left) * 3..][..columns * 3]
