@@ -1,15 +1,14 @@
 //! Bytes of a file → 8-bit RGB as a person would see it.
 
-use std::io::Cursor;
-
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, Limits, RgbImage};
 
-use crate::content::{self, Content};
-use crate::error::{ImageError, MAX_MEMORY, MAX_SIDE};
-use crate::jpeg::{Jpeg, Stored};
-use crate::png::PngDecoder;
-use crate::{memory, orientation, rgb, tiff, truncation};
+use crate::error::ImageError;
+#[cfg(doc)]
+use crate::error::{MAX_MEMORY, MAX_SIDE};
+use crate::jpeg::Stored;
+use crate::open::{Opened, Source, open};
+use crate::{memory, orientation, rgb};
 
 /// Width and height of an image as shown (after its orientation), read from its header only.
 ///
@@ -58,87 +57,6 @@ pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     Ok(turned.into_rgb8())
 }
 
-/// An image within the limits, of which nothing but the header has been read.
-struct Opened<'a> {
-    source: Source<'a>,
-    orientation: Orientation,
-    needed: u64,
-}
-
-/// What gives the pixels.
-enum Source<'a> {
-    Jpeg(Box<Jpeg<'a>>),
-    Other(ImageFormat, Box<dyn ImageDecoder + 'a>),
-}
-
-impl Source<'_> {
-    /// Width and height as stored.
-    fn size(&self) -> (u32, u32) {
-        match self {
-            Source::Jpeg(jpeg) => jpeg.size(),
-            Source::Other(_, decoder) => decoder.dimensions(),
-        }
-    }
-
-    fn orientation(&mut self) -> Orientation {
-        match self {
-            Source::Jpeg(jpeg) => {
-                let (exif, xmp) = jpeg.metadata();
-                orientation::of(exif, xmp)
-            }
-            Source::Other(ImageFormat::Tiff, decoder) => {
-                decoder.orientation().unwrap_or(Orientation::NoTransforms)
-            }
-            // Damaged metadata are no reason to lose the photo.
-            Source::Other(_, decoder) => {
-                let (exif, xmp) = (decoder.exif_metadata(), decoder.xmp_metadata());
-                orientation::of(exif.ok().flatten().as_deref(), xmp.ok().flatten().as_deref())
-            }
-        }
-    }
-
-    fn memory_needed(&self, file: u64, sideways: bool) -> u64 {
-        match self {
-            Source::Jpeg(jpeg) => memory::of_jpeg(jpeg, sideways),
-            Source::Other(format, decoder) => memory::needed(*format, file, decoder.as_ref(), sideways),
-        }
-    }
-}
-
-fn open(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
-    let format = format(bytes)?;
-    if truncation::is_cut_short(format, bytes) {
-        return Err(ImageError::Truncated);
-    }
-    let mut turned = None;
-    let mut source = match format {
-        ImageFormat::Jpeg => Source::Jpeg(Box::new(Jpeg::open(bytes)?)),
-        ImageFormat::Png => Source::Other(format, Box::new(PngDecoder::new(bytes)?)),
-        ImageFormat::Tiff => {
-            let (decoder, orientation) = tiff::open(bytes)?;
-            turned = Some(orientation);
-            Source::Other(format, decoder)
-        }
-        _ => {
-            let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-            let mut limits = Limits::default();
-            limits.max_alloc = Some(MAX_MEMORY);
-            reader.limits(limits);
-            Source::Other(format, Box::new(reader.into_decoder()?))
-        }
-    };
-    let (width, height) = source.size();
-    if width == 0 || height == 0 {
-        return Err(ImageError::Damaged(format!("an image of {width}×{height} pixels")));
-    }
-    let orientation = turned.unwrap_or_else(|| source.orientation());
-    let needed = source.memory_needed(bytes.len() as u64, orientation::is_sideways(orientation));
-    if width.max(height) > MAX_SIDE || needed > MAX_MEMORY {
-        return Err(ImageError::TooLarge { width, height });
-    }
-    Ok(Opened { source, orientation, needed })
-}
-
 fn pixels(format: ImageFormat, mut decoder: Box<dyn ImageDecoder + '_>) -> Result<RgbImage, ImageError> {
     let color = decoder.color_type();
     if matches!(color, ColorType::Rgb32F | ColorType::Rgba32F) {
@@ -169,23 +87,15 @@ fn opaque_if_all_clear(rgba: &mut [u8]) {
     }
 }
 
-/// The format that the first bytes of a file tell, if it is one that is read.
-pub(crate) fn format(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
-    if bytes.is_empty() {
-        return Err(ImageError::Empty);
-    }
-    content::image_format(bytes).ok_or_else(|| match content::of(bytes) {
-        Content::Picture(words) => ImageError::Unsupported(content::unread(&words)),
-        _ => ImageError::UnknownFormat(content::describe(bytes)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
     use image::{Rgb, Rgba};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::MAX_SIDE;
 
     fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Vec::new();

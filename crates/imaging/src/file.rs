@@ -5,8 +5,8 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use crate::content::{self, Content};
-use crate::decode;
 use crate::error::{ImageError, MAX_FILE_BYTES};
+use crate::open;
 
 /// Enough to tell the format, or what else it is.
 const START: u64 = 4096;
@@ -73,7 +73,7 @@ pub fn read(mut source: impl Read) -> Result<Vec<u8>, FileError> {
 fn read_start(source: &mut impl Read) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     source.take(START).read_to_end(&mut bytes)?;
-    decode::format(&bytes)?;
+    open::format(&bytes)?;
     Ok(bytes)
 }
 

@@ -38,6 +38,7 @@
 //! Invariant: nothing here knows a tensor or a dataset.
 
 pub mod attention;
+mod bmp;
 mod content;
 mod decode;
 mod error;
@@ -45,6 +46,7 @@ mod file;
 mod jpeg;
 pub mod lettering;
 mod memory;
+mod open;
 mod orientation;
 mod png;
 mod resize;

@@ -73,3 +73,13 @@ fn samples_of_other_formats_become_what_they_were() {
         assert!(imaging::decode(&tiff).unwrap() == expected(&tiff), "{:?}", image.color());
     }
 }
+
+#[test]
+fn a_picture_whose_pixels_are_all_there_needs_no_end() {
+    let kind = Kind { depth: 8, color: 2, interlaced: false };
+    let whole = png(kind, (37, 23), &[], |row| row.fill(90));
+    // The end's length, name and checksum, and nothing in it.
+    let endless = &whole[..whole.len() - 12];
+    assert!(imaging::decode(endless).unwrap() == expected(&whole));
+    assert!(imaging::decode(&endless[..endless.len() - 30]).is_err());
+}

@@ -1,10 +1,10 @@
 //! The clock of a video file: what ffmpeg's log says of its times.
 
 /// When a file and its picture begin, and whether one can go to any time in it.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Clock {
-    /// What the file calls its start, in seconds; its clock counts from there.
-    pub(super) origin: f64,
+    /// What the file calls its start, in seconds; its clock counts from there. A bare stream of pictures has no clock.
+    pub(super) origin: Option<f64>,
     /// When the first frame is shown on that clock: the sound may begin before.
     pub(super) picture: f64,
     /// Streams of programs for broadcast have no index: a player lands behind the time that it looks for.
@@ -19,9 +19,10 @@ impl Clock {
             let rest = log.split_once(name)?.1.trim_start();
             rest.split([' ', ',', '\n']).next()?.parse().ok()
         };
-        let origin = number(", start:").unwrap_or(0.0);
-        let picture = number("pts_time:").map_or(0.0, |time| time - origin);
-        let without_index = ["mpegts", "mpeg"].iter().any(|name| log.contains(&format!("Input #0, {name},")));
+        let origin = number(", start:");
+        let picture = number("pts_time:").map_or(0.0, |time| time - origin.unwrap_or(0.0));
+        let without_index = origin.is_none()
+            || ["mpegts", "mpeg"].iter().any(|name| log.contains(&format!("Input #0, {name},")));
         Clock { origin, picture: if picture < step { 0.0 } else { picture }, without_index }
     }
 }
@@ -38,11 +39,13 @@ mod tests {
                    [Parsed_showinfo_0 @ 0x5] n:   1 pts: 267480 pts_time:2.94\n";
         let clock = Clock::of_log(log, 0.125);
         assert!(
-            (clock.picture - 1.5).abs() < 1e-9 && clock.origin == 1.4 && clock.without_index,
+            (clock.picture - 1.5).abs() < 1e-9 && clock.origin == Some(1.4) && clock.without_index,
             "{clock:?}"
         );
         let log = "Input #0, matroska,webm, from 'file:a':\nDuration: N/A, start: 0.000000, bitrate: N/A\npts_time:0.08\n";
-        assert_eq!(Clock::of_log(log, 0.125), Clock::default());
-        assert_eq!(Clock::of_log("clip.mp4: Invalid data found", 0.125), Clock::default());
+        let plain = Clock { origin: Some(0.0), picture: 0.0, without_index: false };
+        assert_eq!(Clock::of_log(log, 0.125), plain);
+        let bare = Clock { origin: None, picture: 0.0, without_index: true };
+        assert_eq!(Clock::of_log("Duration: N/A, bitrate: N/A\npts_time:0\n", 0.125), bare);
     }
 }

@@ -96,8 +96,12 @@ fn frames_from(
     let mut input = Vec::new();
     let filter = if clock.without_index {
         // From a point before which there is a whole frame to begin with; what lies between is decoded and dropped.
-        input.extend(["-copyts".to_owned(), "-ss".to_owned(), format!("{:.3}", (from - LEAD_IN).max(0.0))]);
-        format!("trim=start={:.3},setpts=PTS-STARTPTS,{filter}", clock.origin + from)
+        input.push("-copyts".to_owned());
+        if clock.origin.is_some() {
+            input.extend(["-ss".to_owned(), format!("{:.3}", (from - LEAD_IN).max(0.0))]);
+        }
+        let start = clock.origin.unwrap_or(0.0) + from;
+        format!("trim=start={start:.3},setpts=PTS-STARTPTS,{filter}")
     } else {
         input.extend(["-ss".to_owned(), format!("{from:.3}")]);
         filter.to_owned()

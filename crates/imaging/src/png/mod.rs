@@ -64,9 +64,19 @@ impl ImageDecoder for PngDecoder<'_> {
     }
 
     fn read_image(mut self, pixels: &mut [u8]) -> ImageResult<()> {
+        let info = self.reader.info();
+        // How many rows a picture has whose passes are not told apart.
+        let rows = if info.interlaced { usize::MAX } else { info.height as usize };
         let stride = self.dimensions().0 as usize * 3;
         let (mut converted, mut line) = (vec![0; stride], 0);
-        while let Some(row) = self.reader.next_interlaced_row().map_err(error)? {
+        loop {
+            let row = match self.reader.next_interlaced_row() {
+                Ok(Some(row)) => row,
+                Ok(None) => break,
+                // Only what stands behind the pixels is missing.
+                Err(png::DecodingError::IoError(_)) if line == rows => break,
+                Err(other) => return Err(error(other)),
+            };
             let width = row.data().len() / usize::from(self.samples.bytes_per_pixel());
             match row.interlace() {
                 InterlaceInfo::Adam7(pass) => {
