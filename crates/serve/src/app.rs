@@ -57,9 +57,15 @@ impl App {
     /// Compares the `Authorization` header with the token, in a time that does not tell where they differ.
     pub(crate) fn authorize(&self, header: Option<&[u8]>) -> Result<(), ServeError> {
         let Some(token) = &self.token else { return Ok(()) };
-        let sent = header.and_then(|header| header.strip_prefix(b"Bearer ")).unwrap_or_default();
+        let sent = header.and_then(bearer).unwrap_or_default();
         let difference = sent.iter().zip(token.as_bytes()).fold(0, |all, (a, b)| all | (a ^ b));
         let same = sent.len() == token.len() && difference == 0;
         same.then_some(()).ok_or(ServeError::Unauthorized)
     }
+}
+
+/// What is behind the scheme, which has no case (RFC 9110, 11.1).
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.trim_ascii().split_first_chunk::<7>()?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::{HeaderValue, Method, Uri};
 use clap::Parser;
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::budget::Budget;
 use crate::machine;
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// File with a token that clients must send as `Authorization: Bearer TOKEN`.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Origin whose pages may call the server from a browser, such as https://example.org; `*` for all. May be repeated.
+    #[arg(long, value_name = "ORIGIN", value_parser = origin)]
+    pub(crate) cors: Vec<HeaderValue>,
     /// Folder of photos that the page offers to try.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) samples: Option<PathBuf>,
@@ -86,7 +91,34 @@ fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "a size is a number with K, M or G, such as 512M or 2G".to_owned())
 }
 
+/// An origin as browsers send it, or all of them.
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let said = || format!("{text:?} is no origin: write one as http://localhost:3000, without a path, or *");
+    let uri: Uri = text.parse().map_err(|_| said())?;
+    let named = matches!(uri.scheme_str(), Some("http" | "https")) && !text.ends_with('/');
+    match text == "*" || (named && uri.path() == "/" && uri.query().is_none()) {
+        true => text.parse().map_err(|_| said()),
+        false => Err(said()),
+    }
+}
+
 impl Args {
+    /// For pages of other origins, if there are any.
+    pub(crate) fn cors(&self) -> Option<CorsLayer> {
+        if self.cors.is_empty() {
+            return None;
+        }
+        let all = self.cors.iter().any(|origin| origin == "*");
+        let origins = if all { AllowOrigin::any() } else { AllowOrigin::list(self.cors.clone()) };
+        let methods = [Method::GET, Method::HEAD, Method::POST, Method::PUT];
+        Some(
+            CorsLayer::new()
+                .allow_origin(origins)
+                .allow_methods(methods)
+                .allow_headers(AllowHeaders::mirror_request()),
+        )
+    }
+
     /// What `--memory` says, or what there is.
     ///
     /// # Errors

@@ -7,6 +7,8 @@ use caption::ImageError;
 use serde_json::json;
 use tonic::{Code, Status};
 
+use crate::packing;
+
 /// Why a request got no caption.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
@@ -31,9 +33,15 @@ pub(crate) enum ServeError {
     /// A body of a kind that holds no photo.
     #[error("{0}")]
     MediaType(String),
+    /// A body that is packed by other means than ours.
+    #[error("a body packed as {0:?} is not unpacked here: send {known}, or the bytes as they are", known = packing::KNOWN)]
+    Packing(String),
     /// The photo cannot be used.
     #[error("the photo cannot be used: {0}")]
     Image(#[from] ImageError),
+    /// One of several photos.
+    #[error("at index {index}: {error}")]
+    At { index: usize, error: Box<ServeError> },
     /// As many photos are under way as may be.
     #[error("the server is busy: try again in a second")]
     Busy,
@@ -56,27 +64,72 @@ impl ServeError {
             Self::TooLarge(_) | Self::Image(ImageError::TooLarge { .. } | ImageError::TooMuchMemory) => {
                 StatusCode::PAYLOAD_TOO_LARGE
             }
-            Self::MediaType(_) | Self::Image(ImageError::UnknownFormat(_) | ImageError::Unsupported(_)) => {
+            Self::MediaType(_)
+            | Self::Packing(_)
+            | Self::Image(ImageError::UnknownFormat(_) | ImageError::Unsupported(_)) => {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE
             }
             Self::Image(ImageError::Truncated | ImageError::Damaged(_)) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::At { error, .. } => error.status(),
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Deadline => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
+
+    /// The reason, as a client gets it.
+    pub(crate) fn message(&self) -> String {
+        brief(&self.to_string())
+    }
+
+    /// The same, of one of several photos if it is a photo's fault.
+    pub(crate) fn at(self, index: usize) -> ServeError {
+        match self {
+            Self::Image(_) | Self::TooLarge(_) | Self::Malformed(_) => {
+                Self::At { index, error: Box::new(self) }
+            }
+            other => other,
+        }
+    }
+}
+
+/// Bytes of a word that are left: names pass, photos do not.
+const WORD: usize = 48;
+/// Bytes of a reason that are left, at its beginning and at its end.
+const ENDS: [usize; 2] = [500, 200];
+
+/// A reason without what it repeats of a request: long words are cut, and the middle of a long text.
+pub(crate) fn brief(text: &str) -> String {
+    let mut cut = String::new();
+    for word in text.split_inclusive(|c: char| c.is_whitespace() || c.is_control()) {
+        let end = word.trim_end_matches(|c: char| c.is_whitespace() || c.is_control());
+        match end.len() > WORD {
+            true => cut.extend([&end[..end.floor_char_boundary(WORD - 8)], "… "]),
+            false => cut.extend([end, if end.len() < word.len() { " " } else { "" }]),
+        }
+    }
+    let cut = cut.trim_end();
+    let [head, tail] = ENDS;
+    if cut.len() <= head + tail {
+        return cut.to_owned();
+    }
+    let (head, tail) = (cut.floor_char_boundary(head), cut.ceil_char_boundary(cut.len() - tail));
+    format!("{} … {}", &cut[..head], &cut[tail..])
 }
 
 impl IntoResponse for ServeError {
     /// `{"error": "…"}`, the shape of TensorFlow Serving, KServe, Open Inference and Hugging Face.
     fn into_response(self) -> Response {
         let status = self.status();
-        let mut response = (status, Json(json!({ "error": self.to_string() }))).into_response();
+        let mut response = (status, Json(json!({ "error": self.message() }))).into_response();
         let headers = response.headers_mut();
         match self {
             Self::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
             Self::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+            }
+            Self::Packing(_) => {
+                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(packing::KNOWN))
             }
             // The rest of the body is on its way, and nobody will read it.
             Self::SlowBody | Self::TooLarge(_) => {
@@ -111,6 +164,7 @@ pub(crate) fn line(error: &dyn std::error::Error) -> String {
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Status {
         let code = match error.status() {
+            _ if matches!(error, ServeError::Packing(_)) => Code::Unimplemented,
             StatusCode::UNAUTHORIZED => Code::Unauthenticated,
             StatusCode::NOT_FOUND => Code::NotFound,
             StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
@@ -119,6 +173,26 @@ impl From<ServeError> for Status {
             StatusCode::INTERNAL_SERVER_ERROR => Code::Internal,
             _ => Code::InvalidArgument,
         };
-        Status::new(code, error.to_string())
+        Status::new(code, error.message())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_repeats_no_photo() {
+        assert_eq!(
+            brief("there is no setting beams: there are beam_size"),
+            "there is no setting beams: there are beam_size"
+        );
+        let photo = "A".repeat(600_000);
+        let text = brief(&format!("found string \"{photo}\", expected a number"));
+        assert!(text.starts_with("found string \"AAAA") && text.ends_with("A… expected a number"), "{text}");
+        for long in [photo.clone(), "word ".repeat(100_000), "\u{1}".repeat(5000), "\u{1f600}".repeat(5000)] {
+            let error = ServeError::Malformed(long).message();
+            assert!(error.len() < 800 && !error.contains('\u{1}'), "{error}");
+        }
     }
 }

@@ -18,6 +18,7 @@ mod listen;
 mod machine;
 mod metrics;
 mod models;
+mod packing;
 pub mod proto;
 mod run;
 mod settings;

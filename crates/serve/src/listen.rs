@@ -1,8 +1,7 @@
 //! Connections of both doors: how many, how slow, and how they end.
 
-use std::future::Future;
-use std::io::Cursor;
-use std::pin::{Pin, pin};
+use std::io::{self, Cursor};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,7 +12,7 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt, join};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, join};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -34,13 +33,13 @@ const CALL_WINDOW: u32 = 64 << 10;
 const WINDOW: u32 = 256 << 10;
 /// How long a connection of gRPC may be without a call. Its clients connect again when they have one.
 const IDLE: Duration = Duration::from_secs(300);
-/// Length of what a client of HTTP/2 says first (RFC 9113, 3.4).
-const PREFACE: usize = 24;
+/// What a client of HTTP/2 says first (RFC 9113, 3.4), and no request of HTTP/1.1 begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What is spoken on a port.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Door {
-    /// HTTP/1.1.
+    /// HTTP/1.1, or HTTP/2 where a client begins with it.
     Http,
     /// HTTP/2 from the first byte.
     Grpc,
@@ -76,13 +75,18 @@ pub(crate) async fn serve(
         // Answers are small and written at once: waiting to fill a packet only delays them.
         let _ = stream.set_nodelay(true);
         let (router, watcher) = (router.clone(), graceful.watcher());
-        let connection: Pin<Box<dyn Future<Output = ()> + Send>> = match door {
-            Door::Http => Box::pin(http(stream, router, watcher)),
-            Door::Grpc => Box::pin(grpc(stream, router, watcher, stop.clone())),
-        };
+        let mut stop = stop.clone();
         tokio::spawn(async move {
             let _place = place;
-            connection.await;
+            let begun = tokio::select! {
+                begun = tokio::time::timeout(HEAD_TIMEOUT, begin(stream)) => begun,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match begun {
+                Ok(Ok((true, stream))) => http2(stream, router, watcher).await,
+                Ok(Ok((false, stream))) if door == Door::Http => http1(stream, router, watcher).await,
+                _ => {}
+            }
         });
     }
     drop(listener);
@@ -91,7 +95,26 @@ pub(crate) async fn serve(
     }
 }
 
-async fn http(stream: TcpStream, router: Router, watcher: Watcher) {
+/// Whether a connection begins with the preface of HTTP/2, and the connection with what was read of it. Pings find clients
+/// that are gone only when they have begun.
+async fn begin(mut stream: TcpStream) -> io::Result<(bool, impl AsyncRead + AsyncWrite + Unpin)> {
+    let mut begun = Vec::with_capacity(PREFACE.len());
+    while begun.len() < PREFACE.len() && PREFACE.starts_with(&begun) {
+        let missing = (PREFACE.len() - begun.len()) as u64;
+        if (&mut stream).take(missing).read_buf(&mut begun).await? == 0 {
+            break;
+        }
+    }
+    let whole = begun == PREFACE;
+    let (read, write) = stream.into_split();
+    Ok((whole, join(Cursor::new(begun).chain(read), write)))
+}
+
+async fn http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -104,18 +127,11 @@ async fn http(stream: TcpStream, router: Router, watcher: Watcher) {
     let _ = watcher.watch(connection).await;
 }
 
-async fn grpc(mut stream: TcpStream, router: Router, watcher: Watcher, mut stop: watch::Receiver<bool>) {
-    // Pings find clients that are gone only when they have begun.
-    let mut preface = [0; PREFACE];
-    let begun = tokio::select! {
-        begun = tokio::time::timeout(HEAD_TIMEOUT, stream.read_exact(&mut preface)) => begun,
-        _ = stop.wait_for(|stop| *stop) => return,
-    };
-    if !matches!(begun, Ok(Ok(_))) {
-        return;
-    }
-    let (read, write) = stream.into_split();
-    let stream = join(Cursor::new(preface).chain(read), write);
+async fn http2(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) {
     let calls = Calls::default();
     let (counted, service) = (calls.clone(), TowerToHyperService::new(router));
     let service = hyper::service::service_fn(move |request| {

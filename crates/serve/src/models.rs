@@ -12,6 +12,8 @@ use crate::metrics::Metrics;
 use crate::threads::BackOff;
 
 const FILE: &str = "model.safetensors";
+/// TensorFlow's label for the version that is served.
+const LABEL: &str = "stable";
 
 /// A loaded version. Requests hold on to the one that they began with.
 pub(crate) struct Served {
@@ -163,6 +165,16 @@ impl Models {
                 Err(ServeError::NotFound(format!("version {version} of {name} is not served: {ours} is")))
             }
             _ => Ok(served),
+        }
+    }
+
+    /// The version that carries a label of TensorFlow's.
+    pub(crate) fn labelled(&self, name: &str, label: &str) -> Result<Arc<Served>, ServeError> {
+        match label {
+            LABEL => self.find(name, None),
+            other => Err(ServeError::NotFound(format!(
+                "no version is labelled {other:?}: the served one is {LABEL:?}"
+            ))),
         }
     }
 

@@ -7,6 +7,9 @@
     reason = "generated"
 )]
 
+/// The files of the messages, as protobuf describes them.
+pub(crate) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 pub mod google {
     pub mod protobuf {
         tonic::include_proto!("google.protobuf");

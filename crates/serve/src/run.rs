@@ -13,6 +13,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tower_http::cors::CorsLayer;
 
 use crate::app::App;
 use crate::args::Args;
@@ -64,7 +65,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let (deadline, max_body) = (args.deadline(), args.max_body());
     let app = Arc::new(App { models, engine, metrics, budget, threads, token, deadline, max_body });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(listen(doors, app, samples, memory))
+    runtime.block_on(listen(doors, app, (samples, args.cors()), memory))
 }
 
 fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
@@ -76,7 +77,8 @@ fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?;
-    let token = text.trim();
+    // Windows' editors put a byte order mark before it.
+    let token = text.trim_start_matches('\u{feff}').trim();
     anyhow::ensure!(!token.is_empty(), "--token-file {} is empty", path.display());
     Ok(token.to_owned())
 }
@@ -85,7 +87,7 @@ fn read_token(path: &Path) -> anyhow::Result<String> {
 async fn listen(
     [http, grpc]: [TcpListener; 2],
     app: Arc<App>,
-    samples: Samples,
+    (samples, cors): (Samples, Option<CorsLayer>),
     memory: u64,
 ) -> anyhow::Result<()> {
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
@@ -96,8 +98,8 @@ async fn listen(
         let served = listen::serve((listener, door), router, budget.clone(), stopped.clone(), patience);
         Ok(tokio::spawn(served))
     };
-    let grpc = open(grpc, Door::Grpc, grpc::router(app.clone()))?;
-    let http = open(http, Door::Http, http::router(app, samples))?;
+    let grpc = open(grpc, Door::Grpc, grpc::router(app.clone(), stopped.clone())?)?;
+    let http = open(http, Door::Http, http::router(app, samples, cors))?;
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let memory_mb = memory >> 20;
     // Said when a signal, too, finds someone who listens.

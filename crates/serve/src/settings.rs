@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use crate::error::ServeError;
 
 /// A search takes time and memory by the product of these, so strangers do not choose them freely.
-const MAX_BEAMS: usize = 32;
-const MAX_WORDS: usize = 100;
+pub(crate) const MAX_BEAMS: usize = 32;
+pub(crate) const MAX_WORDS: usize = 100;
 
 /// Settings by name, over those of the model. Names and values are checked before anything waits for them.
 pub(crate) fn search(

@@ -35,6 +35,29 @@ pub(crate) const OUTPUTS: [Tensor; 2] = [
     Tensor { name: "log_probability", kind: DataType::DtDouble },
 ];
 
+/// Refuses a name that is no input.
+pub(crate) fn check_input(name: &str) -> Result<(), ServeError> {
+    if INPUTS.iter().any(|input| input.name == name) {
+        return Ok(());
+    }
+    let known = INPUTS.map(|input| input.name).join(", ");
+    Err(ServeError::Malformed(format!("there is no input {name:?}: there are {known}")))
+}
+
+/// Whether a setting of the search has this name.
+pub(crate) fn is_setting(name: &str) -> bool {
+    name != PHOTO && check_input(name).is_ok()
+}
+
+/// Refuses a name that is no output.
+pub(crate) fn check_output(name: &str) -> Result<(), ServeError> {
+    if OUTPUTS.iter().any(|output| output.name == name) {
+        return Ok(());
+    }
+    let known = OUTPUTS.map(|output| output.name).join(", ");
+    Err(ServeError::Malformed(format!("there is no output {name:?}: there are {known}")))
+}
+
 /// Refuses any other signature.
 pub(crate) fn check(name: &str) -> Result<(), ServeError> {
     match name {

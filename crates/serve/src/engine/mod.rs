@@ -165,8 +165,11 @@ impl Engine {
             std::iter::from_fn(|| permits.split(1)).map(|one| Place::new(one, &self.metrics)).collect();
         // All count as coming at once, so that they find themselves in one batch.
         let coming: Vec<Coming> = requests.iter().map(|_| Coming::new(&self.coming)).collect();
-        let all = requests.into_iter().zip(places).zip(coming);
-        let all = all.map(|((request, place), coming)| self.one(served, request, place, coming));
+        let all = requests.into_iter().zip(places).zip(coming).enumerate();
+        let all = all.map(async |(index, ((request, place), coming))| {
+            let answer = self.one(served, request, place, coming).await;
+            answer.map_err(|error| if count > 1 { error.at(index) } else { error })
+        });
         try_join_all(all).await
     }
 

@@ -2,23 +2,29 @@
 //! in gRPC's way: status 200, and the reason in `grpc-status`.
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
+use futures_util::stream;
 use tonic::{Code, Status};
 
 use super::{ENVELOPE, wire};
 use crate::app::App;
 use crate::body;
+use crate::budget::HeldBody;
 use crate::error::ServeError;
+use crate::packing::Packing;
 
-/// Length and compression of a message, before it (gRPC over HTTP/2).
+/// Whether a message is packed, and its length: before it (gRPC over HTTP/2).
 const PREFIX: usize = 5;
+/// The first of these where it is.
+const PACKED: u8 = 1;
 
 /// Counts the call and writes a line about it; never about what is in it.
 pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
@@ -36,10 +42,13 @@ pub(super) async fn observe(State(app): State<Arc<App>>, request: Request, next:
 
 /// The name of a call that there is: a client must not invent label values.
 fn call(path: &str) -> &'static str {
-    match path.strip_prefix("/tensorflow.serving.") {
-        Some("PredictionService/Predict") => "PredictionService.Predict",
-        Some("PredictionService/GetModelMetadata") => "PredictionService.GetModelMetadata",
-        Some("ModelService/GetModelStatus") => "ModelService.GetModelStatus",
+    match path.strip_prefix("/tensorflow.serving.").or(path.strip_prefix("/grpc.")).unwrap_or_default() {
+        "PredictionService/Predict" => "PredictionService.Predict",
+        "PredictionService/GetModelMetadata" => "PredictionService.GetModelMetadata",
+        "ModelService/GetModelStatus" => "ModelService.GetModelStatus",
+        "health.v1.Health/Check" => "Health.Check",
+        "health.v1.Health/Watch" => "Health.Watch",
+        other if other.starts_with("reflection.v1") => "ServerReflection",
         _ => "none",
     }
 }
@@ -58,20 +67,41 @@ pub(super) async fn authorize(State(app): State<Arc<App>>, request: Request, nex
     }
 }
 
-/// Waits for the whole message before it is decoded, and looks at what it is made of.
+/// Waits for the whole message before it is decoded, unpacks it, and looks at what it is made of.
 pub(super) async fn read_body(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (parts, mut body) = request.into_parts();
-    let read = body::read(&app, &mut body, app.max_body + ENVELOPE + PREFIX).await;
-    let read = read.and_then(|(bytes, held)| {
-        let beside = bytes.get(PREFIX..).map_or(0, wire::beside_photos);
-        if beside > ENVELOPE {
-            let most = ENVELOPE >> 10;
-            return Err(ServeError::TooLarge(format!("a message holds at most {most} kB beside its photos")));
-        }
-        Ok((bytes, held))
-    });
-    match read {
-        Ok((bytes, _held)) => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+    let (mut parts, body) = request.into_parts();
+    let packing = parts.headers.remove("grpc-encoding");
+    match message(&app, packing.as_ref(), body).await {
+        Ok((body, _held)) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => Status::from(error).into_http(),
     }
+}
+
+async fn message(
+    app: &App,
+    packing: Option<&HeaderValue>,
+    mut body: Body,
+) -> Result<(Body, HeldBody), ServeError> {
+    let most = app.max_body + ENVELOPE;
+    let (mut bytes, mut held) = body::read(app, &mut body, most + PREFIX).await?;
+    if bytes.first() == Some(&PACKED) {
+        let packing = Packing::named(packing)?.ok_or_else(|| ServeError::Packing(String::new()))?;
+        let mut unpacked = packing.unpack(Body::from(bytes.split_off(PREFIX.min(bytes.len()))));
+        let (message, holds) = body::read(app, &mut unpacked, most).await?;
+        held = holds;
+        let prefix = [&[0][..], &(message.len() as u32).to_be_bytes()].concat();
+        check(&message)?;
+        let parts = [Bytes::from(prefix), message].map(Ok::<_, Infallible>);
+        return Ok((Body::from_stream(stream::iter(parts)), held));
+    }
+    check(bytes.get(PREFIX..).unwrap_or_default())?;
+    Ok((Body::from(bytes), held))
+}
+
+fn check(message: &[u8]) -> Result<(), ServeError> {
+    if wire::beside_photos(message) > ENVELOPE {
+        let most = ENVELOPE >> 10;
+        return Err(ServeError::TooLarge(format!("a message holds at most {most} kB beside its photos")));
+    }
+    Ok(())
 }

@@ -52,14 +52,11 @@ impl Services {
 /// The model that a request means, and its description for the answer.
 fn find(app: &App, spec: Option<ModelSpec>) -> Result<(Arc<Served>, ModelSpec), ServeError> {
     let spec = spec.ok_or_else(|| ServeError::Malformed("the request has no model_spec".to_owned()))?;
-    let version = match spec.version_choice {
-        None => None,
-        Some(VersionChoice::Version(version)) => Some(version.value as u64),
-        Some(VersionChoice::VersionLabel(label)) => {
-            return Err(ServeError::NotFound(format!("no version is labelled {label:?}: name its number")));
-        }
+    let served = match &spec.version_choice {
+        None => app.models.find(&spec.name, None)?,
+        Some(VersionChoice::Version(version)) => app.models.find(&spec.name, Some(version.value as u64))?,
+        Some(VersionChoice::VersionLabel(label)) => app.models.labelled(&spec.name, label)?,
     };
-    let served = app.models.find(&spec.name, version)?;
     let number = crate::proto::google::protobuf::Int64Value { value: served.version as i64 };
     let spec = ModelSpec { version_choice: Some(VersionChoice::Version(number)), ..spec };
     Ok((served, spec))
@@ -68,10 +65,7 @@ fn find(app: &App, spec: Option<ModelSpec>) -> Result<(Arc<Served>, ModelSpec), 
 async fn predict(app: &App, request: PredictRequest) -> Result<PredictResponse, ServeError> {
     let (served, spec) = find(app, request.model_spec)?;
     signature::check(&spec.signature_name)?;
-    let unknown = request.output_filter.iter().find(|name| OUTPUTS.iter().all(|output| output.name != *name));
-    if let Some(unknown) = unknown {
-        return Err(ServeError::Malformed(format!("there is no output {unknown:?}")));
-    }
+    request.output_filter.iter().try_for_each(|name| signature::check_output(name))?;
     let requests = requests(request.inputs, served.captioner.search_settings())?;
     let answers = app.caption(&served, requests).await?;
     let best: Vec<_> = answers.iter().map(|answer| answer.captioned.best()).collect();
@@ -91,7 +85,8 @@ fn requests(
     mut inputs: HashMap<String, TensorProto>,
     model: &SearchSettings,
 ) -> Result<Vec<engine::Request>, ServeError> {
-    let no_photo = || ServeError::Malformed(format!("there is no input {PHOTO:?}"));
+    inputs.keys().try_for_each(|name| signature::check_input(name))?;
+    let no_photo = || ServeError::Malformed(format!("the input {PHOTO:?} is missing"));
     let photos = tensors::bytes(PHOTO, inputs.remove(PHOTO).ok_or_else(no_photo)?)?;
     let columns = inputs.iter().map(|(name, tensor)| Ok((name, tensors::numbers(name, tensor)?)));
     let columns = columns.collect::<Result<Vec<_>, ServeError>>()?;
@@ -101,7 +96,9 @@ fn requests(
         for (name, values) in &columns {
             settings.insert((*name).clone(), Value::Number(of_row(name, values, row, rows)?.clone()));
         }
-        Ok(engine::Request::new(Bytes::from(photo), settings::search(model, settings)?))
+        let settings = settings::search(model, settings);
+        let settings = settings.map_err(|error| if rows > 1 { error.at(row) } else { error })?;
+        Ok(engine::Request::new(Bytes::from(photo), settings))
     };
     photos.into_iter().enumerate().map(request).collect()
 }

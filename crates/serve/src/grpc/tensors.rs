@@ -34,7 +34,9 @@ pub(super) fn doubles(values: Vec<f64>) -> TensorProto {
 pub(super) fn bytes(name: &str, tensor: TensorProto) -> Result<Vec<Vec<u8>>, ServeError> {
     if tensor.dtype() != DataType::DtString {
         let kind = tensor.dtype().as_str_name();
-        return Err(ServeError::Malformed(format!("{name} is {kind}: send files as DT_STRING")));
+        return Err(ServeError::Malformed(format!(
+            "{name} is {kind}: send the bytes of the photo's file as DT_STRING, not its pixels"
+        )));
     }
     check_shape(name, &tensor, tensor.string_val.len())?;
     Ok(tensor.string_val)

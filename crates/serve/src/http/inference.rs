@@ -7,50 +7,43 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::images::{Base64, OneOrMany};
+use super::address::{Address, Which};
+use super::json::{self, OneOrMany};
 use super::own::when;
+use super::photo::{Photo, bytes_of};
 use super::route::{Route, get, post};
+use super::triton;
 use crate::app::App;
 use crate::engine::Request;
 use crate::error::ServeError;
-use crate::models::Served;
 use crate::settings;
+use crate::signature;
 
 /// Bytes of the JSON, when bytes of tensors follow it.
 const JSON_LENGTH: &str = "inference-header-content-length";
+/// What a body looks like, for who sends another.
+const SEND: &str = r#"{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["…"]}]}, with the base64 of the photo's file"#;
 
 pub(super) fn routes() -> Vec<Route> {
-    let model = |path: &str| format!("/v2/models/{{model}}{path}");
-    let version = |path: &str| format!("/v2/models/{{model}}/versions/{{version}}{path}");
+    let model = |version: &str| {
+        let path = |end: &str| format!("/v2/models/{{model}}{version}{end}");
+        [get(path(""), metadata), get(path("/ready"), ready), post(path("/infer"), infer)]
+    };
+    let models = ["", "/versions/{version}"].into_iter().flat_map(model);
+    [get("/v2", server)].into_iter().chain(models).collect()
+}
+
+/// For machines that watch the server.
+pub(super) fn health() -> Vec<Route> {
     vec![
-        get("/v2", server),
         get("/v2/health/live", async || Json(json!({ "live": true }))),
         get("/v2/health/ready", server_ready),
-        get(model(""), metadata),
-        get(version(""), metadata),
-        get(model("/ready"), ready),
-        get(version("/ready"), ready),
-        post(model("/infer"), infer),
-        post(version("/infer"), infer),
     ]
-}
-
-/// A model in an address, and a version or none.
-#[derive(Deserialize)]
-struct Which {
-    model: String,
-    version: Option<u64>,
-}
-
-impl Which {
-    fn find(&self, app: &App) -> Result<Arc<Served>, ServeError> {
-        app.models.find(&self.model, self.version)
-    }
 }
 
 #[derive(Deserialize)]
@@ -59,26 +52,36 @@ struct Infer {
     #[serde(default)]
     parameters: Map<String, Value>,
     inputs: OneOrMany<Input>,
+    /// Those that are wanted: all where none is named.
+    #[serde(default)]
+    outputs: Vec<Output>,
 }
 
 #[derive(Deserialize)]
 struct Input {
     name: String,
     datatype: String,
-    shape: OneOrMany<u64>,
+    shape: OneOrMany<i64>,
     #[serde(default)]
     parameters: InputParameters,
-    data: Option<OneOrMany<Base64>>,
+    data: Option<OneOrMany<Photo>>,
 }
 
 #[derive(Default, Deserialize)]
 struct InputParameters {
     binary_data_size: Option<usize>,
+    /// MLServer's name for what the bytes are: `base64` if they are text of it.
+    content_type: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Output {
+    name: String,
 }
 
 async fn server() -> Json<Value> {
     let version = env!("CARGO_PKG_VERSION");
-    Json(json!({ "name": "caption-serve", "version": version, "extensions": ["binary_tensor_data"] }))
+    Json(json!({ "name": "caption-serve", "version": version, "extensions": triton::EXTENSIONS }))
 }
 
 async fn server_ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
@@ -87,7 +90,7 @@ async fn server_ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) 
 }
 
 async fn ready(
-    Path(which): Path<Which>,
+    Address(which): Address<Which>,
     State(app): State<Arc<App>>,
 ) -> Result<(StatusCode, Json<Value>), ServeError> {
     which.find(&app)?;
@@ -95,7 +98,10 @@ async fn ready(
     Ok((when(ready), Json(json!({ "name": which.model, "ready": ready }))))
 }
 
-async fn metadata(Path(which): Path<Which>, State(app): State<Arc<App>>) -> Result<Json<Value>, ServeError> {
+async fn metadata(
+    Address(which): Address<Which>,
+    State(app): State<Arc<App>>,
+) -> Result<Json<Value>, ServeError> {
     let served = which.find(&app)?;
     Ok(Json(json!({
         "name": which.model,
@@ -110,7 +116,7 @@ async fn metadata(Path(which): Path<Which>, State(app): State<Arc<App>>) -> Resu
 }
 
 async fn infer(
-    Path(which): Path<Which>,
+    Address(which): Address<Which>,
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
@@ -121,12 +127,11 @@ async fn infer(
         headers.get(JSON_LENGTH).map(|length| length.to_str().ok().and_then(|text| text.parse().ok()));
     let length = length.map_or(Some(body.len()), |length| length.filter(|length| *length <= body.len()));
     let length = length.ok_or_else(|| malformed(format!("{JSON_LENGTH} is not the length of the JSON")))?;
-    let request: Infer = serde_json::from_slice(&body[..length])
-        .map_err(|error| malformed(format!("the body is not understood: {error}")))?;
-    let photos = photos(request.inputs.0, body.slice(length..))?;
+    let request: Infer = json::read(&body[..length], SEND)?;
+    request.outputs.iter().try_for_each(|output| signature::check_output(&output.name))?;
+    let photos = photos(request.inputs.all, body.slice(length..))?;
     let mut parameters = request.parameters;
-    // Triton's client asks for outputs in binary, and takes them as they come.
-    parameters.remove("binary_data_output");
+    parameters.retain(|name, _| !triton::HINTS.contains(&name.as_str()));
     let settings = settings::search(served.captioner.search_settings(), parameters)?;
     let requests = photos.into_iter().map(|bytes| Request::new(bytes, settings.clone())).collect();
     let answers = app.caption(&served, requests).await?;
@@ -136,13 +141,16 @@ async fn infer(
         .map(|best| (best.caption.as_str(), best.log_probability))
         .unzip();
     let shape = [captions.len()];
+    let mut outputs = vec![
+        json!({ "name": "caption", "datatype": "BYTES", "shape": shape, "data": captions }),
+        json!({ "name": "log_probability", "datatype": "FP64", "shape": shape, "data": scores }),
+    ];
+    let wanted = request.outputs;
+    outputs.retain(|output| wanted.is_empty() || wanted.iter().any(|wanted| output["name"] == wanted.name));
     let mut answer = json!({
         "model_name": which.model,
         "model_version": served.version.to_string(),
-        "outputs": [
-            { "name": "caption", "datatype": "BYTES", "shape": shape, "data": captions },
-            { "name": "log_probability", "datatype": "FP64", "shape": shape, "data": scores },
-        ],
+        "outputs": outputs,
     });
     if let Some(id) = request.id {
         answer["id"] = id.into();
@@ -157,22 +165,43 @@ fn photos(inputs: Vec<Input>, binary: Bytes) -> Result<Vec<Bytes>, ServeError> {
         return malformed("send one input, the photos; settings are parameters of the request".to_owned());
     };
     if input.datatype != "BYTES" {
-        return malformed(format!("{} has datatype {}: send files as BYTES", input.name, input.datatype));
+        let Input { name, datatype, .. } = input;
+        return malformed(format!(
+            "{name} has datatype {datatype}: send the bytes of the photo's file as BYTES, in base64 where they stand in the JSON"
+        ));
     }
     let photos: Vec<Bytes> = match (input.data, input.parameters.binary_data_size) {
-        (Some(data), None) => data.0.into_iter().map(|photo| photo.0).collect(),
-        (None, Some(size)) if size == binary.len() => elements(binary)?,
+        (Some(data), None) => data.all.into_iter().map(|photo| photo.0).collect(),
+        (None, Some(size)) if size == binary.len() => {
+            let text = input.parameters.content_type.is_some_and(|kind| kind.starts_with("base64"));
+            let photos = elements(binary)?;
+            if text { photos.iter().map(of_text).collect::<Result<_, _>>()? } else { photos }
+        }
         (None, Some(size)) => {
             let found = binary.len();
             return malformed(format!("{size} bytes were announced behind the JSON, {found} came"));
         }
         _ => return malformed("an input has data or binary_data_size".to_owned()),
     };
-    let announced = input.shape.0.iter().try_fold(1u64, |all, size| all.checked_mul(*size));
-    if announced != Some(photos.len() as u64) {
-        return malformed(format!("the shape {:?} does not fit {} photos", input.shape.0, photos.len()));
+    if !fits(&input.shape.all, photos.len()) {
+        return malformed(format!("the shape {:?} does not fit {} photos", input.shape.all, photos.len()));
     }
     Ok(photos)
+}
+
+fn of_text(photo: &Bytes) -> Result<Bytes, ServeError> {
+    bytes_of(&String::from_utf8_lossy(photo)).map_err(ServeError::Malformed)
+}
+
+/// Whether a tensor of a shape has as many elements; one size may be -1, whatever is left.
+fn fits(shape: &[i64], elements: usize) -> bool {
+    let (open, sizes): (Vec<i64>, Vec<i64>) = shape.iter().partition(|size| **size == -1);
+    let product = sizes.iter().try_fold(1u64, |all, size| all.checked_mul(u64::try_from(*size).ok()?));
+    match (product, open.len()) {
+        (Some(product), 0) => product == elements as u64,
+        (Some(product), 1) => product > 0 && (elements as u64).is_multiple_of(product),
+        _ => false,
+    }
 }
 
 /// Elements of a BYTES tensor in binary: a little-endian length of four bytes before each.
@@ -185,7 +214,7 @@ fn elements(mut binary: Bytes) -> Result<Vec<Bytes>, ServeError> {
         }
         elements.push(binary.slice(4..4 + length));
         binary = binary.slice(4 + length..);
-        if elements.len() > super::images::MOST {
+        if elements.len() > json::MOST {
             return Err(ServeError::Malformed("too many photos behind the JSON".to_owned()));
         }
     }

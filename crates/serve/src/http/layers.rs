@@ -14,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::body;
 use crate::error::ServeError;
+use crate::packing::Packing;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Longest id that is taken from a client, so that it cannot fill the log.
@@ -78,9 +79,15 @@ pub(super) async fn read_body(
     request: Request,
     next: Next,
 ) -> Result<Response, ServeError> {
-    let (parts, mut body) = request.into_parts();
+    let (mut parts, mut body) = request.into_parts();
+    let packing = Packing::named(parts.headers.get(header::CONTENT_ENCODING))?;
+    if let Some(packing) = packing {
+        parts.headers.remove(header::CONTENT_ENCODING);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        body = packing.unpack(body);
+    }
     let read = body::read(&app, &mut body, app.max_body).await;
-    if let Err(ServeError::TooLarge(_)) = read {
+    if let (Err(ServeError::TooLarge(_)), None) = (&read, packing) {
         // Many clients listen only when they have sent all, and find the connection closed instead of the answer.
         let rest = async { while body::next_frame(&mut body).await.is_some() {} };
         let _ = tokio::time::timeout(LINGER, rest).await;

@@ -1,13 +1,17 @@
 //! HTTP: one file per protocol.
 
-mod images;
+mod address;
+mod hints;
 mod inference;
+mod json;
 mod layers;
 mod own;
 mod pages;
+mod photo;
 mod route;
 mod simple;
 mod tensorflow;
+mod triton;
 mod upload;
 
 use std::sync::Arc;
@@ -16,6 +20,8 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::normalize_path::NormalizePath;
 
 use crate::app::App;
 use crate::error::ServeError;
@@ -25,29 +31,35 @@ use route::Route;
 
 /// Addresses of every protocol, for those who have the token.
 fn protocols() -> impl Iterator<Item = Route> {
-    [own::routes(), tensorflow::routes(), inference::routes(), simple::routes()].into_iter().flatten()
+    let all = [own::routes(), tensorflow::routes(), inference::routes(), triton::routes(), simple::routes()];
+    all.into_iter().flatten()
 }
 
 /// What may be looked at before one has a token: health for machines, the page for people, who enter theirs there.
 fn open() -> impl Iterator<Item = Route> {
-    own::health().into_iter().chain(pages::routes())
+    [own::health(), inference::health(), simple::health(), pages::routes()].into_iter().flatten()
 }
 
-/// All addresses of the server.
-pub(crate) fn router(app: Arc<App>, samples: Samples) -> Router {
+/// All addresses of the server, for pages of the origins that `cors` names too.
+pub(crate) fn router(app: Arc<App>, samples: Samples, cors: Option<CorsLayer>) -> Router {
     let answered = route::router(protocols())
         .layer(from_fn_with_state(app.clone(), layers::read_body))
         // The layer above has its own limit, for all kinds of bodies.
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(app.clone(), layers::authorize));
-    answered
+    let mut addresses = answered
         .merge(route::router(open()).layer(Extension(samples)))
         .method_not_allowed_fallback(async || ServeError::Method)
         .fallback(async || ServeError::NotFound("there is nothing here: see /docs".to_owned()))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app.clone(), layers::observe))
         .layer(from_fn(layers::request_id))
-        .with_state(app)
+        .with_state(app);
+    if let Some(cors) = cors {
+        addresses = addresses.layer(cors);
+    }
+    // Around the router, which must see the address as it is meant: `/predict/` is `/predict`.
+    Router::new().fallback_service(NormalizePath::trim_trailing_slash(addresses))
 }
 
 #[cfg(test)]

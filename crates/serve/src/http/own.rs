@@ -57,8 +57,11 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
     let keywords = upload.take::<usize>("keywords")?.unwrap_or(KEYWORDS).min(MAX_KEYWORDS);
     let served = app.models.served();
     let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
+    let [photo] = <[_; 1]>::try_from(upload.photos).map_err(|photos| {
+        ServeError::Malformed(format!("/caption takes one photo at a time, not {}", photos.len()))
+    })?;
     let mut answers =
-        app.caption(&served, vec![Request { keywords, ..Request::new(upload.photo, settings) }]).await?;
+        app.caption(&served, vec![Request { keywords, ..Request::new(photo, settings) }]).await?;
     let answer = answers.swap_remove(0);
     let mut captioned = answer.captioned;
     captioned.captions.truncate(top_k.unwrap_or(usize::MAX));

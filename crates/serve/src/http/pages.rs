@@ -6,11 +6,11 @@ use std::sync::{Arc, LazyLock};
 
 use anyhow::Context;
 use axum::body::Bytes;
-use axum::extract::Path as Address;
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Json};
 
+use super::address::Address;
 use super::route::{Route, get};
 use crate::error::ServeError;
 

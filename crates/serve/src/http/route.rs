@@ -34,6 +34,14 @@ where
     Route { method: Method::POST, path: path.into(), handler: on(MethodFilter::POST, handler) }
 }
 
+pub(super) fn put<H, T>(path: impl Into<Cow<'static, str>>, handler: H) -> Route
+where
+    H: Handler<T, Arc<App>>,
+    T: 'static,
+{
+    Route { method: Method::PUT, path: path.into(), handler: on(MethodFilter::PUT, handler) }
+}
+
 pub(super) fn router(routes: impl IntoIterator<Item = Route>) -> Router<Arc<App>> {
     routes.into_iter().fold(Router::new(), |router, route| router.route(&route.path, route.handler))
 }

@@ -1,16 +1,17 @@
-//! Protocols of one photo per request: form uploads as Flask apps take them, Hugging Face image-to-text, TorchServe.
+//! Protocols of a photo in a body: form uploads as Flask apps take them, Hugging Face image-to-text, TorchServe.
 
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use caption::Caption;
 use serde_json::{Value, json};
 
+use super::address::{Address, Client, number};
 use super::own::when;
-use super::route::{Route, get, post};
-use super::upload::Upload;
+use super::route::{Route, get, post, put};
+use super::upload::{Shape, Upload};
 use crate::app::App;
 use crate::engine::Request;
 use crate::error::ServeError;
@@ -23,19 +24,36 @@ pub(super) fn routes() -> Vec<Route> {
         post("/", generate),
         post("/models/{*model}", generate_by),
         post("/predictions/{model}", predictions),
+        put("/predictions/{model}", predictions),
         post("/predictions/{model}/{version}", predictions_of_version),
-        get("/ping", ping),
+        put("/predictions/{model}/{version}", predictions_of_version),
     ]
 }
 
-async fn best(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Caption, ServeError> {
-    let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
-    let mut answers = app.caption(served, vec![Request::new(upload.photo, settings)]).await?;
-    Ok(answers.swap_remove(0).captioned.captions.swap_remove(0))
+/// For machines that watch the server.
+pub(super) fn health() -> Vec<Route> {
+    vec![get("/ping", ping)]
 }
 
-fn plain(caption: &Caption) -> Json<Value> {
-    Json(json!({ "caption": caption.caption, "log_probability": caption.log_probability }))
+async fn best(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Vec<Caption>, ServeError> {
+    let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
+    let requests = upload.photos.into_iter().map(|photo| Request::new(photo, settings.clone())).collect();
+    let answers = app.caption(served, requests).await?;
+    Ok(answers.into_iter().map(|mut answer| answer.captioned.captions.swap_remove(0)).collect())
+}
+
+/// Captions in the shape in which their photos came.
+fn shaped(shape: Shape, captions: &[Caption], show: impl Fn(&Caption) -> Value) -> Value {
+    let mut all: Vec<Value> = captions.iter().map(show).collect();
+    match shape {
+        Shape::One => all.swap_remove(0),
+        Shape::List => all.into(),
+        Shape::Instances => json!({ "predictions": all }),
+    }
+}
+
+fn plain(caption: &Caption) -> Value {
+    json!({ "caption": caption.caption, "log_probability": caption.log_probability })
 }
 
 async fn ping(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
@@ -43,40 +61,54 @@ async fn ping(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     (when(ready), Json(json!({ "status": if ready { "Healthy" } else { "Unhealthy" } })))
 }
 
-async fn predict(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
-    Ok(plain(&best(&app, &app.models.served(), upload).await?))
+async fn described(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Json<Value>, ServeError> {
+    let shape = upload.shape;
+    Ok(Json(shaped(shape, &best(app, served, upload).await?, plain)))
 }
 
-async fn generate(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
-    let caption = best(&app, &app.models.served(), upload).await?;
-    Ok(Json(json!([{ "generated_text": caption.caption }])))
+async fn predict(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
+    described(&app, &app.models.served(), upload).await
+}
+
+/// A list for each photo, as the pipeline of `transformers` answers; newer clients for JavaScript want what is in it.
+async fn generate(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    upload: Upload,
+) -> Result<Json<Value>, ServeError> {
+    let (shape, alone) = (upload.shape, Client::of(&headers) == Client::HuggingFaceObject);
+    let captions = best(&app, &app.models.served(), upload).await?;
+    Ok(Json(shaped(shape, &captions, |caption| {
+        let text = json!({ "generated_text": caption.caption });
+        if alone { text } else { json!([text]) }
+    })))
 }
 
 /// Names of models have a slash there: `organisation/model`.
 async fn generate_by(
-    Path(model): Path<String>,
+    Address(model): Address<String>,
     state: State<Arc<App>>,
+    headers: HeaderMap,
     upload: Upload,
 ) -> Result<Json<Value>, ServeError> {
     state.models.find(&model, None)?;
-    generate(state, upload).await
+    generate(state, headers, upload).await
 }
 
 async fn predictions(
-    Path(model): Path<String>,
+    Address(model): Address<String>,
     State(app): State<Arc<App>>,
     upload: Upload,
 ) -> Result<Json<Value>, ServeError> {
-    Ok(plain(&best(&app, &app.models.find(&model, None)?, upload).await?))
+    described(&app, &app.models.find(&model, None)?, upload).await
 }
 
 /// TorchServe's versions are written `1.0`.
 async fn predictions_of_version(
-    Path((model, version)): Path<(String, String)>,
+    Address((model, version)): Address<(String, String)>,
     State(app): State<Arc<App>>,
     upload: Upload,
 ) -> Result<Json<Value>, ServeError> {
-    let number = version.strip_suffix(".0").unwrap_or(&version).parse();
-    let number = number.map_err(|_| ServeError::NotFound(format!("{version} is no version of a model")))?;
-    Ok(plain(&best(&app, &app.models.find(&model, Some(number))?, upload).await?))
+    let version = number(version.strip_suffix(".0").unwrap_or(&version))?;
+    described(&app, &app.models.find(&model, Some(version))?, upload).await
 }

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::HeaderMap;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, json};
 
-use super::images::{Base64, OneOrMany};
+use super::address::{Address, Client, Which};
+use super::json::{self, OneOrMany};
+use super::photo::{Binary, NO_PIXELS, Photo};
 use super::route::{Route, get, post};
 use crate::app::App;
 use crate::engine::Request;
@@ -21,17 +24,17 @@ use crate::models::Served;
 use crate::settings;
 use crate::signature::{self, SIGNATURE};
 
-/// A path's `{model}` and `{version}` end in `:predict` where a photo is posted: the router knows no such endings.
+/// What a body of `:predict` looks like, for who sends another.
+const SEND: &str = r#"{"instances": [{"b64": "…"}]}, with the base64 of the photo's file"#;
+
+/// The last name of a path ends in `:predict` where a photo is posted: the router knows no such endings.
 pub(super) fn routes() -> Vec<Route> {
-    vec![
-        get("/v1/models", list),
-        get("/v1/models/{model}", status),
-        post("/v1/models/{model}", predict),
-        get("/v1/models/{model}/metadata", metadata),
-        get("/v1/models/{model}/versions/{version}", version_status),
-        post("/v1/models/{model}/versions/{version}", predict_by_version),
-        get("/v1/models/{model}/versions/{version}/metadata", version_metadata),
-    ]
+    let versions = ["", "/versions/{version}", "/labels/{label}"];
+    let model = |version: &str| {
+        let path = format!("/v1/models/{{model}}{version}");
+        [get(path.clone(), status), post(path.clone(), predict), get(path + "/metadata", metadata)]
+    };
+    [get("/v1/models", list)].into_iter().chain(versions.into_iter().flat_map(model)).collect()
 }
 
 /// A body of `:predict`: `instances` by rows, or `inputs` by columns.
@@ -44,16 +47,9 @@ struct Predict {
     inputs: Option<Columns>,
 }
 
-/// `{"b64": "…"}`, TensorFlow's way to write bytes.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Binary {
-    b64: Base64,
-}
-
 /// A photo, `{"b64": "…"}` or `{"image_bytes": {"b64": "…"}, "beam_size": 3}`.
 struct Row {
-    photo: Base64,
+    photo: Bytes,
     settings: Map<String, Value>,
 }
 
@@ -69,23 +65,45 @@ impl<'de> Deserialize<'de> for Row {
         impl<'de> Visitor<'de> for Fields {
             type Value = Row;
             fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str(r#"{"b64": "…"} or {"image_bytes": {"b64": "…"}}"#)
+                formatter.write_str(r#"a row as {"b64": "…"} or {"image_bytes": {"b64": "…"}}"#)
+            }
+            fn visit_str<E: de::Error>(self, _: &str) -> Result<Row, E> {
+                Err(E::custom(r#"the row is a bare string: put its base64 into {"b64": "…"}"#))
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Row, E> {
+                Err(E::custom(NO_PIXELS))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Row, E> {
+                Err(E::custom(NO_PIXELS))
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Row, E> {
+                Err(E::custom(NO_PIXELS))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
                 let (mut photo, mut settings) = (None, Map::new());
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
-                        "b64" => photo = Some(map.next_value::<Base64>()?),
-                        signature::PHOTO => photo = Some(map.next_value::<Binary>()?.b64),
-                        _ => drop(settings.insert(name, Value::Number(map.next_value()?))),
+                        "b64" => photo = Some(map.next_value::<Photo>()?.0),
+                        signature::PHOTO | "image" => photo = Some(map.next_value::<Binary>()?.0),
+                        // What KServe's clients of TorchServe send.
+                        "data" | "body" => photo = Some(map.next_value::<Photo>()?.0),
+                        _ => {
+                            signature::check_input(&name).map_err(de::Error::custom)?;
+                            let number = map.next_value().map_err(|error| in_input(&name, &error))?;
+                            settings.insert(name, Value::Number(number));
+                        }
                     }
                 }
-                let photo = photo.ok_or_else(|| de::Error::missing_field(signature::PHOTO))?;
+                let photo = photo.ok_or_else(|| de::Error::custom("there is no photo in the row"))?;
                 Ok(Row { photo, settings })
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_any(Fields)
     }
+}
+
+fn in_input<E: de::Error>(name: &str, error: &E) -> E {
+    E::custom(format_args!("{name}: {error}"))
 }
 
 impl<'de> Deserialize<'de> for Columns {
@@ -94,22 +112,29 @@ impl<'de> Deserialize<'de> for Columns {
         impl<'de> Visitor<'de> for Fields {
             type Value = Columns;
             fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str(r#"[{"b64": "…"}] or {"image_bytes": [{"b64": "…"}]}"#)
+                formatter.write_str(r#"columns as [{"b64": "…"}] or {"image_bytes": [{"b64": "…"}]}"#)
             }
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Columns, A::Error> {
                 let list = de::value::SeqAccessDeserializer::new(list);
-                Ok(Columns { photos: OneOrMany::<Binary>::deserialize(list)?.0, settings: vec![] })
+                Ok(Columns { photos: OneOrMany::<Binary>::deserialize(list)?.all, settings: vec![] })
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Columns, A::Error> {
                 let (mut photos, mut settings) = (None, vec![]);
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
-                        "b64" => photos = Some(vec![Binary { b64: map.next_value()? }]),
-                        signature::PHOTO => photos = Some(map.next_value::<OneOrMany<Binary>>()?.0),
-                        _ => settings.push((name, map.next_value::<OneOrMany<Number>>()?.0)),
+                        "b64" => photos = Some(vec![Binary(map.next_value::<Photo>()?.0)]),
+                        signature::PHOTO | "image" => {
+                            photos = Some(map.next_value::<OneOrMany<Binary>>()?.all)
+                        }
+                        _ => {
+                            signature::check_input(&name).map_err(de::Error::custom)?;
+                            let values = map.next_value::<OneOrMany<Number>>();
+                            let values = values.map_err(|error| in_input(&name, &error))?;
+                            settings.push((name, values.all));
+                        }
                     }
                 }
-                let photos = photos.ok_or_else(|| de::Error::missing_field(signature::PHOTO))?;
+                let photos = photos.ok_or_else(|| de::Error::custom("there is no photo in the inputs"))?;
                 Ok(Columns { photos, settings })
             }
         }
@@ -129,52 +154,33 @@ impl Columns {
         };
         let settings = (0..count).map(settings).collect::<Result<Vec<_>, _>>()?;
         let rows = self.photos.into_iter().zip(settings);
-        Ok(rows.map(|(photo, settings)| Row { photo: photo.b64, settings }).collect())
+        Ok(rows.map(|(photo, settings)| Row { photo: photo.0, settings }).collect())
     }
 }
 
 async fn predict(
-    Path(call): Path<String>,
+    Address(which): Address<Which>,
     State(app): State<Arc<App>>,
     body: Bytes,
 ) -> Result<Json<Value>, ServeError> {
-    let model = method(&call)?;
-    answer(&app, &app.models.find(model, None)?, &body).await
-}
-
-async fn predict_by_version(
-    Path((model, call)): Path<(String, String)>,
-    State(app): State<Arc<App>>,
-    body: Bytes,
-) -> Result<Json<Value>, ServeError> {
-    let version = number(method(&call)?)?;
-    answer(&app, &app.models.find(&model, Some(version))?, &body).await
-}
-
-/// What is before `:predict`.
-fn method(call: &str) -> Result<&str, ServeError> {
-    let no_method = || ServeError::NotFound(format!("POST to {call}:predict: the only method of this model"));
-    call.strip_suffix(":predict").ok_or_else(no_method)
-}
-
-fn number(version: &str) -> Result<u64, ServeError> {
-    version.parse().map_err(|_| ServeError::NotFound(format!("{version} is no version of a model")))
+    answer(&app, &which.before(":predict")?.find(&app)?, &body).await
 }
 
 async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Value>, ServeError> {
-    let request: Predict = serde_json::from_slice(body)
-        .map_err(|error| ServeError::Malformed(format!("the body is not understood: {error}")))?;
+    let request: Predict = json::read(body, SEND)?;
     signature::check(&request.signature_name)?;
     let (rows, by_rows) = match (request.instances, request.inputs) {
-        (Some(OneOrMany(rows)), None) => (rows, true),
+        (Some(rows), None) => (rows.all, true),
         (None, Some(columns)) => (columns.rows()?, false),
-        _ => return Err(ServeError::Malformed("send either instances or inputs".to_owned())),
+        _ => return Err(ServeError::Malformed(format!("send either instances or inputs: {SEND}"))),
     };
-    let request = |row: Row| {
-        let settings = settings::search(served.captioner.search_settings(), row.settings)?;
-        Ok(Request::new(row.photo.0, settings))
+    let many = rows.len() > 1;
+    let request = |(index, row): (usize, Row)| {
+        let settings = settings::search(served.captioner.search_settings(), row.settings);
+        let settings = settings.map_err(|error| if many { error.at(index) } else { error })?;
+        Ok(Request::new(row.photo, settings))
     };
-    let requests = rows.into_iter().map(request).collect::<Result<Vec<_>, ServeError>>()?;
+    let requests = rows.into_iter().enumerate().map(request).collect::<Result<Vec<_>, ServeError>>()?;
     let answers = app.caption(served, requests).await?;
     let best = answers.iter().map(|answer| answer.captioned.best());
     Ok(Json(if by_rows {
@@ -188,37 +194,36 @@ async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Val
     }))
 }
 
+/// The models as KServe lists them, and as OpenAI's clients do: the two share the address.
 async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({ "models": [app.models.name()] }))
+    let name = app.models.name();
+    let model = json!({ "id": name, "object": "model", "created": 0, "owned_by": "caption-serve" });
+    Json(json!({ "models": [name], "object": "list", "data": [model] }))
 }
 
-async fn status(Path(model): Path<String>, State(app): State<Arc<App>>) -> Result<Json<Value>, ServeError> {
-    Ok(state(&model, &*app.models.find(&model, None)?))
-}
-
-async fn version_status(
-    Path((model, version)): Path<(String, String)>,
+/// TensorFlow Serving's answer, whose own readers take no other fields; KServe's client gets its own beside it.
+async fn status(
+    Address(which): Address<Which>,
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
 ) -> Result<Json<Value>, ServeError> {
-    Ok(state(&model, &*app.models.find(&model, Some(number(&version)?))?))
-}
-
-/// TensorFlow Serving's answer, and KServe's beside it: the two share the address.
-fn state(model: &str, served: &Served) -> Json<Value> {
+    let served = which.find(&app)?;
     let status = json!({ "error_code": "OK", "error_message": "" });
     let version = json!({ "version": served.version.to_string(), "state": "AVAILABLE", "status": status });
-    Json(json!({ "name": model, "ready": true, "model_version_status": [version] }))
+    let mut answer = json!({ "model_version_status": [version] });
+    if Client::of(&headers) == Client::Kserve {
+        answer["name"] = which.model.into();
+        answer["ready"] = app.health().ready.into();
+    }
+    Ok(Json(answer))
 }
 
-async fn metadata(Path(model): Path<String>, State(app): State<Arc<App>>) -> Result<Json<Value>, ServeError> {
-    Ok(described(&model, &*app.models.find(&model, None)?))
-}
-
-async fn version_metadata(
-    Path((model, version)): Path<(String, String)>,
+async fn metadata(
+    Address(which): Address<Which>,
     State(app): State<Arc<App>>,
 ) -> Result<Json<Value>, ServeError> {
-    Ok(described(&model, &*app.models.find(&model, Some(number(&version)?))?))
+    let served = which.find(&app)?;
+    Ok(described(&which.model, &served))
 }
 
 fn described(model: &str, served: &Served) -> Json<Value> {

@@ -1,32 +1,54 @@
-//! A photo in a body: as it is, in a form, or in JSON.
+//! Photos in a body: as they are, in a form, or in JSON.
 
 use axum::body::Bytes;
-use axum::extract::multipart::MultipartError;
+use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Query, Request};
 use axum::http::{StatusCode, header};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
-use super::images::Base64;
+use super::hints;
+use super::json::{self, OneOrMany};
+use super::photo::{Photo, bytes_of, is_data};
 use crate::error::ServeError;
 use crate::settings::value_of;
+use crate::signature;
 
-/// Names of a form's field with the photo, as clients are used to.
+/// Names of a form's field with the photo, as clients are used to; a field with a file needs none of them.
 const FIELDS: [&str; 3] = ["file", "image", "data"];
+/// Fields of a form that are meant for us, beside the settings of the search.
+const ANSWER: [&str; 3] = ["top_k", "attention", "keywords"];
+/// What JSON looks like, for who sends another.
+const SEND: &str = r#"{"inputs": "…"}, with the base64 of the photo's file"#;
 
-/// A photo and the settings beside it: in the query, in other fields of the form, or as `parameters`.
+/// The photos of a request and the settings beside them: in the query, in other fields of the form, or as `parameters`.
 pub(super) struct Upload {
-    pub(super) photo: Bytes,
+    pub(super) photos: Vec<Bytes>,
+    pub(super) shape: Shape,
     pub(super) settings: Map<String, Value>,
 }
 
-/// What Hugging Face's clients send when they do not send the bytes alone.
+/// How the photos came, and so how their captions go.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Shape {
+    One,
+    List,
+    /// `{"instances": […]}` of TorchServe and KServe.
+    Instances,
+}
+
+/// What Hugging Face's and TorchServe's clients send when they do not send the bytes alone.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inputs {
-    inputs: Base64,
-    #[serde(default)]
-    parameters: Map<String, Value>,
+    #[serde(alias = "data", alias = "body", alias = "image", alias = "file")]
+    inputs: Option<OneOrMany<Photo>>,
+    instances: Option<OneOrMany<Photo>>,
+    parameters: Option<Map<String, Value>>,
+    /// How Hugging Face is to go about it.
+    #[serde(default, rename = "options")]
+    _options: IgnoredAny,
 }
 
 impl<S: Send + Sync> FromRequest<S> for Upload {
@@ -36,34 +58,33 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
         let malformed = |error: String| ServeError::Malformed(error);
         let query = Query::<Vec<(String, String)>>::try_from_uri(request.uri());
         let Query(query) = query.map_err(|error| malformed(error.body_text()))?;
-        let mut settings: Map<String, Value> =
+        let settings: Map<String, Value> =
             query.into_iter().map(|(name, value)| (name, value_of(&value))).collect();
+        let mut upload = Upload { photos: vec![], shape: Shape::One, settings };
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind =
             kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
-        let photo = match kind.as_str() {
+        match kind.as_str() {
             "multipart/form-data" => {
                 let form = Multipart::from_request(request, state).await;
-                read_form(form.map_err(|error| malformed(error.body_text()))?, &mut settings).await?
+                upload.read_form(form.map_err(|error| malformed(error.body_text()))?).await?;
             }
-            "application/json" => {
+            "application/json" => upload.read_json(&bytes(request, state).await?)?,
+            // curl and JavaScript say the last ones when nothing else is said, whatever it is.
+            "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => {
                 let body = bytes(request, state).await?;
-                let json: Inputs =
-                    serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
-                settings.extend(json.parameters);
-                json.inputs.0
+                match body.trim_ascii_start().first() {
+                    Some(b'{') => upload.read_json(&body)?,
+                    _ => upload.photos.push(photo(body)?),
+                }
             }
-            // curl says the last of bytes when nothing else is said.
-            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-                bytes(request, state).await?
-            }
-            image if image.starts_with("image/") => bytes(request, state).await?,
+            image if image.starts_with("image/") => upload.photos.push(photo(bytes(request, state).await?)?),
             other => {
                 let forms = "image/*, application/octet-stream, multipart/form-data or application/json";
                 return Err(ServeError::MediaType(format!("a body of {other} holds no photo: send {forms}")));
             }
-        };
-        Ok(Upload { photo, settings })
+        }
+        Ok(upload)
     }
 }
 
@@ -76,29 +97,62 @@ impl Upload {
         let value = self.settings.remove(name).map(serde_json::from_value).transpose();
         value.map_err(|error| ServeError::Malformed(format!("{name}: {error}")))
     }
+
+    fn read_json(&mut self, body: &[u8]) -> Result<(), ServeError> {
+        let json: Inputs = json::read(body, SEND)?;
+        let (photos, shape) = match (json.inputs, json.instances) {
+            (Some(inputs), None) if inputs.list => (inputs, Shape::List),
+            (Some(inputs), None) => (inputs, Shape::One),
+            (None, Some(instances)) => (instances, Shape::Instances),
+            _ => return Err(ServeError::Malformed(format!("there is no photo: send {SEND}"))),
+        };
+        (self.photos, self.shape) = (photos.all.into_iter().map(|photo| photo.0).collect(), shape);
+        hints::add(json.parameters.unwrap_or_default(), &mut self.settings)
+    }
+
+    /// Forms bring fields that are meant for others, such as `csrf_token`, and fields that nobody filled in.
+    async fn read_form(&mut self, mut form: Multipart) -> Result<(), ServeError> {
+        while let Some(field) = form.next_field().await.map_err(refuse)? {
+            let name = field.name().unwrap_or_default().to_owned();
+            if FIELDS.contains(&name.as_str()) || field.file_name().is_some() {
+                let bytes = field.bytes().await.map_err(refuse)?;
+                if !bytes.is_empty() {
+                    self.photos.push(photo(bytes)?);
+                }
+            } else if signature::is_setting(&name) || ANSWER.contains(&name.as_str()) {
+                self.set(name, field).await?;
+            }
+        }
+        match self.photos.len() {
+            0 => {
+                let fields = FIELDS.join(", ");
+                Err(ServeError::Malformed(format!("the form has no photo: name its field one of {fields}")))
+            }
+            1 => Ok(()),
+            _ => Err(ServeError::Malformed("the form holds several photos: send one".to_owned())),
+        }
+    }
+
+    async fn set(&mut self, name: String, field: Field<'_>) -> Result<(), ServeError> {
+        let text = field.text().await.map_err(refuse)?;
+        if !text.trim().is_empty() {
+            self.settings.insert(name, value_of(text.trim()));
+        }
+        Ok(())
+    }
+}
+
+/// A page's script may send what its canvas gives: the text of a `data:` address.
+fn photo(bytes: Bytes) -> Result<Bytes, ServeError> {
+    match is_data(&bytes) {
+        true => bytes_of(&String::from_utf8_lossy(&bytes)).map_err(ServeError::Malformed),
+        false => Ok(bytes),
+    }
 }
 
 async fn bytes<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ServeError> {
     let bytes = Bytes::from_request(request, state).await;
     bytes.map_err(|error| ServeError::Malformed(error.body_text()))
-}
-
-async fn read_form(mut form: Multipart, settings: &mut Map<String, Value>) -> Result<Bytes, ServeError> {
-    let mut photo = None;
-    while let Some(field) = form.next_field().await.map_err(refuse)? {
-        let name = field.name().unwrap_or_default().to_owned();
-        if FIELDS.contains(&name.as_str()) {
-            if photo.replace(field.bytes().await.map_err(refuse)?).is_some() {
-                return Err(ServeError::Malformed("the form holds several photos: send one".to_owned()));
-            }
-        } else {
-            settings.insert(name, value_of(&field.text().await.map_err(refuse)?));
-        }
-    }
-    let fields = FIELDS.join(", ");
-    photo.ok_or_else(|| {
-        ServeError::Malformed(format!("the form has no photo: name its field one of {fields}"))
-    })
 }
 
 fn refuse(error: MultipartError) -> ServeError {

@@ -1,0 +1,98 @@
+//! JSON of requests.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde_json::error::Category;
+
+use crate::error::ServeError;
+
+/// Most elements of a list in a request.
+pub(super) const MOST: usize = 4096;
+
+/// A body as JSON. What is wrong with it is said together with what to `send` instead.
+pub(super) fn read<T: DeserializeOwned>(body: &[u8], send: &str) -> Result<T, ServeError> {
+    // Windows' tools put a byte order mark before it.
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    serde_json::from_slice(body).map_err(|error| {
+        let problem = match error.classify() {
+            Category::Data => {
+                error.to_string().replace("invalid type: ", "found ").replace("invalid value: ", "found ")
+            }
+            _ => format!("the body is no whole JSON ({error})"),
+        };
+        ServeError::Malformed(format!("{}; send {send}", crate::error::brief(&problem)))
+    })
+}
+
+/// One value, or a list of at most [`MOST`] (nested lists count as one: `[[3]]` is a column of shape `[1, 1]`).
+pub(super) struct OneOrMany<T> {
+    pub(super) all: Vec<T>,
+    /// Whether it was a list.
+    pub(super) list: bool,
+}
+
+impl<T> OneOrMany<T> {
+    fn one(value: T) -> OneOrMany<T> {
+        OneOrMany { all: vec![value], list: false }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Values(PhantomData))
+    }
+}
+
+/// An error inside a list, with its place; in nested lists, with all of them.
+fn at<E: de::Error>(index: usize, error: &E) -> E {
+    let error = error.to_string();
+    match error.strip_prefix("at index ") {
+        Some(inner) => E::custom(format_args!("at index {index}, {inner}")),
+        None => E::custom(format_args!("at index {index}: {error}")),
+    }
+}
+
+struct Values<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Values<T> {
+    type Value = OneOrMany<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a value or a list of values")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut all = Vec::new();
+        for index in 0.. {
+            let values = list.next_element::<OneOrMany<T>>();
+            let Some(mut values) = values.map_err(|error| at(index, &error))? else { break };
+            all.append(&mut values.all);
+            if all.len() > MOST {
+                return Err(de::Error::custom(format_args!("more than {MOST} values")));
+            }
+        }
+        Ok(OneOrMany { all, list: true })
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(de::value::MapAccessDeserializer::new(map)).map(OneOrMany::one)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        T::deserialize(de::value::StrDeserializer::new(text)).map(OneOrMany::one)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        T::deserialize(de::value::U64Deserializer::new(number)).map(OneOrMany::one)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        T::deserialize(de::value::I64Deserializer::new(number)).map(OneOrMany::one)
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+        T::deserialize(de::value::F64Deserializer::new(number)).map(OneOrMany::one)
+    }
+}
