@@ -10,11 +10,14 @@ set -euo pipefail
 
 tensorflow=2.21.0 # whose messages the clients of its server import; the client itself is in test-requirements.txt
 pycocoevalcap=1.2 # whose wheel holds METEOR
+# Hugging Face's client for JavaScript, today's and that of two years ago.
+npm_clients="@huggingface/inference@4.13.30 inference-old@npm:@huggingface/inference@2.8.1"
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 tools=$root/.test-tools
 venv=$tools/python
 requirements=$root/scripts/test-requirements.txt
+old_requirements=$root/scripts/test-requirements-old.txt
 
 say() { echo "test tools: $*" >&2; }
 has() { command -v "$1" >/dev/null; }
@@ -98,6 +101,26 @@ if ! made meteor "$pycocoevalcap"; then
     say "cannot load METEOR"
   fi
 fi
+old=$(cat "$old_requirements")
+if made python "$wanted" && ! made python-old "$old"; then
+  say "installing the clients of two years ago"
+  rm -rf "$tools/python-old"
+  if "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --target "$tools/python-old" \
+    --requirement "$old_requirements" >&2; then
+    stamp python-old "$old"
+  else
+    say "cannot install the clients of two years ago"
+  fi
+fi
+if ! made node "$npm_clients"; then
+  say "installing clients for JavaScript"
+  # shellcheck disable=SC2086 # a list
+  if npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$tools/node" $npm_clients >&2; then
+    stamp node "$npm_clients"
+  else
+    say "cannot install clients for JavaScript"
+  fi
+fi
 mkdir -p "$tools/web"
 "$root/scripts/get-onnxruntime-web.sh" "$tools/web" || say "cannot load ONNX Runtime Web"
 
@@ -106,5 +129,7 @@ if made python "$wanted"; then
   echo "export CAPTIONING_PYTHON=\${CAPTIONING_PYTHON:-'$venv/bin/python'}"
   echo "export PATH=\"\$PATH:$venv/bin\"" # cargo-deny
 fi
+! made python-old "$old" || echo "export OLD_CLIENTS=\${OLD_CLIENTS:-'$tools/python-old'}"
+! made node "$npm_clients" || echo "export NODE_CLIENTS=\${NODE_CLIENTS:-'$tools/node'}"
 ! made meteor "$pycocoevalcap" || echo "export METEOR_JAR=\${METEOR_JAR:-'$tools/pycocoevalcap/meteor/meteor-1.5.jar'}"
 [ ! -e "$tools/web/ort/build-version" ] || echo "export ONNXRUNTIME_WEB=\${ONNXRUNTIME_WEB:-'$tools/web/ort'}"

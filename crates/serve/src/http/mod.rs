@@ -17,6 +17,7 @@ mod upload;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::{Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -49,7 +50,10 @@ pub(crate) fn router(app: Arc<App>, samples: Samples, cors: Option<CorsLayer>) -
         .layer(from_fn_with_state(app.clone(), layers::authorize));
     let mut addresses = answered
         .merge(route::router(open()).layer(Extension(samples)))
-        .method_not_allowed_fallback(async || ServeError::Method)
+        .method_not_allowed_fallback(async |uri: Uri| {
+            let allow = tensorflow::allowed(uri.path()).map(|allow| [(header::ALLOW, allow)]);
+            (allow, ServeError::Method)
+        })
         .fallback(async || ServeError::NotFound("there is nothing here: see /docs".to_owned()))
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app.clone(), layers::observe))

@@ -37,6 +37,11 @@ pub(super) fn routes() -> Vec<Route> {
     [get("/v1/models", list)].into_iter().chain(versions.into_iter().flat_map(model)).collect()
 }
 
+/// The methods of an address, where the router knows more: it does not see whether one ends in `:predict`.
+pub(super) fn allowed(path: &str) -> Option<&'static str> {
+    (path.starts_with("/v1/models/") && !path.ends_with(":predict")).then_some("GET,HEAD")
+}
+
 /// A body of `:predict`: `instances` by rows, or `inputs` by columns.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -6,11 +6,13 @@
     reason = "what goes wrong here fails a test"
 )]
 
-mod grpc; // TensorFlow Serving's gRPC, in Rust and with the client of its users
+mod clients; // clients of other servers, as they are installed
+mod grpc; // TensorFlow Serving's gRPC, health and reflection
 mod hostile; // what strangers send
 mod limits; // what the server holds at a time
 mod manual; // the commands of docs/serve.md and docs/clients.md, and the Flask example
 mod page; // the page in a real browser
 mod protocols; // every way to a caption, and what each says when there is none
 mod reload; // a newer model, and the end
+mod requests; // the other ways in which programs write what they send
 mod server; // a running server with a small model

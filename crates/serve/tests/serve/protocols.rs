@@ -134,7 +134,10 @@ fn a_server_says_what_it_serves() {
     assert_eq!(get("/v2/models/captions/versions/1/ready")["ready"], true);
     assert_eq!(get("/v2/health/live")["live"], true);
     assert_eq!(get("/v2/health/ready")["ready"], true);
-    assert_eq!(get("/v2")["extensions"], json!(["binary_tensor_data", "model_configuration", "model_repository", "statistics"]));
+    assert_eq!(
+        get("/v2")["extensions"],
+        json!(["binary_tensor_data", "model_configuration", "model_repository", "statistics"])
+    );
     assert_eq!(get("/ping")["status"], "Healthy");
     assert_eq!(get("/healthz")["model"]["name"], "captions");
     for path in ["/v1/models/other", "/v1/models/captions/versions/2", "/v2/models/other/ready", "/nowhere"] {
@@ -183,7 +186,13 @@ fn a_token_is_asked_for_where_there_is_one() {
     assert_eq!(post(&[("authorization", "Bearer secret!")]), 401);
     assert_eq!(post(&[("authorization", "Bearer secret")]), 200);
     assert_eq!(server.get("/v1/models/caption").status, 401);
-    assert_eq!(server.get("/healthz").status, 200);
+    assert_eq!(post(&[("authorization", "bearer  secret ")]), 200);
+    assert_eq!(post(&[("authorization", "BEARER secret")]), 200);
+    assert_eq!(post(&[("authorization", "Basic secret")]), 401);
+    // Machines that watch the server have no token.
+    for probe in ["/healthz", "/ping", "/v2/health/live", "/v2/health/ready"] {
+        assert_eq!(server.get(probe).status, 200, "{probe}");
+    }
     run(async {
         let mut client = PredictionServiceClient::connect(server.grpc.clone()).await.unwrap();
         let refused = client.predict(predict_request(&[&photo(0)], &[])).await.unwrap_err();

@@ -98,6 +98,17 @@ impl Server {
         answer(request.send(body))
     }
 
+    /// Any method, with headers.
+    pub(crate) fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.http));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let agent = agent();
+        answer(match body.is_empty() {
+            true => agent.run(request.body(()).unwrap()),
+            false => agent.run(request.body(body.to_vec()).unwrap()),
+        })
+    }
+
     pub(crate) fn post_json(&self, path: &str, json: &Value) -> Answer {
         self.post(path, "application/json", json.to_string().as_bytes())
     }
