@@ -47,6 +47,7 @@ pub(super) fn health() -> Vec<Route> {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "a request as an object")]
 struct Infer {
     id: Option<String>,
     #[serde(default)]
@@ -58,6 +59,7 @@ struct Infer {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an input as an object with name, shape, datatype and data")]
 struct Input {
     name: String,
     datatype: String,
@@ -68,6 +70,7 @@ struct Input {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "parameters of an input as an object")]
 struct InputParameters {
     binary_data_size: Option<usize>,
     /// MLServer's name for what the bytes are: `base64` if they are text of it.
@@ -75,6 +78,7 @@ struct InputParameters {
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an output as an object with its name")]
 struct Output {
     name: String,
 }

@@ -44,7 +44,7 @@ pub(super) fn allowed(path: &str) -> Option<&'static str> {
 
 /// A body of `:predict`: `instances` by rows, or `inputs` by columns.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a request as an object")]
 struct Predict {
     #[serde(default)]
     signature_name: String,

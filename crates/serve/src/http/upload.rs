@@ -40,7 +40,7 @@ pub(super) enum Shape {
 
 /// What Hugging Face's and TorchServe's clients send when they do not send the bytes alone.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a request as an object")]
 struct Inputs {
     #[serde(alias = "data", alias = "body", alias = "image", alias = "file")]
     inputs: Option<OneOrMany<Photo>>,

@@ -10,5 +10,5 @@ const entry = exports?.["."]?.import?.default ?? exports?.["."]?.import ?? modul
 const client = await import(pathToFileURL(`${folder}/${entry}`))
 const photo = new Blob([await readFile(path)])
 const inference = new (client.InferenceClient ?? client.HfInference)("any")
-const { generated_text } = await inference.endpoint(`${server}/models/caption`).imageToText({ data: photo })
+const { generated_text } = await inference.endpoint(`${server}/models/caption`).imageToText({ model: "caption", data: photo })
 console.log(generated_text)
