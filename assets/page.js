@@ -16,6 +16,13 @@ function show(blob) {
   $("result").classList.add("hidden")
 }
 
+// As it was before a photo that cannot be used.
+function forget() {
+  $("work").classList.remove("done")
+  $("figure").classList.add("hidden")
+  $("result").classList.add("hidden")
+}
+
 function tell(said) {
   answer = said
   tries(); choose(0)

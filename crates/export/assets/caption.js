@@ -384,7 +384,7 @@ async function ask(blob) {
     tell(said)
   } catch (error) {
     if (number !== asked) return
-    $("figure").classList.add("hidden")
+    forget()
     complain(error)
   } finally {
     if (number === asked) $("figure").classList.remove("busy")

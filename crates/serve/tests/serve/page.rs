@@ -71,10 +71,17 @@ fn a_photo_is_captioned_and_its_words_show_where_they_look() {
     let sample = server.caption(&photo(0));
     browser.wait(&format!("{caption} === {sample:?}"));
 
-    // What is no photo is said.
+    // What is no photo is said, and the page is as before it.
     std::fs::write(&path, "no photo").unwrap();
     browser.choose_file("#file", path.to_str().unwrap());
     browser.wait("document.querySelector('#error').textContent.includes('cannot be used')");
+    let hidden = |id: &str| format!("document.querySelector('{id}').classList.contains('hidden')");
+    assert_eq!(
+        (browser.value(&hidden("#figure")), browser.value(&hidden("#result"))),
+        (true.into(), true.into())
+    );
+    assert_eq!(browser.value("document.querySelector('#drop .hint').offsetHeight > 0"), true);
+    assert_eq!(browser.value("document.querySelector('#drop').offsetWidth > innerWidth / 2"), true);
     // The browser itself logs a refused request; nothing else may go wrong.
     let others: Vec<_> = browser.complaints.iter().filter(|text| !text.contains("status of 415")).collect();
     assert!(others.is_empty(), "{others:?}");

@@ -300,7 +300,7 @@ fn addresses_and_methods_as_clients_write_them() {
 #[test]
 fn what_is_no_photo_is_said_in_a_sentence_and_never_repeated() {
     let server = Server::start(&[]);
-    let long = STANDARD.encode((0..300_000u32).map(|n| (n * 7919 >> 5) as u8).collect::<Vec<u8>>());
+    let long = STANDARD.encode((0..300_000u32).map(|n| ((n * 7919) >> 5) as u8).collect::<Vec<u8>>());
     let pixels: Vec<Vec<[u8; 3]>> = vec![vec![[90, 160, 230]; 32]; 24];
     let many = json!({ "instances": vec![json!({ "b64": STANDARD.encode(photo(0)) }), json!({ "b64": "aGVsbG8gd29ybGQ=" })] });
     let input = |kind: &str, data: Value| json!({ "inputs": [{ "name": "image", "shape": [1, 24, 32, 3], "datatype": kind, "data": data }] });
