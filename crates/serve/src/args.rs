@@ -1,6 +1,6 @@
 //! The command line, which is also its manual.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FOLDER", default_value = "data/weights")]
     pub(crate) weights: PathBuf,
     /// Address to listen on; 0.0.0.0 opens the server to the network.
-    #[arg(long, default_value = "127.0.0.1")]
+    #[arg(long, default_value = "127.0.0.1", value_parser = host)]
     pub(crate) host: IpAddr,
     /// Port of HTTP; 0 takes a free one.
     #[arg(short, long, default_value_t = 8501)]
@@ -91,14 +91,25 @@ fn size(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| "a size is a number with K, M or G, such as 512M or 2G".to_owned())
 }
 
-/// An origin as browsers send it, or all of them.
+/// An origin as browsers send it, or all of them; a page out of a file has the origin `null`.
 fn origin(text: &str) -> Result<HeaderValue, String> {
-    let said = || format!("{text:?} is no origin: write one as http://localhost:3000, without a path, or *");
-    let uri: Uri = text.parse().map_err(|_| said())?;
-    let named = matches!(uri.scheme_str(), Some("http" | "https")) && !text.ends_with('/');
-    match text == "*" || (named && uri.path() == "/" && uri.query().is_none()) {
-        true => text.parse().map_err(|_| said()),
-        false => Err(said()),
+    let named = |uri: &Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https")) && uri.path() == "/" && uri.query().is_none()
+    };
+    let origin =
+        matches!(text, "*" | "null") || (text.parse().is_ok_and(|uri| named(&uri)) && !text.ends_with('/'));
+    match text.parse() {
+        Ok(value) if origin => Ok(value),
+        _ => Err("an origin is written as http://localhost:3000, without a path, or * for all".to_owned()),
+    }
+}
+
+/// An address, in brackets too, as it stands in links.
+fn host(text: &str) -> Result<IpAddr, String> {
+    let plain = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    match plain {
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        other => other.parse().map_err(|_| "name an IP address such as 127.0.0.1, 0.0.0.0 or ::1".to_owned()),
     }
 }
 
@@ -163,6 +174,29 @@ mod tests {
         for text in ["", "M", "-1", "1.5G", "2T", "2 apples", "99999999999G"] {
             assert!(size(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn origins_and_hosts_as_people_write_them() {
+        for text in ["*", "null", "http://localhost:3000", "https://example.org"] {
+            assert_eq!(origin(text).unwrap(), text);
+        }
+        for text in [
+            "",
+            "localhost:3000",
+            "https://example.org/",
+            "https://example.org/a",
+            "ftp://example.org",
+            "a b",
+        ] {
+            assert!(origin(text).is_err(), "{text}");
+        }
+        for (text, address) in
+            [("localhost", "127.0.0.1"), ("[::1]", "::1"), ("::1", "::1"), ("0.0.0.0", "0.0.0.0")]
+        {
+            assert_eq!(host(text).unwrap().to_string(), address);
+        }
+        assert!(host("example.org").is_err());
     }
 
     #[test]

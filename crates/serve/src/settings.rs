@@ -18,14 +18,16 @@ pub(crate) fn search(
         return Err(ServeError::Internal("the model has no settings".to_owned()));
     };
     for (name, value) in settings {
-        if !all.contains_key(&name) {
+        let Some(ours) = all.get(&name) else {
             let known: Vec<&str> = all.keys().map(String::as_str).collect();
             let known = known.join(", ");
             return Err(ServeError::Malformed(format!("there is no setting {name}: there are {known}")));
-        }
-        let checked = Map::from_iter([(name.clone(), value.clone())]);
-        serde_json::from_value::<SearchSettings>(Value::Object(checked))
-            .map_err(|error| ServeError::Malformed(format!("{name}: {error}")))?;
+        };
+        let (value, kind) = match ours.is_u64() {
+            true => (whole(&value).map(Value::from), "a whole number, 0 or more"),
+            false => (value.is_number().then_some(value), "a number"),
+        };
+        let value = value.ok_or_else(|| ServeError::Malformed(format!("{name} must be {kind}")))?;
         all.insert(name, value);
     }
     let settings: SearchSettings = serde_json::from_value(Value::Object(all))
@@ -41,6 +43,13 @@ pub(crate) fn search(
         Some(problem) => Err(ServeError::Malformed(problem.to_string())),
         None => Ok(settings),
     }
+}
+
+/// A whole number, in whichever way a program writes one: `3.0` is what Python makes of a float.
+pub(crate) fn whole(value: &Value) -> Option<u64> {
+    let float =
+        || value.as_f64().filter(|float| (0.0..=f64::from(u32::MAX)).contains(float) && float.fract() == 0.0);
+    value.as_u64().or_else(|| float().map(|float| float as u64))
 }
 
 /// The value of a setting where everything is text, as in a query.
@@ -65,18 +74,20 @@ mod tests {
         assert_eq!(of(json!({})).unwrap(), seven);
         let five = SearchSettings { beam_size: 5, ..seven };
         assert_eq!(of(json!({ "beam_size": 5 })).unwrap(), five);
+        assert_eq!(of(json!({ "beam_size": 5.0 })).unwrap(), five);
     }
 
     #[test]
     fn what_makes_no_sense_is_named() {
         for (settings, complaint) in [
             (json!({ "beams": 5 }), "there is no setting beams: there are beam_size"),
-            (json!({ "beam_size": "many" }), "beam_size: invalid type"),
-            (json!({ "beam_size": -1 }), "beam_size: invalid value"),
+            (json!({ "beam_size": "many" }), "beam_size must be a whole number"),
+            (json!({ "beam_size": -1 }), "beam_size must be a whole number"),
+            (json!({ "beam_size": 2.5 }), "beam_size must be a whole number"),
             (json!({ "beam_size": 0 }), "beam_size must be at least 1"),
             (json!({ "beam_size": 1000 }), "beam_size is 1000: the server allows 32"),
             (json!({ "max_length": 1_000_000 }), "max_length is 1000000"),
-            (json!({ "length_penalty": null }), "length_penalty: invalid type"),
+            (json!({ "length_penalty": null }), "length_penalty must be a number"),
         ] {
             let error = of(settings).unwrap_err();
             assert!(error.contains(complaint), "{error}");

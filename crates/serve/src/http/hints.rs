@@ -5,7 +5,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ServeError;
-use crate::settings::{MAX_BEAMS, MAX_WORDS};
+use crate::settings::{MAX_BEAMS, MAX_WORDS, whole};
 use crate::signature;
 
 /// Objects of parameters inside the parameters.
@@ -63,8 +63,8 @@ pub(super) fn add(
                     hint(name, value, settings)?;
                 }
             }
-            value if signature::is_setting(&name) => drop(settings.insert(name, value)),
             value if NAMES.iter().any(|(known, ..)| *known == name) => hint(name, value, settings)?,
+            value if signature::is_setting(&name) => drop(settings.insert(name, value)),
             _ if PASSED_OVER.contains(&name.as_str()) => {}
             // Refused where all settings are, with the names that there are.
             value => drop(settings.insert(name, value)),
@@ -83,8 +83,9 @@ fn hint(name: String, value: Value, settings: &mut Map<String, Value>) -> Result
     if value.is_null() {
         return Ok(());
     }
+    let number = whole(&value);
     let number =
-        value.as_u64().ok_or_else(|| ServeError::Malformed(format!("{name} is no number of at least 0")))?;
+        number.ok_or_else(|| ServeError::Malformed(format!("{name} must be a whole number, 0 or more")))?;
     settings.insert((*ours).to_owned(), number.min(*most as u64).into());
     Ok(())
 }
@@ -110,7 +111,10 @@ mod tests {
                 json!({ "max_new_tokens": 250, "num_beams": 1000 }),
                 json!({ "max_length": 100, "beam_size": 32 }),
             ),
-            (json!({ "beam_size": 1000 }), json!({ "beam_size": 1000 })),
+            (
+                json!({ "beam_size": 1000, "max_length": 300.0 }),
+                json!({ "beam_size": 1000, "max_length": 100 }),
+            ),
             (
                 json!({ "generate_kwargs": { "num_beams": 4, "top_p": 0.9, "suppress_tokens": [1] } }),
                 json!({ "beam_size": 4 }),
@@ -125,6 +129,6 @@ mod tests {
             assert_eq!(settings(parameters.clone()).unwrap(), wanted, "{parameters}");
         }
         let error = settings(json!({ "num_beams": "four" })).unwrap_err();
-        assert!(error.contains("num_beams is no number"), "{error}");
+        assert!(error.contains("num_beams must be a whole number"), "{error}");
     }
 }

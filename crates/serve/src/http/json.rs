@@ -11,14 +11,27 @@ use crate::error::ServeError;
 /// Most elements of a list in a request.
 pub(super) const MOST: usize = 4096;
 
+/// What serde calls things, and what people do who write JSON.
+const WORDS: [(&str, &str); 6] = [
+    ("invalid type: ", "found "),
+    ("invalid value: ", "found "),
+    ("found map", "found an object"),
+    ("found sequence", "found a list"),
+    ("expected a map", "expected an object"),
+    ("expected a sequence", "expected a list"),
+];
+
 /// A body as JSON. What is wrong with it is said together with what to `send` instead.
 pub(super) fn read<T: DeserializeOwned>(body: &[u8], send: &str) -> Result<T, ServeError> {
     // Windows' tools put a byte order mark before it.
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ServeError::Malformed(format!("the request is a list; send {send}")));
+    }
     serde_json::from_slice(body).map_err(|error| {
         let problem = match error.classify() {
             Category::Data => {
-                error.to_string().replace("invalid type: ", "found ").replace("invalid value: ", "found ")
+                WORDS.iter().fold(error.to_string(), |text, (serde, json)| text.replace(serde, json))
             }
             _ => format!("the body is no whole JSON ({error})"),
         };

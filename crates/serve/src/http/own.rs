@@ -49,12 +49,12 @@ struct Model {
 }
 
 async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json<Answered>, ServeError> {
-    let top_k = upload.take::<usize>("top_k")?;
-    let attention = upload.take::<bool>("attention")?.unwrap_or(true);
+    let top_k = upload.take::<usize>("top_k", "a whole number")?;
+    let attention = upload.take::<bool>("attention", "true or false")?.unwrap_or(true);
     if top_k == Some(0) {
         return Err(ServeError::Malformed("top_k must be at least 1".to_owned()));
     }
-    let keywords = upload.take::<usize>("keywords")?.unwrap_or(KEYWORDS).min(MAX_KEYWORDS);
+    let keywords = upload.take::<usize>("keywords", "a whole number")?.unwrap_or(KEYWORDS).min(MAX_KEYWORDS);
     let served = app.models.served();
     let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
     let [photo] = <[_; 1]>::try_from(upload.photos).map_err(|photos| {

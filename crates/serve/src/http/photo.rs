@@ -17,6 +17,8 @@ const STANDARD: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// Bytes that tell text from a photo.
+const TEXT: usize = 64;
 /// To who sends an array of numbers.
 pub(super) const NO_PIXELS: &str =
     "the photo is numbers: send the bytes of its file as base64, not its pixels";
@@ -49,8 +51,14 @@ pub(super) fn bytes_of(text: &str) -> Result<Bytes, String> {
     }
 }
 
+/// Whether bytes are a photo's text and no photo: a `data:` address, or base64, whose alphabet no photo keeps to for long.
+pub(super) fn is_text(bytes: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_\r\n".contains(byte);
+    is_data(bytes) || bytes.get(..TEXT).is_some_and(|start| start.iter().all(plain))
+}
+
 /// Whether bytes are the text of a `data:` address.
-pub(super) fn is_data(bytes: &[u8]) -> bool {
+fn is_data(bytes: &[u8]) -> bool {
     bytes.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"data:"))
 }
 

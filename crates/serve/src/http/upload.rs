@@ -5,12 +5,12 @@ use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{FromRequest, Multipart, Query, Request};
 use axum::http::{StatusCode, header};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::hints;
 use super::json::{self, OneOrMany};
-use super::photo::{Photo, bytes_of, is_data};
+use super::photo::{Photo, bytes_of, is_text};
 use crate::error::ServeError;
 use crate::settings::value_of;
 use crate::signature;
@@ -89,13 +89,14 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
 }
 
 impl Upload {
-    /// Takes out of the settings one that is not of the search.
-    pub(super) fn take<T: serde::de::DeserializeOwned>(
+    /// Takes out of the settings one that is not of the search, and is of this `kind`.
+    pub(super) fn take<T: DeserializeOwned>(
         &mut self,
         name: &str,
+        kind: &str,
     ) -> Result<Option<T>, ServeError> {
         let value = self.settings.remove(name).map(serde_json::from_value).transpose();
-        value.map_err(|error| ServeError::Malformed(format!("{name}: {error}")))
+        value.map_err(|_| ServeError::Malformed(format!("{name} must be {kind}")))
     }
 
     fn read_json(&mut self, body: &[u8]) -> Result<(), ServeError> {
@@ -142,9 +143,9 @@ impl Upload {
     }
 }
 
-/// A page's script may send what its canvas gives: the text of a `data:` address.
+/// A script may send text where a file is meant: what a canvas gives, or base64 alone.
 fn photo(bytes: Bytes) -> Result<Bytes, ServeError> {
-    match is_data(&bytes) {
+    match is_text(&bytes) {
         true => bytes_of(&String::from_utf8_lossy(&bytes)).map_err(ServeError::Malformed),
         false => Ok(bytes),
     }

@@ -144,7 +144,10 @@ fn base64_is_read_in_any_spelling_on_every_route() {
     }
     let address = format!("data:image/png;base64,{text}");
     assert_eq!(ok(&server.post("/predict", "text/plain", address.as_bytes()))["caption"], caption.as_str());
-    assert_eq!(ok(&server.post_form("/predict", "image", address.as_bytes()))["caption"], caption.as_str());
+    for text in [address.as_str(), text.as_str()] {
+        assert_eq!(ok(&server.post("/predict", "", text.as_bytes()))["caption"], caption.as_str());
+        assert_eq!(ok(&server.post_form("/predict", "image", text.as_bytes()))["caption"], caption.as_str());
+    }
 }
 
 #[test]
