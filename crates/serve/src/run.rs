@@ -76,11 +76,24 @@ fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
 }
 
 fn read_token(path: &Path) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("--token-file {}", path.display()))?;
+    let bytes = std::fs::read(path).with_context(|| format!("--token-file {}", path.display()))?;
+    let text = text(bytes).with_context(|| format!("--token-file {} is no text", path.display()))?;
     // Windows' editors put a byte order mark before it.
     let token = text.trim_start_matches('\u{feff}').trim();
     anyhow::ensure!(!token.is_empty(), "--token-file {} is empty", path.display());
     Ok(token.to_owned())
+}
+
+/// Text in UTF-8, or in the UTF-16 that PowerShell writes, which begins with its byte order mark.
+fn text(bytes: Vec<u8>) -> Option<String> {
+    match bytes.strip_prefix(b"\xff\xfe") {
+        Some(pairs) => {
+            let (pairs, rest) = pairs.as_chunks::<2>();
+            let units: Vec<u16> = pairs.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+            rest.is_empty().then(|| String::from_utf16(&units).ok())?
+        }
+        None => String::from_utf8(bytes).ok(),
+    }
 }
 
 /// Serves both protocols until a signal, then lets the requests at hand end.
@@ -114,4 +127,27 @@ async fn listen(
     grpc.await?;
     tracing::info!("ended");
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_however_an_editor_wrote_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        for bytes in
+            [&b"secret"[..], b"secret\r\n", b"\xef\xbb\xbfsecret\n", b"\xff\xfes\0e\0c\0r\0e\0t\0\r\0\n\0"]
+        {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read_token(&path).unwrap(), "secret", "{bytes:?}");
+        }
+        for (bytes, says) in
+            [(&b"\xef\xbb\xbf \n"[..], "is empty"), (b"\xff\xfea", "is no text"), (b"\xe9", "is no text")]
+        {
+            std::fs::write(&path, bytes).unwrap();
+            assert!(read_token(&path).unwrap_err().to_string().ends_with(says));
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
@@ -80,7 +80,11 @@ pub(super) async fn read_body(
     next: Next,
 ) -> Result<Response, ServeError> {
     let (mut parts, mut body) = request.into_parts();
-    let packing = Packing::named(parts.headers.get(header::CONTENT_ENCODING))?;
+    // Some clients say it of every request, though there is no body.
+    let packing = match body.is_end_stream() {
+        true => None,
+        false => Packing::named(parts.headers.get(header::CONTENT_ENCODING))?,
+    };
     if let Some(packing) = packing {
         parts.headers.remove(header::CONTENT_ENCODING);
         parts.headers.remove(header::CONTENT_LENGTH);

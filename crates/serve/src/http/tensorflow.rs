@@ -39,7 +39,8 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// The methods of an address, where the router knows more: it does not see whether one ends in `:predict`.
 pub(super) fn allowed(path: &str) -> Option<&'static str> {
-    (path.starts_with("/v1/models/") && !path.ends_with(":predict")).then_some("GET,HEAD")
+    let allowed = if path.ends_with(":predict") { "POST" } else { "GET,HEAD" };
+    path.starts_with("/v1/models/").then_some(allowed)
 }
 
 /// A body of `:predict`: `instances` by rows, or `inputs` by columns.
