@@ -1,11 +1,8 @@
 //! TensorFlow Serving's gRPC, health and reflection, with our own client.
 
 use std::collections::HashMap;
-use std::io::Write;
 use std::process::Command;
 
-use flate2::Compression;
-use flate2::write::{GzEncoder, ZlibEncoder};
 use hyper::http::Request;
 use prost::Message;
 use tonic::transport::Endpoint;
@@ -25,6 +22,7 @@ use serve::proto::tensorflow::serving::{
 use serve::proto::tensorflow::{DataType, TensorProto};
 
 use crate::limits::connect;
+use crate::packed::{gzip, zlib};
 use crate::server::{Server, photo};
 
 pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
@@ -87,13 +85,6 @@ fn packed_messages_are_unpacked_within_the_limits() {
     let photo = photo(1);
     let caption = server.caption(&photo);
     let message = predict_request(&[&photo], &[]).encode_to_vec();
-    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
-    zlib.write_all(&message).unwrap();
-    let gzip = |bytes: &[u8]| {
-        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-        gzip.write_all(bytes).unwrap();
-        gzip.finish().unwrap()
-    };
     let bomb = predict_request(&[&vec![0; 50 << 20]], &[]).encode_to_vec();
     let many = predict_request(&vec![&b""[..]; 50_000], &[]).encode_to_vec();
     let ask = async |encoding: &str, message: &[u8]| {
@@ -116,7 +107,7 @@ fn packed_messages_are_unpacked_within_the_limits() {
         (answer.map(|answer| answer.outputs["caption"].string_val[0].clone()), text.unwrap_or_default())
     };
     run(async {
-        for (encoding, message) in [("gzip", gzip(&message)), ("deflate", zlib.finish().unwrap())] {
+        for (encoding, message) in [("gzip", gzip(&message)), ("deflate", zlib(&message))] {
             let (answer, text) = ask(encoding, &message).await;
             assert_eq!(answer.as_deref(), Some(caption.as_bytes()), "{encoding}: {text}");
         }

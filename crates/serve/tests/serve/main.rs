@@ -11,8 +11,10 @@ mod grpc; // TensorFlow Serving's gRPC, health and reflection
 mod hostile; // what strangers send
 mod limits; // what the server holds at a time
 mod manual; // the commands of docs/serve.md and docs/clients.md, and the Flask example
+mod packed; // bodies that come packed
 mod page; // the page in a real browser
 mod protocols; // every way to a caption, and what each says when there is none
+mod reasons; // what is said of a request that is wrong
 mod reload; // a newer model, and the end
 mod requests; // the other ways in which programs write what they send
 mod server; // a running server with a small model

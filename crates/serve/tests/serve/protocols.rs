@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use serve::proto::tensorflow::serving::prediction_service_client::PredictionServiceClient;
 
 use crate::grpc::{predict_request, run};
+use crate::requests::PREDICT;
 use crate::server::{Server, photo};
 
 #[test]
@@ -201,6 +202,42 @@ fn a_token_is_asked_for_where_there_is_one() {
         client.predict(request).await.unwrap();
     });
     std::fs::remove_file(token).unwrap();
+}
+
+#[test]
+fn pages_of_other_origins_may_call_where_they_are_named() {
+    let preflight = |server: &Server, origin: &str| {
+        let ask = [
+            ("origin", origin),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "authorization,content-type"),
+        ];
+        server.call("OPTIONS", PREDICT, &ask, b"")
+    };
+    let closed = Server::start(&[]);
+    assert!(!preflight(&closed, "http://localhost:3000").headers.contains_key("access-control-allow-origin"));
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    std::fs::write(&token, b"\xef\xbb\xbfsecret\r\n").unwrap();
+    let token = token.to_str().unwrap();
+    let server = Server::start(&["--cors", "http://localhost:3000", "--token-file", token]);
+    // The browser asks without the token.
+    let answer = preflight(&server, "http://localhost:3000");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["access-control-allow-origin"], "http://localhost:3000");
+    assert_eq!(answer.headers["access-control-allow-headers"], "authorization,content-type");
+    assert!(!preflight(&server, "http://elsewhere").headers.contains_key("access-control-allow-origin"));
+    let call = [("origin", "http://localhost:3000"), ("authorization", "bearer secret")];
+    let answer = server.call("POST", "/predict", &call, &photo(0));
+    assert_eq!(
+        (answer.status, &answer.headers["access-control-allow-origin"]),
+        (200, &"http://localhost:3000".parse().unwrap())
+    );
+    let refused = server.call("POST", "/predict", &call[..1], &photo(0));
+    assert_eq!(refused.status, 401, "{}", refused.body);
+    assert!(refused.headers.contains_key("access-control-allow-origin"), "or the page sees no reason");
+    let open = Server::start(&["--cors", "*"]);
+    assert_eq!(preflight(&open, "http://anywhere").headers["access-control-allow-origin"], "*");
 }
 
 fn tempfile(bytes: &[u8]) -> std::path::PathBuf {

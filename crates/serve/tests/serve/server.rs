@@ -42,6 +42,23 @@ impl Answer {
     }
 }
 
+impl Answer {
+    /// What it says, of a request that is right.
+    #[track_caller]
+    pub(crate) fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        self.json()
+    }
+
+    /// Why a request is refused: short, whatever was sent.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.body);
+        assert!(self.body.len() < 2000, "{} bytes", self.body.len());
+        self.json()["error"].as_str().unwrap().to_owned()
+    }
+}
+
 impl Server {
     /// With a model file of one version.
     pub(crate) fn start(arguments: &[&str]) -> Server {
