@@ -7,7 +7,8 @@ use caption::ImageError;
 use serde_json::json;
 use tonic::{Code, Status};
 
-use crate::packing;
+/// How a body may be packed, as `Accept-Encoding` says it.
+const PACKINGS: &str = "gzip, deflate";
 
 /// Why a request got no caption.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +35,7 @@ pub(crate) enum ServeError {
     #[error("{0}")]
     MediaType(String),
     /// A body that is packed by other means than ours.
-    #[error("a body packed as {0:?} is not unpacked here: send {known}, or the bytes as they are", known = packing::KNOWN)]
+    #[error("a body packed as {0:?} is not unpacked here: send {known}, or the bytes as they are", known = PACKINGS)]
     Packing(String),
     /// The photo cannot be used.
     #[error("the photo cannot be used: {0}")]
@@ -128,9 +129,7 @@ impl IntoResponse for ServeError {
             Self::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
             }
-            Self::Packing(_) => {
-                headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(packing::KNOWN))
-            }
+            Self::Packing(_) => headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(PACKINGS)),
             // The rest of the body is on its way, and nobody will read it.
             Self::SlowBody | Self::TooLarge(_) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"))

@@ -12,8 +12,6 @@ use tokio_util::io::{ReaderStream, StreamReader};
 
 use crate::error::ServeError;
 
-/// What is unpacked, as `Accept-Encoding` says it.
-pub(crate) const KNOWN: &str = "gzip, deflate";
 /// Bytes that are unpacked at a time, so that limits are seen before they are far behind.
 const PIECE: usize = 32 << 10;
 /// The method in the first byte of a zlib stream (RFC 1950).

@@ -27,7 +27,10 @@ use crate::signature;
 /// Bytes of the JSON, when bytes of tensors follow it.
 const JSON_LENGTH: &str = "inference-header-content-length";
 /// What a body looks like, for who sends another.
-const SEND: &str = r#"{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["…"]}]}, with the base64 of the photo's file"#;
+const SEND: &str = concat!(
+    r#"{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["…"]}]}, "#,
+    "with the base64 of the photo's file"
+);
 
 pub(super) fn routes() -> Vec<Route> {
     let model = |version: &str| {

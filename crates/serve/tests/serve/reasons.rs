@@ -12,8 +12,12 @@ fn what_is_no_photo_is_said_in_a_sentence_and_never_repeated() {
     let server = Server::start(&[]);
     let long = STANDARD.encode((0..300_000u32).map(|n| ((n * 7919) >> 5) as u8).collect::<Vec<u8>>());
     let pixels: Vec<Vec<[u8; 3]>> = vec![vec![[90, 160, 230]; 32]; 24];
-    let many = json!({ "instances": vec![json!({ "b64": STANDARD.encode(photo(0)) }), json!({ "b64": "aGVsbG8gd29ybGQ=" })] });
-    let input = |kind: &str, data: Value| json!({ "inputs": [{ "name": "image", "shape": [1, 24, 32, 3], "datatype": kind, "data": data }] });
+    let (good, bad) = (json!({ "b64": STANDARD.encode(photo(0)) }), json!({ "b64": "aGVsbG8gd29ybGQ=" }));
+    let many = json!({ "instances": [good, bad] });
+    let input = |kind: &str, data: Value| {
+        let shape = [1, 24, 32, 3];
+        json!({ "inputs": [{ "name": "image", "shape": shape, "datatype": kind, "data": data }] })
+    };
     for (path, body, says) in [
         (PREDICT, json!({ "instances": [pixels] }), "as base64, not its pixels"),
         (PREDICT, json!({ "instances": [{ "image_bytes": pixels }] }), "as base64, not its pixels"),

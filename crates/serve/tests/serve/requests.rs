@@ -78,7 +78,9 @@ fn shapes_and_parameters_of_open_inference() {
         (json!([-1]), json!([text, text])),
         (json!([2, 1]), json!([[text], [text]])),
     ] {
-        let input = json!({ "name": "image", "shape": shape, "datatype": "BYTES", "data": data, "parameters": { "content_type": "base64" } });
+        let kind = json!({ "content_type": "base64" });
+        let input =
+            json!({ "name": "image", "shape": shape, "datatype": "BYTES", "data": data, "parameters": kind });
         let parameters =
             json!({ "priority": 1, "timeout": 1000, "sequence_id": 0, "beam_size": 2, "content_type": "x" });
         let body = json!({ "inputs": [input], "parameters": parameters, "outputs": [{ "name": "caption" }] });
