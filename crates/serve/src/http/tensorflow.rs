@@ -56,6 +56,8 @@ struct Predict {
 /// A photo, `{"b64": "…"}` or `{"image_bytes": {"b64": "…"}, "beam_size": 3}`.
 struct Row {
     photo: Bytes,
+    /// A client's own name for the row, which its answer carries.
+    key: Option<String>,
     settings: Map<String, Value>,
 }
 
@@ -86,9 +88,10 @@ impl<'de> Deserialize<'de> for Row {
                 Err(E::custom(NO_PIXELS))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row, A::Error> {
-                let (mut photo, mut settings) = (None, Map::new());
+                let (mut photo, mut key, mut settings) = (None, None, Map::new());
                 while let Some(name) = map.next_key::<String>()? {
                     match name.as_str() {
+                        "key" => key = Some(map.next_value()?),
                         "b64" => photo = Some(map.next_value::<Photo>()?.0),
                         signature::PHOTO | "image" => photo = Some(map.next_value::<Binary>()?.0),
                         // What KServe's clients of TorchServe send.
@@ -101,7 +104,7 @@ impl<'de> Deserialize<'de> for Row {
                     }
                 }
                 let photo = photo.ok_or_else(|| de::Error::custom("there is no photo in the row"))?;
-                Ok(Row { photo, settings })
+                Ok(Row { photo, key, settings })
             }
         }
         deserializer.deserialize_any(Fields)
@@ -160,7 +163,7 @@ impl Columns {
         };
         let settings = (0..count).map(settings).collect::<Result<Vec<_>, _>>()?;
         let rows = self.photos.into_iter().zip(settings);
-        Ok(rows.map(|(photo, settings)| Row { photo: photo.0, settings }).collect())
+        Ok(rows.map(|(photo, settings)| Row { photo: photo.0, key: None, settings }).collect())
     }
 }
 
@@ -175,12 +178,13 @@ async fn predict(
 async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Value>, ServeError> {
     let request: Predict = json::read(body, SEND)?;
     signature::check(&request.signature_name)?;
-    let (rows, by_rows) = match (request.instances, request.inputs) {
+    let (mut rows, by_rows) = match (request.instances, request.inputs) {
         (Some(rows), None) => (rows.all, true),
         (None, Some(columns)) => (columns.rows()?, false),
         _ => return Err(ServeError::Malformed(format!("send either instances or inputs: {SEND}"))),
     };
     let many = rows.len() > 1;
+    let keys: Vec<Option<String>> = rows.iter_mut().map(|row| row.key.take()).collect();
     let request = |(index, row): (usize, Row)| {
         let settings = settings::search(served.captioner.search_settings(), row.settings);
         let settings = settings.map_err(|error| if many { error.at(index) } else { error })?;
@@ -190,8 +194,13 @@ async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Val
     let answers = app.caption(served, requests).await?;
     let best = answers.iter().map(|answer| answer.captioned.best());
     Ok(Json(if by_rows {
-        let rows =
-            best.map(|best| json!({ "caption": best.caption, "log_probability": best.log_probability }));
+        let rows = best.zip(keys).map(|(best, key)| {
+            let mut row = json!({ "caption": best.caption, "log_probability": best.log_probability });
+            if let Some(key) = key {
+                row["key"] = key.into();
+            }
+            row
+        });
         json!({ "predictions": rows.collect::<Vec<_>>() })
     } else {
         let (captions, scores): (Vec<_>, Vec<_>) =

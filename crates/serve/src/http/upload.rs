@@ -1,7 +1,7 @@
 //! Photos in a body: as they are, in a form, or in JSON.
 
 use axum::body::Bytes;
-use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Query, Request};
 use axum::http::{StatusCode, header};
 use serde::Deserialize;
@@ -19,6 +19,10 @@ use crate::signature;
 const FIELDS: [&str; 3] = ["file", "image", "data"];
 /// Fields of a form that are meant for us, beside the settings of the search.
 const ANSWER: [&str; 3] = ["top_k", "attention", "keywords"];
+/// The kind of a form's body that holds text alone.
+const FIELDS_ALONE: &str = "application/x-www-form-urlencoded";
+/// Bytes of a body that tell such a form from a photo.
+const HEAD: usize = 256;
 /// What JSON looks like, for who sends another.
 const SEND: &str = r#"{"inputs": "…"}, with the base64 of the photo's file"#;
 
@@ -71,10 +75,11 @@ impl<S: Send + Sync> FromRequest<S> for Upload {
             }
             "application/json" => upload.read_json(&bytes(request, state).await?)?,
             // curl and JavaScript say the last ones when nothing else is said, whatever it is.
-            "" | "application/octet-stream" | "application/x-www-form-urlencoded" | "text/plain" => {
+            "" | "application/octet-stream" | FIELDS_ALONE | "text/plain" => {
                 let body = bytes(request, state).await?;
                 match body.trim_ascii_start().first() {
                     Some(b'{') => upload.read_json(&body)?,
+                    _ if kind == FIELDS_ALONE && has_fields(&body) => upload.read_fields(&body)?,
                     _ => upload.photos.push(photo(body)?),
                 }
             }
@@ -120,10 +125,28 @@ impl Upload {
                 if !bytes.is_empty() {
                     self.photos.push(photo(bytes)?);
                 }
-            } else if signature::is_setting(&name) || ANSWER.contains(&name.as_str()) {
-                self.set(name, field).await?;
+            } else if is_ours(&name) {
+                self.set(name, &field.text().await.map_err(refuse)?);
             }
         }
+        self.is_one()
+    }
+
+    /// A form without files, as scripts post one: its photo is base64.
+    fn read_fields(&mut self, body: &[u8]) -> Result<(), ServeError> {
+        for (name, value) in form_urlencoded::parse(body) {
+            if FIELDS.contains(&&*name) && !value.is_empty() {
+                // Whoever did not escape its plus signs sent spaces.
+                let photo = bytes_of(&value.replace(' ', "+"));
+                self.photos.push(photo.map_err(ServeError::Malformed)?);
+            } else if is_ours(&name) {
+                self.set(name.into_owned(), &value);
+            }
+        }
+        self.is_one()
+    }
+
+    fn is_one(&self) -> Result<(), ServeError> {
         match self.photos.len() {
             0 => {
                 let fields = FIELDS.join(", ");
@@ -134,13 +157,22 @@ impl Upload {
         }
     }
 
-    async fn set(&mut self, name: String, field: Field<'_>) -> Result<(), ServeError> {
-        let text = field.text().await.map_err(refuse)?;
+    fn set(&mut self, name: String, text: &str) {
         if !text.trim().is_empty() {
             self.settings.insert(name, value_of(text.trim()));
         }
-        Ok(())
     }
+}
+
+/// Whether a field of a form is meant for us.
+fn is_ours(name: &str) -> bool {
+    signature::is_setting(name) || ANSWER.contains(&name)
+}
+
+/// Whether a body that is said to have fields has some: curl says it of photos, too.
+fn has_fields(body: &[u8]) -> bool {
+    let start = &body[..body.len().min(HEAD)];
+    start.is_ascii() && start.contains(&b'=') && !is_text(body)
 }
 
 /// A script may send text where a file is meant: what a canvas gives, or base64 alone.

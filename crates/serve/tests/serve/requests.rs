@@ -57,6 +57,14 @@ fn base64_is_read_in_any_spelling_on_every_route() {
             "{kind}"
         );
     }
+    let fields = [("csrf_token", "a b"), ("image", &text), ("beam_size", "3")];
+    let escaped = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    for fields in [escaped, format!("image={text}&title=a+dog")] {
+        let answer = server.post("/caption", "application/x-www-form-urlencoded", fields.as_bytes());
+        assert_eq!(answer.ok()["caption"], caption.as_str());
+    }
+    let keyed = json!({ "instances": [{ "image_bytes": { "b64": text }, "key": "1" }] });
+    assert_eq!(server.post_json(PREDICT, &keyed).ok()["predictions"][0]["key"], "1");
     let address = format!("data:image/png;base64,{text}");
     assert_eq!(server.post("/predict", "text/plain", address.as_bytes()).ok()["caption"], caption.as_str());
     for text in [address.as_str(), text.as_str()] {
