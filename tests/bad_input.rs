@@ -250,7 +250,7 @@ fn a_file_name_that_is_no_text_is_counted() {
     let captions = "image,caption\na.jpg,one\nb.jpg,two\nc.jpg,three\n";
     fs::write(workspace.path("flickr/captions.csv"), captions).unwrap();
     let root = format!("dataset.root={}", workspace.path("flickr").display());
-    let flickr = ["dataset.layout=flickr8k", root.as_str(), "dataset.val_fraction=0.0"];
+    let flickr = ["dataset.layout=flickr8k", root.as_str()];
     workspace.run::<Dataset>(&flickr).unwrap();
     let warnings = warnings(&workspace.run_folder().dataset());
     assert_eq!(warnings, ["images/caf\u{fffd}.jpg: skipped: no caption"]);
@@ -280,7 +280,7 @@ fn a_table_without_a_column_or_with_broken_quotes_names_the_place() {
     let workspace = table_workspace();
     table(&workspace, 2, &[]);
     let csv = workspace.path("raw/captions.csv");
-    fs::write(&csv, "image,sentence\ngood0.jpg,a picture\n").unwrap();
+    fs::write(&csv, "image,words\ngood0.jpg,a picture\n").unwrap();
     let missing = message(workspace.run::<Dataset>(&[]));
     assert!(missing.contains("captions.csv") && missing.contains("caption"), "{missing}");
     fs::write(&csv, "image,caption\ngood0.jpg,\"a picture\ngood1.jpg,another\n").unwrap();

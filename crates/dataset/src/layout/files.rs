@@ -34,6 +34,8 @@ pub(super) fn below(root: &Path, folder: &Path) -> impl Iterator<Item = Result<P
             Some(Ok(entry.path().strip_prefix(root).ok()?.to_owned()))
         }
         Ok(_) => None,
+        // A link to a folder above: what is in it is listed already.
+        Err(error) if error.loop_ancestor().is_some() => None,
         Err(error) => {
             let path = error.path().unwrap_or(root).to_owned();
             Some(Err(LayoutError::Io { path, source: error.into() }))
