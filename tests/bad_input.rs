@@ -242,8 +242,8 @@ fn a_file_name_that_is_no_text_is_counted() {
     let workspace = table_workspace();
     let images = workspace.path("flickr/images");
     fs::create_dir_all(&images).unwrap();
-    for name in ["a.jpg", "b.jpg", "c.jpg"] {
-        fs::write(images.join(name), jpeg(50)).unwrap();
+    for (name, shade) in [("a.jpg", 50), ("b.jpg", 90), ("c.jpg", 130)] {
+        fs::write(images.join(name), jpeg(shade)).unwrap();
     }
     fs::write(images.join(OsStr::from_bytes(b"caf\xe9.jpg")), jpeg(60)).unwrap();
     std::os::unix::fs::symlink(".", images.join("loop")).unwrap();

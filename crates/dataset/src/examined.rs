@@ -76,7 +76,7 @@ impl Examined {
             if skip.is_row { &mut captions } else { &mut images }.add_bad(&skip.what, &reason);
             skipped.push((skip.what.clone(), reason));
         }
-        let splits = splits(raw, &same_files(raw, &read), shares)?;
+        let splits = splits_of_files(raw, &read, shares)?;
         let mut rows = Vec::with_capacity(read.len());
         for ((image, read), split) in raw.images.iter().zip(read).zip(splits) {
             match read {
@@ -134,6 +134,19 @@ pub(crate) fn splits(raw: &RawDataset, names: &[&str], shares: &Shares) -> Resul
         split::hold_out_test(names, &mut splits, shares.seed, shares.test)?;
     }
     Ok(splits)
+}
+
+/// The splits under which copies of a file stay together; where that would leave a split empty, every image is for itself.
+fn splits_of_files(
+    raw: &RawDataset,
+    read: &[anyhow::Result<ImageRow>],
+    shares: &Shares,
+) -> Result<Vec<Split>, LayoutError> {
+    let ids: Vec<&str> = raw.images.iter().map(|image| image.image_id.as_str()).collect();
+    let alone = splits(raw, &ids, shares)?;
+    let together = splits(raw, &same_files(raw, read), shares)?;
+    let emptied = Split::ALL.iter().any(|split| alone.contains(split) && !together.contains(split));
+    Ok(if emptied { alone } else { together })
 }
 
 /// The id that decides the split of each image: of files of equal bytes the least, so that copies stay together.
