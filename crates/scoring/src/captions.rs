@@ -1,4 +1,4 @@
-//! References and captions of any system, in the shapes that [`shapes`] names.
+//! References and captions of any system, in the shapes that `shapes` names.
 //!
 //! An image id is a number or a text, and the same one either way. Captions may call an image by its id or, where the file of
 //! references knows more of it, by its number in Karpathy's splits or its file.
