@@ -50,10 +50,10 @@ fn animation(frames: &[&RgbImage]) -> Vec<u8> {
     bytes
 }
 
-/// A PNG whose header promises 20,000×20,000 pixels.
+/// A PNG whose header promises 60,000×60,000 pixels.
 fn huge_png() -> Vec<u8> {
-    let header: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x4e\x20\0\0\x4e\x20\x08\x02\0\0\0";
-    let checksum = [0x6c, 0x12, 0xd1, 0x6e];
+    let header: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\xea\x60\0\0\xea\x60\x08\x02\0\0\0";
+    let checksum = [0x0f, 0xb0, 0xe2, 0x15];
     [header, &checksum, b"\0\0\0\x10IDAT"].concat()
 }
 
@@ -110,7 +110,7 @@ fn bad_images_are_skipped_and_named_with_their_reason() {
     assert!(reason("truncated.jpg").contains("cut short"));
     assert!(reason("empty.jpg").contains("empty"));
     assert!(reason("diary.jpg").contains("not an image"));
-    assert!(reason("huge.png").contains("20000×20000"));
+    assert!(reason("huge.png").contains("60000×60000"));
 }
 
 #[test]

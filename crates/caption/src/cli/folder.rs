@@ -9,7 +9,7 @@ use imaging::{Content, FileError, is_of_system};
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
-use super::inputs::Input;
+use super::input::Input;
 
 /// Names that promise a photo: such a file that holds something else is reported, and not merely counted.
 const PHOTOS: [&str; 14] = [

@@ -4,6 +4,7 @@ mod args;
 mod attention;
 mod folder;
 mod html;
+mod input;
 mod inputs;
 mod json;
 mod output;
@@ -25,7 +26,8 @@ use stage::cli::{fail, message};
 use stage::progress::{Progress, note};
 
 use args::{Args, Format};
-use inputs::{Input, Inputs};
+use input::Input;
+use inputs::Inputs;
 use output::Output;
 use record::{Content, Record, in_a_line};
 
