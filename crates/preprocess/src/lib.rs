@@ -43,7 +43,7 @@ use weights::{Chosen, Weights};
 pub use engine::EngineChoice;
 pub use weights::fetch_weights;
 
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 /// More threads than a machine has cores.
 const MOST_WORKERS: usize = 1024;
 
