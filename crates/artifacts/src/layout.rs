@@ -13,6 +13,16 @@ const TRAIN: &str = "train";
 /// File name of a backbone's weights in its folder of [`RunFolder::tune`].
 pub const TUNED_WEIGHTS: &str = "weights.safetensors";
 
+/// File name of part `number` of a feature set; `content` tells it from what other recipes and images make.
+pub(crate) fn part(number: usize, content: &str) -> String {
+    format!("part-{number:05}-{content}.parquet")
+}
+
+/// Whether a file of that name is a part of a feature set.
+pub fn is_part(file: &str) -> bool {
+    file.starts_with("part-") && Path::new(file).extension().is_some_and(|extension| extension == "parquet")
+}
+
 /// The folder in which the artifact of `folder` is made, until it takes that place as a whole.
 pub fn unfinished(folder: &Path) -> PathBuf {
     let mut name = folder.file_name().unwrap_or_default().to_owned();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model_id::ModelId;
 use crate::recipe::{Recipe, digest};
-use crate::{atomic, features, seal};
+use crate::{atomic, layout, seal};
 
 const FILE: &str = "manifest.json";
 /// Its name among the parts of a feature set: who opens the folder as one table passes over names that begin so.
@@ -119,7 +119,7 @@ impl Manifest {
     /// # Errors
     /// When the disk refuses it.
     pub fn write(&self, folder: &Path) -> Result<(), ManifestError> {
-        let among_parts = self.outputs.iter().any(|output| features::is_part(&output.file));
+        let among_parts = self.outputs.iter().any(|output| layout::is_part(&output.file));
         let (name, other) = if among_parts { (FILE_AMONG_PARTS, FILE) } else { (FILE, FILE_AMONG_PARTS) };
         let path = folder.join(name);
         let written = self.sealed().and_then(|json| atomic::write(&path, |file| file.write_all(&json)));

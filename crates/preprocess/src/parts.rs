@@ -10,7 +10,7 @@ use artifacts::features::{
 use artifacts::images::ImageRow;
 use artifacts::manifest::{self, Warning};
 use artifacts::table::TableError;
-use artifacts::{Manifest, Recipe};
+use artifacts::{Manifest, Recipe, layout};
 
 use crate::extract::{Batch, Extracted};
 use crate::shard::Shard;
@@ -111,7 +111,7 @@ fn in_folder(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if features::is_part(&name) {
+        if layout::is_part(&name) {
             paths.push(path);
         }
     }

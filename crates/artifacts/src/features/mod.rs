@@ -17,11 +17,12 @@ mod set;
 mod sums;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use half::f16;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
+use crate::layout;
 use crate::recipe::{Recipe, digest};
 use crate::split::Split;
 use crate::table::{Kind, TableError};
@@ -200,12 +201,7 @@ pub struct FeatureRow {
 /// Another recipe or other images give another name, so that old parts stay readable until new ones are complete.
 pub fn part_file(part: usize, recipe: &Recipe, keys: &[FeatureKey]) -> String {
     let content = digest(format!("{} {}", recipe.fingerprint(), part_content(keys)).as_bytes());
-    format!("part-{part:05}-{}.parquet", &content["blake3:".len()..][..8])
-}
-
-/// Whether a file of that name is a part of a feature set.
-pub fn is_part(file: &str) -> bool {
-    file.starts_with("part-") && Path::new(file).extension().is_some_and(|extension| extension == "parquet")
+    layout::part(part, &content["blake3:".len()..][..8])
 }
 
 /// Hash of the images that a part was made from, those that turned out unreadable included.
