@@ -168,7 +168,10 @@ mod tests {
             // 200 megapixels, as phones take them.
             assert_eq!(probe(&png_header(16_320, 12_240, bit_depth, color)).unwrap(), (16_320, 12_240));
         }
-        assert!(matches!(probe(&png_header(MAX_SIDE + 1, 1, 8, 2)), Err(ImageError::TooLarge { .. })));
+        for (width, height) in [(MAX_SIDE + 1, 1), (1, MAX_SIDE + 1), (1, u32::MAX - 21)] {
+            let error = probe(&png_header(width, height, 8, 2)).unwrap_err();
+            assert!(matches!(error, ImageError::TooLarge { .. }), "{width}×{height}: {error}");
+        }
     }
 
     /// A PNG of the given size; its few rows of data come from a smaller one.

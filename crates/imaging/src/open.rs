@@ -89,11 +89,16 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
     if width == 0 || height == 0 {
         return Err(ImageError::Damaged(format!("an image of {width}×{height} pixels")));
     }
+    let too_large = ImageError::TooLarge { width, height };
+    // First, for what is needed can be counted of sides within the limit alone.
+    if width.max(height) > MAX_SIDE {
+        return Err(too_large);
+    }
     let orientation = turned.unwrap_or_else(|| source.orientation());
     let sideways = orientation::is_sideways(orientation);
     let needed = copied + source.memory_needed(bytes.len() as u64, sideways);
-    if width.max(height) > MAX_SIDE || needed > MAX_MEMORY {
-        return Err(ImageError::TooLarge { width, height });
+    if needed > MAX_MEMORY {
+        return Err(too_large);
     }
     Ok(Opened { source, orientation, needed })
 }
