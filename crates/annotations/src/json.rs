@@ -21,7 +21,7 @@ pub fn read<T: DeserializeOwned>(file: &Path, shape: &'static str) -> Result<T, 
 pub fn parse<T: DeserializeOwned>(file: &Path, text: &str, shape: &'static str) -> Result<T, ReadError> {
     let mut parser = serde_json::Deserializer::from_str(text);
     let malformed = |field: &str, source: &serde_json::Error| {
-        let field = if field == "." { String::new() } else { format!("{field}: ") };
+        let field = if field == "." { String::new() } else { format!("{}: ", clip(field)) };
         ReadError::Json { file: file.to_owned(), field, problem: problem(text, source), shape }
     };
     let value = serde_path_to_error::deserialize(&mut parser)
@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn errors_name_the_field_and_the_shape() {
         let long = format!(r#"{{"images": "{}"}}"#, "a".repeat(100_000));
-        let cases: [(&str, &[&str]); 7] = [
+        let key = format!(r#"{{"annotations": [], "{}": NaN}}"#, "a".repeat(100_000));
+        let cases: [(&str, &[&str]); 8] = [
             ("", &["c.json: the file is empty; expected {"]),
             (r#"{"annotations": [{"image_id": 1.5}]}"#, &["annotations[0].image_id: 1.5 is no id"]),
             (r#"{"annotations": [{"image_id": 1}]}"#, &["annotations[0]: missing field `caption`"]),
@@ -96,6 +97,7 @@ mod tests {
             (r#"{"score": -Infinity}"#, &["Infinity at line 1"]),
             ("3", &["integer `3`, expected an object at line 1"]),
             (&long, &["images: invalid type: string", "…; expected"]),
+            (&key, &["aaa…: NaN at line 1"]),
         ];
         for (text, parts) in cases {
             let message = message(text);
