@@ -81,6 +81,12 @@ pub enum ReadError {
         /// What is wrong with the header.
         problem: String,
     },
+    /// A line of another form than the first, which was `photo.jpg#0` and a caption.
+    #[error("{at}: expected `image.jpg#0`, a tab and the caption")]
+    Numbered {
+        /// The line at fault.
+        at: Location,
+    },
     /// A quoted field that does not end properly.
     #[error("{at}: broken quoting: {problem}; close the field with a quote and double the quotes inside it")]
     Quoting {

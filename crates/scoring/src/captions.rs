@@ -8,18 +8,22 @@ mod shapes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
-use annotations::{Id, text};
+use annotations::{Id, Location, text};
 use artifacts::manifest::read_promised;
 use metrics::Tokens;
 use metrics::tokenize::caption_tokens;
 
-use shapes::{NAMINGS, Names};
+use shapes::{NAMINGS, Names, Read};
 
 /// Images named in an error before it says "…".
 const NAMED: usize = 3;
 
 /// The references of all images, in the order of their ids as text.
-pub struct ReferenceFile(Vec<Image>);
+pub struct ReferenceFile {
+    images: Vec<Image>,
+    /// Rows that are not read.
+    odd: Vec<(Location, String)>,
+}
 
 struct Image {
     names: Names,
@@ -41,45 +45,46 @@ impl ReferenceFile {
     /// When they have another shape, or no caption.
     pub fn parse(path: &Path, bytes: Vec<u8>) -> anyhow::Result<ReferenceFile> {
         let mut images: BTreeMap<String, Image> = BTreeMap::new();
-        for (names, captions) in shapes::references(path, &text::decode(path, bytes)?)? {
+        let Read { images: read, odd } = shapes::references(path, &text::decode(path, bytes)?)?;
+        for (names, captions) in read {
             let Some(name) = names.iter().flatten().next().filter(|_| !captions.is_empty()) else { continue };
             let image = images.entry(name.to_string());
             image.or_insert_with(|| Image { names, captions: vec![] }).captions.extend(captions);
         }
         anyhow::ensure!(!images.is_empty(), "{}: no annotations", path.display());
-        Ok(ReferenceFile(images.into_values().collect()))
+        Ok(ReferenceFile { images: images.into_values().collect(), odd })
     }
 
     /// Leaves out the images that `captions` do not name.
     pub fn keep_named(&mut self, captions: &CaptionFile) {
-        self.0.retain(|image| captions.of(image).is_some());
+        self.images.retain(|image| captions.of(image).is_some());
     }
 
     /// How many images there are.
     pub fn images(&self) -> usize {
-        self.0.len()
+        self.images.len()
     }
 
     /// The words of every caption, `[image][caption]`.
     pub fn tokens(&self) -> Vec<Vec<Tokens>> {
         let tokens = |image: &Image| image.captions.iter().map(|text| caption_tokens(text)).collect();
-        self.0.iter().map(tokens).collect()
+        self.images.iter().map(tokens).collect()
     }
 
     /// What of the references moves scores, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let single = self.0.iter().filter(|image| image.captions.len() == 1).count();
+        let single = self.images.iter().filter(|image| image.captions.len() == 1).count();
         let empty = self
-            .0
+            .images
             .iter()
             .flat_map(|image| &image.captions)
             .filter(|text| caption_tokens(text).is_empty())
             .count();
-        let mut warnings = Vec::new();
+        let mut warnings = unread(&self.odd);
         if single > 0 {
             warnings.push(format!(
                 "{single} of {} images have a single reference: scores are lower, and not comparable with those of five",
-                self.0.len()
+                self.images.len()
             ));
         }
         if empty > 0 {
@@ -88,14 +93,14 @@ impl ReferenceFile {
         warnings
     }
 
-    /// The naming by which most of `ids` name an image; the ids', where several are as good.
-    fn naming(&self, ids: &HashMap<Id, String>) -> usize {
-        let hits = |naming: &usize| self.ids(*naming).filter(|id| ids.contains_key(id)).count();
-        (0..NAMINGS).rev().max_by_key(hits).unwrap_or(0)
+    /// The naming by which most of `ids` name an image, and how many do; the ids', where several are as good.
+    fn naming(&self, ids: &HashMap<Id, String>) -> (usize, usize) {
+        let hits = |naming| (naming, self.ids(naming).filter(|id| ids.contains_key(id)).count());
+        (0..NAMINGS).rev().map(hits).max_by_key(|(_, hits)| *hits).unwrap_or_default()
     }
 
     fn ids(&self, naming: usize) -> impl Iterator<Item = &Id> {
-        self.0.iter().filter_map(move |image| image.names[naming].as_ref())
+        self.images.iter().filter_map(move |image| image.names[naming].as_ref())
     }
 }
 
@@ -107,6 +112,8 @@ pub struct CaptionFile {
     naming: usize,
     /// Captions that stand in the file again.
     repeated: usize,
+    /// Rows that are not read.
+    odd: Vec<(Location, String)>,
 }
 
 impl CaptionFile {
@@ -125,7 +132,8 @@ impl CaptionFile {
     pub fn parse(path: &Path, bytes: Vec<u8>, references: &ReferenceFile) -> anyhow::Result<CaptionFile> {
         let (mut by_id, mut repeated) = (HashMap::new(), 0);
         let mut several = BTreeSet::new();
-        for (id, captions) in shapes::captions(path, &text::decode(path, bytes)?)? {
+        let Read { images, odd } = shapes::captions(path, &text::decode(path, bytes)?)?;
+        for (id, captions) in images {
             for caption in captions {
                 match by_id.get(&id) {
                     None => drop(by_id.insert(id.clone(), caption)),
@@ -135,11 +143,18 @@ impl CaptionFile {
             }
         }
         refuse(path, &several, "have more than one hypothesis: keep one")?;
-        let naming = references.naming(&by_id);
+        let (mut naming, hits) = references.naming(&by_id);
+        // Photos may have lain in another folder when they were captioned.
+        if hits == 0
+            && let Some(by_file) = by_file(&by_id)
+        {
+            naming = references.naming(&by_file).0;
+            by_id = by_file;
+        }
         let known: HashSet<&Id> = references.ids(naming).collect();
         let unknown = by_id.keys().filter(|id| !known.contains(id)).map(Id::to_string).collect();
         refuse(path, &unknown, "have a hypothesis but no references")?;
-        Ok(CaptionFile { by_id, naming, repeated })
+        Ok(CaptionFile { by_id, naming, repeated, odd })
     }
 
     fn of(&self, image: &Image) -> Option<&String> {
@@ -147,11 +162,26 @@ impl CaptionFile {
     }
 }
 
+/// The captions by the names of files without their folders, if that leaves each its own.
+fn by_file(by_id: &HashMap<Id, String>) -> Option<HashMap<Id, String>> {
+    let named = by_id.iter().map(|(id, caption)| (shapes::of_file(&id.to_string()).1, caption.clone()));
+    Some(named.collect::<HashMap<Id, String>>()).filter(|by_file| by_file.len() == by_id.len())
+}
+
+/// What is said of rows that are not read.
+fn unread(odd: &[(Location, String)]) -> Vec<String> {
+    let first = odd
+        .first()
+        .map(|(at, problem)| format!("{} rows are not read, the first at {at}: {problem}", odd.len()));
+    first.into_iter().collect()
+}
+
 /// The captions of one system: one for every image that has references, in their order.
 #[derive(Debug)]
 pub struct Hypotheses {
     captions: Vec<String>,
     repeated: usize,
+    odd: Vec<String>,
 }
 
 impl Hypotheses {
@@ -160,15 +190,15 @@ impl Hypotheses {
     /// # Errors
     /// When images are missing.
     pub fn of(path: &Path, file: &CaptionFile, references: &ReferenceFile) -> anyhow::Result<Hypotheses> {
-        let missing = references.0.iter().filter(|image| file.of(image).is_none());
+        let missing = references.images.iter().filter(|image| file.of(image).is_none());
         let name = |image: &Image| {
             image.names[file.naming].as_ref().or(image.names.iter().flatten().next()).cloned()
         };
         let missing = missing.filter_map(name).map(|id| id.to_string()).collect();
         let problem = "have references but no hypothesis: a score over the rest would flatter; --subset scores the rest alone";
         refuse(path, &missing, problem)?;
-        let captions = references.0.iter().filter_map(|image| file.of(image)).cloned().collect();
-        Ok(Hypotheses { captions, repeated: file.repeated })
+        let captions = references.images.iter().filter_map(|image| file.of(image)).cloned().collect();
+        Ok(Hypotheses { captions, repeated: file.repeated, odd: unread(&file.odd) })
     }
 
     /// The words of every caption.
@@ -190,10 +220,10 @@ impl Hypotheses {
             (count(&|caption: &str| caption_tokens(caption).is_empty()), "are empty and score 0"),
             (self.repeated, "stand in the file more than once, each with the same caption"),
         ];
-        let warnings = found.into_iter().filter(|(count, _)| *count > 0);
-        warnings
-            .map(|(count, what)| format!("{count} of {} hypotheses {what}", self.captions.len()))
-            .collect()
+        let found = found.into_iter().filter(|(count, _)| *count > 0);
+        let found =
+            found.map(|(count, what)| format!("{count} of {} hypotheses {what}", self.captions.len()));
+        self.odd.iter().cloned().chain(found).collect()
     }
 }
 

@@ -23,12 +23,13 @@ const IMAGE: Names = &[
         "photo",
         "picture",
     ],
-    &["imageid", "imgid", "id"],
+    &["imageid", "imgid"],
+    &["id"],
 ];
 const CAPTION: Names = &[
     &["caption"],
     &["captions"],
-    &["text", "sentence", "sentences", "comment", "description", "captiontext", "raw"],
+    &["text", "sentence", "sentences", "comment", "description", "captiontext", "raw", "title", "alttext"],
 ];
 const SPLIT: Names = &[&["split"]];
 
@@ -66,6 +67,12 @@ impl Columns {
         let named = unread.filter(|name| !name.is_empty() && !name.starts_with("Unnamed:"));
         named.map(clip).collect()
     }
+}
+
+/// Whether programs call an image or its caption so.
+pub(super) fn is_known(name: &str) -> bool {
+    let folded = fold(name);
+    [IMAGE, CAPTION].into_iter().flatten().any(|tier| tier.contains(&folded.as_str()))
 }
 
 /// The column of the first tier that has any.

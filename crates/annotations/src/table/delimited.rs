@@ -104,11 +104,12 @@ fn advice(separator: u8, more: bool) -> &'static str {
     }
 }
 
-/// A field that holds a JSON list (Hugging Face's Flickr30k) is its sentences. Of captions side by side, the empty fields are
-/// only those that an image has too few of.
+/// A field that holds a list, in JSON (Hugging Face's Flickr30k) or as Python prints it (pandas), is its sentences. Of captions
+/// side by side, the empty fields are only those that an image has too few of.
 fn side_by_side(fields: Vec<String>) -> Vec<String> {
+    // JSON5 knows the quotes and escapes of both.
     let list = |field: &String| match field.trim_start().starts_with('[') {
-        true => serde_json::from_str::<Vec<String>>(field).ok(),
+        true => json5::from_str::<Vec<String>>(field).ok(),
         false => None,
     };
     if fields.len() == 1 {

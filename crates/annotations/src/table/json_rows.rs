@@ -1,48 +1,66 @@
-//! Rows as JSON objects: one per line, or all in a list.
+//! Rows as JSON objects, one per line or all in a list, and captions by their image in a single object.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::columns::Columns;
+use super::columns::{self, Columns};
 use super::{Row, Table};
-use crate::{Captions, Location, ReadError, clip, json, text};
+use crate::{Captions, Id, Location, ReadError, clip, json, text};
+
+const LIST: &str = r#"[{"image": "…", "caption": "…"}, …]"#;
+const BY_IMAGE: &str = r#"{"IMAGE": ["…", "…"], …}"#;
+/// Keys of files that are more than a table.
+const WHOLE: [&str; 2] = ["images", "annotations"];
 
 type Object = Map<String, Value>;
+
+/// Whether the text is one object, over however many lines.
+pub(super) fn is_one_object(text: &str) -> bool {
+    let mut objects = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+    objects.next().is_some_and(|first| first.is_ok()) && text[objects.byte_offset()..].trim().is_empty()
+}
+
+/// A single row, or the captions of all images by their names.
+pub(super) fn object(file: &Path, text: &str) -> Result<Table, ReadError> {
+    let keys: BTreeMap<String, IgnoredAny> = json::parse(file, text, BY_IMAGE)?;
+    let mut table = Table::default();
+    if keys.keys().any(|key| WHOLE.contains(&key.as_str()) || columns::is_known(key)) {
+        push(&mut table, Location::new(file, 1), json::parse(file, text, LIST)?)?;
+        return Ok(table);
+    }
+    let ByImage(images) = json::parse(file, text, BY_IMAGE)?;
+    for (index, (image, Captions(captions))) in images.into_iter().enumerate() {
+        table.rows.push(Row { at: Location::entry(file, "", index), image, captions, split: None });
+    }
+    Ok(table)
+}
 
 /// One object per line.
 pub(super) fn lines(file: &Path, text: &str) -> Result<Table, ReadError> {
     let mut table = Table::default();
     for (line, json) in text::lines(text) {
         let at = Location::new(file, line);
-        let object = match serde_json::from_str::<Object>(json) {
-            Ok(object) => object,
-            Err(_) if line == 1 && is_whole_file(text) => {
-                let problem =
-                    "this is one JSON object, not rows; Karpathy's and COCO's files are layouts of their own"
-                        .to_owned();
-                return Err(ReadError::Row { at, problem });
-            }
+        match serde_json::from_str::<Object>(json) {
+            Ok(object) => push(&mut table, at, object)?,
             Err(error) => return Err(ReadError::Row { at, problem: json::problem(json, &error) }),
-        };
-        push(&mut table, at, object)?;
+        }
     }
     Ok(table)
 }
 
 /// A list of objects, as pandas writes records.
 pub(super) fn list(file: &Path, text: &str) -> Result<Table, ReadError> {
-    let rows: Vec<Object> = json::parse(file, text, r#"[{"image": "…", "caption": "…"}, …]"#)?;
+    let rows: Vec<Object> = json::parse(file, text, LIST)?;
     let mut table = Table::default();
     for (index, object) in rows.into_iter().enumerate() {
         push(&mut table, Location::entry(file, "", index), object)?;
     }
     Ok(table)
-}
-
-/// Whether the text is one object over several lines.
-fn is_whole_file(text: &str) -> bool {
-    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 fn push(table: &mut Table, at: Location, object: Object) -> Result<(), ReadError> {
@@ -54,7 +72,7 @@ fn push(table: &mut Table, at: Location, object: Object) -> Result<(), ReadError
             "give either `caption`, a sentence, or `captions`, a list of sentences".to_owned(),
         ));
     }
-    if names.contains(&"images") {
+    if WHOLE.iter().any(|key| object.contains_key(*key)) {
         let problem =
             "this is a whole dataset in one object; Karpathy's and COCO's files are layouts of their own";
         return Err(refuse(problem.to_owned()));
@@ -67,10 +85,21 @@ fn push(table: &mut Table, at: Location, object: Object) -> Result<(), ReadError
         }
     }
     let values: Vec<&Value> = object.values().collect();
-    let text = |column: usize| match values[column] {
-        Value::String(text) => Ok(Some(text.clone())),
-        Value::Null => Ok(None),
-        other => Err(refuse(format!("`{}` is {}, not a text", names[column], clip(&other.to_string())))),
+    let no_text = |column: usize, what: &str| {
+        refuse(format!("`{}` is {}, {what}", names[column], clip(&values[column].to_string())))
+    };
+    let image = match values[columns.image] {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        // An id.
+        Value::Number(number) => Id::deserialize(number)
+            .map_err(|error| refuse(format!("`{}`: {error}", names[columns.image])))?
+            .to_string(),
+        Value::Array(_) | Value::Object(_) => {
+            let problem = "a whole column: bring rows, which pandas' to_json writes with orient=\"records\"";
+            return Err(no_text(columns.image, problem));
+        }
+        Value::Bool(_) => return Err(no_text(columns.image, "not a text")),
     };
     let mut captions = Vec::new();
     for &column in &columns.captions {
@@ -79,8 +108,36 @@ fn push(table: &mut Table, at: Location, object: Object) -> Result<(), ReadError
             read.map_err(|error| refuse(format!("`{}`: {}", names[column], clip(&error.to_string()))))?;
         captions.extend(read);
     }
-    let split = columns.split.map(text).transpose()?.flatten().filter(|split| !split.trim().is_empty());
-    let image = text(columns.image)?.unwrap_or_default();
+    let split = match columns.split.map(|column| (column, values[column])) {
+        Some((_, Value::String(split))) if !split.trim().is_empty() => Some(split.clone()),
+        None | Some((_, Value::String(_) | Value::Null)) => None,
+        Some((column, _)) => return Err(no_text(column, "not a text")),
+    };
     table.rows.push(Row { at, image, captions, split });
     Ok(())
+}
+
+/// The entries of an object in their order: none is lost where a key stands twice.
+struct ByImage(Vec<(String, Captions)>);
+
+impl<'de> Deserialize<'de> for ByImage {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = ByImage;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("captions by the name of their image")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ByImage, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(ByImage(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
 }

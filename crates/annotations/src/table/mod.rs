@@ -1,12 +1,14 @@
 //! One table of images and captions, whichever program wrote it.
 //!
-//! What the file holds decides, not its ending: JSON lines, a JSON list of rows, or fields between commas, semicolons, tabs
-//! or bars under a header. Columns are known by their usual names, letter case and signs aside; what is left over is named in
-//! [`Table::unread`]. A row that does not fit the header is counted in [`Table::odd`], never guessed at.
+//! What the file holds decides, not its ending: JSON lines, a JSON list of rows, a JSON object of captions by image, fields
+//! between commas, semicolons, tabs or bars under a header, or Flickr8k's `photo.jpg#0` before a caption. Columns are known
+//! by their usual names, letter case and signs aside; what is left over is named in [`Table::unread`]. A row that does not
+//! fit the header is counted in [`Table::odd`], never guessed at.
 
 mod columns;
 mod delimited;
 mod json_rows;
+mod numbered;
 mod quoting;
 
 use std::path::Path;
@@ -29,7 +31,7 @@ pub struct Table {
 pub struct Row {
     /// Where it stands.
     pub at: Location,
-    /// Path of the image, as written.
+    /// Path or id of the image, as written.
     pub image: String,
     /// Perhaps empty ones.
     pub captions: Vec<String>,
@@ -52,8 +54,10 @@ pub fn read(file: &Path) -> Result<Table, ReadError> {
 /// Those of [`read`], but for the file itself.
 pub fn parse(file: &Path, text: &str) -> Result<Table, ReadError> {
     match text.trim_start().as_bytes().first() {
+        Some(b'{') if json_rows::is_one_object(text) => json_rows::object(file, text),
         Some(b'{') => json_rows::lines(file, text),
         Some(b'[') => json_rows::list(file, text),
+        _ if numbered::begins(text) => numbered::parse(file, text),
         _ => delimited::parse(file, text),
     }
 }

@@ -39,6 +39,10 @@ fn a_table_is_the_same_whoever_wrote_it() {
         "file_name,text,license\nx/a.jpg,\"A cat, asleep\",3\nb.png,A dog,\n",
         "image_id,image path,sentence\n1,x/a.jpg,\"A cat, asleep\"\n2,b.png,A dog\n",
         "filename,raw\nx/a.jpg,\"[\"\"A cat, asleep\"\"]\"\nb.png,\"[\"\"A dog\"\"]\"\n",
+        "filepath\ttitle\nx/a.jpg\t['A cat, asleep']\nb.png\t[\"A dog\"]\n",
+        "x/a.jpg#0\tA cat, asleep\r\n\r\nb.png#0\tA dog\r\n",
+        r#"{"x/a.jpg": ["A cat, asleep"], "b.png": "A dog"}"#,
+        "{\n \"x/a.jpg\": [{\"caption\": \"A cat, asleep\"}],\n \"b.png\": {\"raw\": \"A dog\"}\n}\n",
         r#"[{"image": "x/a.jpg", "caption": "A cat, asleep"}, {"image": "b.png", "captions": ["A dog"]}]"#,
         "{\"file_name\": \"x/a.jpg\", \"text\": \"A cat, asleep\"}\r\n\r\n{\"file_name\": \"b.png\", \"text\": \"A dog\"}\n",
     ] {
@@ -68,6 +72,32 @@ fn splits_and_captions_side_by_side_are_read() {
     assert_eq!(rows(text), expected);
     let json = r#"{"image": "a.jpg", "captions": ["A", null], "split": null, "caption_number": 4}"#;
     assert_eq!(rows(json), [row("a.jpg", &["A", ""], None)]);
+}
+
+#[test]
+fn lists_in_a_field_are_its_sentences() {
+    let cases = [
+        (r#"['It\'s a cat', "a dog's"]"#, vec!["It's a cat", "a dog's"]),
+        (r#"["a \"big\" dog", "é\u00e9"]"#, vec!["a \"big\" dog", "éé"]),
+        ("[]", vec![]),
+        ("[a cat] and more", vec!["[a cat] and more"]),
+        ("['a', 3]", vec!["['a', 3]"]),
+        ("'a cat'", vec!["'a cat'"]),
+    ];
+    for (field, captions) in cases {
+        assert_eq!(
+            rows(&format!("image\tcaption\na.jpg\t{field}\n")),
+            [row("a.jpg", &captions, None)],
+            "{field}"
+        );
+    }
+}
+
+#[test]
+fn images_may_be_numbers_in_json() {
+    let text = "{\"image_id\": 3, \"id\": 9, \"caption\": \"A\"}\n{\"image_id\": 4.0, \"id\": 10, \"caption\": \"B\"}\n";
+    assert_eq!(rows(text), [row("3", &["A"], None), row("4", &["B"], None)]);
+    assert_eq!(rows(r#"{"7": ["A", null], "7": "B"}"#), [row("7", &["A", ""], None), row("7", &["B"], None)]);
 }
 
 #[test]
@@ -109,7 +139,7 @@ fn what_is_written_in_quotes_stays_as_it_is() {
 
 #[test]
 fn what_cannot_be_meant_is_refused() {
-    let cases: [(&str, &[&str]); 15] = [
+    let cases: [(&str, &[&str]); 21] = [
         ("", &["t.csv: it is empty", "image,caption"]),
         ("a.jpg,A cat\n", &["it has a.jpg,A cat"]),
         ("name;words\n", &["it has name,words"]),
@@ -121,7 +151,13 @@ fn what_cannot_be_meant_is_refused() {
         ("{\"image\": \"a.jpg\", \"caption\": \"A cat\"", &["t.csv:1", "EOF"]),
         (r#"{"image": "a.jpg"}"#, &["t.csv:1", "a row with image", "`caption`"]),
         (r#"{"image": "a.jpg", "caption": "A", "captions": ["B"]}"#, &["t.csv:1", "either"]),
-        (r#"{"image": 3, "caption": "A"}"#, &["`image` is 3, not a text"]),
+        (r#"{"image": true, "caption": "A"}"#, &["`image` is true, not a text"]),
+        (r#"{"image": 3.5, "caption": "A"}"#, &["t.csv:1", "`image`", "3.5 is no id"]),
+        (r#"{"image": "a.jpg", "caption": "A", "split": 1}"#, &["`split` is 1, not a text"]),
+        (r#"{"image": {"0": "a.jpg"}, "caption": {"0": "A"}}"#, &["`image` is {", "whole column", "records"]),
+        (r#"{"a.jpg": 3}"#, &["t.csv: a.jpg: invalid type", r#"{"IMAGE": ["…", "…"], …}"#]),
+        ("a.jpg#0\tA cat\na.jpg\tA dog\n", &["t.csv:2", "`image.jpg#0`, a tab"]),
+        ("{\"image\": \"a.jpg\",\n\"captions\": [\n1]}", &["t.csv:1", "`captions`"]),
         (r#"{"image": "a.jpg", "caption": NaN}"#, &["t.csv:1", "Python"]),
         ("{\"images\": [],\n\"annotations\": []}", &["layouts of their own"]),
         (r#"[{"image": "a.jpg", "caption": 3}]"#, &["[0]", "integer `3`"]),

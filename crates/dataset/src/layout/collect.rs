@@ -4,6 +4,7 @@
 //! verdict never depends on the order in which a layout reads its files.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use annotations::{Location, text};
@@ -50,7 +51,10 @@ struct Image {
 impl Collector {
     /// A collector of images below `root`, which must be a folder.
     pub(super) fn new(root: &Path) -> Result<Self, LayoutError> {
-        std::fs::read_dir(root).map_err(|source| LayoutError::Io { path: root.to_owned(), source })?;
+        std::fs::read_dir(root).map_err(|source| match source.kind() {
+            ErrorKind::NotADirectory => LayoutError::NotAFolder { root: root.to_owned() },
+            _ => LayoutError::Io { path: root.to_owned(), source },
+        })?;
         Ok(Collector {
             root: root.to_owned(),
             images: Vec::new(),

@@ -20,6 +20,14 @@ pub enum LayoutError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A file where the layout has a folder.
+    #[error(
+        "{root} is a file; this layout's root is a folder: name the one that holds the dataset, or use layout = \"table\" for a table alone"
+    )]
+    NotAFolder {
+        /// The root that was given.
+        root: PathBuf,
+    },
     /// A part of the layout is not there.
     #[error("{root}: no {what} here; expected one of: {names}")]
     NotFound {
@@ -75,12 +83,6 @@ pub enum LayoutError {
         first: PathBuf,
         /// The other one, below the root.
         second: PathBuf,
-    },
-    /// A line of `Flickr8k.token.txt` in another form.
-    #[error("{at}: expected `image.jpg#0`, a tab and the caption")]
-    TokenLine {
-        /// The line at fault.
-        at: Location,
     },
     /// A row without an image.
     #[error("{at}: the image's file name is empty; name the file or remove the row")]

@@ -14,7 +14,6 @@
 
 use std::path::{Path, PathBuf};
 
-use annotations::{Location, text};
 use artifacts::Split;
 
 use super::collect::Collector;
@@ -53,11 +52,7 @@ pub fn read(root: &Path) -> Result<RawDataset, LayoutError> {
         return Err(LayoutError::NotFound { root: root.to_owned(), what: "captions file", names });
     };
 
-    if captions.to_string_lossy().contains(".token") {
-        read_tokens(&captions, &folder, &mut collector)?;
-    } else {
-        table::read_rows(&captions, &folder, None, &mut collector)?;
-    }
+    table::read_rows(&captions, &folder, None, &mut collector)?;
     read_splits(&places, &folder, &mut collector)?;
     collector.list(&folder)?;
     collector.finish()
@@ -72,24 +67,6 @@ fn images_folder(root: &Path) -> Option<PathBuf> {
 /// The file of that name in the first place that has it.
 fn text_file(places: &[PathBuf], name: &str) -> Option<PathBuf> {
     places.iter().map(|folder| folder.join(name)).find(|file| file.is_file())
-}
-
-fn read_tokens(file: &Path, folder: &Path, collector: &mut Collector) -> Result<(), LayoutError> {
-    let text = text::read(file)?;
-    for (line, row) in text::lines(&text) {
-        let at = Location::new(file, line);
-        let fields = row.split_once('\t').and_then(|(key, caption)| Some((key.rsplit_once('#')?, caption)));
-        let Some(((name, number), caption)) = fields else {
-            return Err(LayoutError::TokenLine { at });
-        };
-        if number.trim().parse::<u32>().is_err() {
-            return Err(LayoutError::TokenLine { at });
-        }
-        let image = collector.image(&at, folder, name)?;
-        collector.caption(&at, image, caption);
-    }
-    collector.source(file);
-    Ok(())
 }
 
 fn read_splits(places: &[PathBuf], folder: &Path, collector: &mut Collector) -> Result<(), LayoutError> {

@@ -147,6 +147,9 @@ fn missing_parts_of_flickr8k_are_named() {
     assert_refused(read_flickr8k(&[("captions.txt", "")]), &["folder of images", "Flicker8k_Dataset/"]);
     assert_refused(read_flickr8k(&[("images/a.jpg", "")]), &["captions file", "Flickr8k.token.txt"]);
     assert_refused(flickr8k::read(Path::new("no/such/folder")), &["no/such/folder"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    assert_refused(flickr8k::read(file.path()), &["is a file", "folder", "layout = \"table\""]);
+    assert_refused(super::folder::read(file.path()), &["is a file"]);
 }
 
 #[test]

@@ -82,6 +82,53 @@ fn ids_and_shapes_of_many_programs_are_the_same() {
 }
 
 #[test]
+fn tables_are_scored_as_datasets_read_them() {
+    let references = [
+        "image_id,caption\n1,a dog\n1,\"it, runs\"\n2,a cat\n",
+        "\u{feff}caption;image_id\r\na dog;1.0\r\nit, runs;1.0\r\na cat;2.0\r\n",
+        "{\"image_id\": 1, \"caption\": \"a dog\"}\n{\"image_id\": 1, \"caption\": \"it runs\"}\n{\"image_id\": 2, \"text\": \"a cat\"}\n",
+    ];
+    let captions = [
+        r#"[{"image_id": 2, "caption": "cat"}, {"image_id": 1, "caption": "dog"}]"#,
+        r#"[{"id": 2, "text": "cat"}, {"id": 1, "text": "dog"}]"#,
+        "image_id\tcaption\n2\tcat\n1\tdog\n",
+        "{\"image_id\": \"2\", \"caption\": \"cat\"}\n{\"image_id\": \"1\", \"caption\": \"dog\"}\n",
+    ];
+    for text in references {
+        let references = self::references(text).unwrap();
+        let expected = [vec![vec!["a", "dog"], vec!["it", "runs"]], vec![vec!["a", "cat"]]];
+        assert_eq!(references.tokens(), expected, "{text}");
+        for captions in captions {
+            assert_eq!(paired(captions, &references).unwrap().tokens(), [["dog"], ["cat"]], "{captions}");
+        }
+    }
+    // Flickr8k's own file, and captions that `caption --format csv` wrote of a folder.
+    let references = self::references("a.jpg#0\ta dog\na.jpg#1\tit runs\nb.jpg#0\ta cat\n").unwrap();
+    let written =
+        "path,start,end,rank,caption,log_probability\nalbum/b.jpg,,,1,cat,-1.5\nalbum/a.jpg,,,1,dog,-2\n";
+    assert_eq!(paired(written, &references).unwrap().tokens(), [["dog"], ["cat"]]);
+    // Two photos of one name stay two.
+    let namesakes = "path,caption\nx/a.jpg,dog\ny/a.jpg,cat\n";
+    let unknown = paired(namesakes, &references).unwrap_err().to_string();
+    assert!(unknown.contains("2 images (x/a.jpg, y/a.jpg) have a hypothesis but no references"), "{unknown}");
+}
+
+#[test]
+fn rows_that_are_none_are_said() {
+    let references =
+        references("image_id,caption\n1,a dog\n1,a dog, asleep\n1,it runs\n2,a cat\n2,it sits\n").unwrap();
+    assert_eq!(references.tokens()[0], [["a", "dog"], ["it", "runs"]]);
+    let warnings = references.warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("1 rows are not read, the first at "),
+        "{warnings:?}"
+    );
+    assert!(warnings[0].contains(":3: 3 fields under 2 columns"), "{warnings:?}");
+    let captions = paired("image_id,caption\n1,dog\n1,dog,asleep\n2,cat\n", &references).unwrap();
+    assert!(captions.warnings()[0].contains("h.json:3: 3 fields"), "{:?}", captions.warnings());
+}
+
+#[test]
 fn captions_may_name_images_by_their_files() {
     let karpathy = r#"{"images": [{"imgid": 7, "filename": "a.jpg", "sentences": ["a dog"]}, {"imgid": 8, "filename": "b.jpg", "sentences": ["a cat"]}]}"#;
     let coco = r#"{"images": [{"id": 7, "file_name": "set/a.jpg"}, {"id": 8, "file_name": "set/b.jpg"}],

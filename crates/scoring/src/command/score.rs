@@ -18,10 +18,10 @@ use crate::text;
 /// What is scored, and how.
 #[derive(clap::Args)]
 pub struct Score {
-    /// References: COCO's {"annotations": [{"image_id": …, "caption": "…"}, …]}, Karpathy's file, or {"IMAGE_ID": ["…", …], …}.
+    /// References: COCO's {"annotations": [{"image_id": …, "caption": "…"}, …]}, Karpathy's file, {"IMAGE_ID": ["…", …], …}, or a table of images and captions, such as CSV.
     #[arg(long, value_name = "FILE")]
     references: PathBuf,
-    /// Captions to score, one for every image: [{"image_id": …, "caption": "…"}, …] or {"IMAGE_ID": ["…"], …}.
+    /// Captions to score, one for every image: [{"image_id": …, "caption": "…"}, …], {"IMAGE_ID": ["…"], …}, or a table.
     #[arg(long, value_name = "FILE")]
     hypotheses: PathBuf,
     /// Captions of another system, to compare with.
