@@ -10,7 +10,6 @@ use pipeline_tests::{Workspace, message};
 use preprocess::Preprocess;
 use preprocess::adopt::{Request, adopt};
 use stage::Outcome;
-use stage::cli::StageArgs;
 use text::Text;
 use train::Train;
 
@@ -40,18 +39,8 @@ fn take_over(
     grid: Option<[usize; 2]>,
     overrides: &[&str],
 ) -> anyhow::Result<Outcome> {
-    let stage = StageArgs {
-        config: workspace.path("config.toml"),
-        set: vec![],
-        force: false,
-        check: false,
-        preview: None,
-        device: "cpu".to_owned(),
-        quiet: true,
-        verbose: false,
-        json: false,
-    };
-    let request = Request { files: files.to_vec(), name: "colours".to_owned(), grid, stage };
+    let request =
+        Request { files: files.to_vec(), name: "colours".to_owned(), grid, stage: workspace.args(overrides) };
     adopt(&request, &workspace.context(overrides)?)
 }
 

@@ -167,7 +167,12 @@ impl Workspace {
     /// # Errors
     /// A config that cannot be read, or a wrong `[run]` section.
     pub fn context(&self, overrides: &[&str]) -> anyhow::Result<Context> {
-        let args = StageArgs {
+        Ok(Context::load(&self.args(overrides))?)
+    }
+
+    /// The command line of a stage.
+    pub fn args(&self, overrides: &[&str]) -> StageArgs {
+        StageArgs {
             config: self.path("config.toml"),
             set: overrides.iter().map(|&text| text.to_owned()).collect(),
             force: false,
@@ -177,8 +182,7 @@ impl Workspace {
             quiet: true,
             verbose: false,
             json: false,
-        };
-        Ok(Context::load(&args)?)
+        }
     }
 }
 

@@ -52,6 +52,25 @@ fn every_kind_of_samples_becomes_what_it_was_with_all_of_them_in_memory() {
 }
 
 #[test]
+fn palettes_of_a_length_that_none_has_are_refused() {
+    let kind = Kind { depth: 8, color: 3, interlaced: false };
+    let refused = |length: usize| {
+        let bytes = png(kind, (3, 2), &chunk(b"PLTE", &vec![7; length]), |row| row.fill(0));
+        imaging::decode(&bytes).map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!((refused(3), refused(768)), (Ok(()), Ok(())));
+    for length in [4, 49, 767] {
+        let message = refused(length).unwrap_err();
+        assert!(message.contains(&format!("a palette of {length} bytes")), "{message}");
+    }
+    assert!([0, 1, 2, 769, 3000].into_iter().all(|length| refused(length).is_err()));
+    // Beside true colours a palette is a hint.
+    let kind = Kind { color: 2, ..kind };
+    let bytes = png(kind, (3, 2), &chunk(b"PLTE", &[7; 49]), |row| row.fill(90));
+    assert!(imaging::decode(&bytes).unwrap().pixels().all(|pixel| pixel.0 == [90; 3]));
+}
+
+#[test]
 fn samples_of_other_formats_become_what_they_were() {
     let noise = |count: usize| (0..count).map(|n| (n * 40_503 % 65_521) as u16);
     let (width, height) = (13, 9);

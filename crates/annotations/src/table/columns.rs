@@ -87,7 +87,7 @@ fn one(header: &[&str], folded: &[String], names: Names, what: &str) -> Result<O
                 let all: Vec<&str> = several.iter().map(|&column| header[column].trim()).collect();
                 return Err(format!(
                     "it has {}, and only one can be `{what}`: rename it so",
-                    all.join(" and ")
+                    clip(&all.join(" and "))
                 ));
             }
         }

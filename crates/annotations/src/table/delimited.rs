@@ -23,7 +23,7 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Table, ReadError> {
         let fields = reader(first, separator).into_records().next().and_then(Result::ok).unwrap_or_default();
         let header: Vec<&str> = fields.iter().collect();
         match Columns::of(&header) {
-            Ok(columns) => return rows(file, text, skipped, separator, &columns),
+            Ok(_) => return rows(file, text, skipped, separator),
             Err(problem) => problems.push((header.len(), problem)),
         }
     }
@@ -49,23 +49,23 @@ fn reader(text: &str, separator: u8) -> csv::Reader<&[u8]> {
     builder.from_reader(text.as_bytes())
 }
 
-fn rows(file: &Path, text: &str, skipped: u64, separator: u8, columns: &Columns) -> Result<Table, ReadError> {
+fn rows(file: &Path, text: &str, skipped: u64, separator: u8) -> Result<Table, ReadError> {
     let text = if separator == BAR { Cow::Borrowed(text) } else { quoting::tidy(file, text, separator)? };
     let failed = |source| ReadError::Csv { file: file.to_owned(), source };
     let field = |field: &str| -> String {
         if separator == BAR { quoting::unquoted(field.trim()).into_owned() } else { field.to_owned() }
     };
-    let mut table = Table::default();
-    let mut width = 0;
+    let mut records = reader(&text, separator).into_records();
+    // It may go on behind the first line.
+    let header = records.next().transpose().map_err(failed)?.unwrap_or_default();
+    let header: Vec<&str> = header.iter().collect();
+    let columns =
+        Columns::of(&header).map_err(|problem| ReadError::Columns { file: file.to_owned(), problem })?;
+    let width = header.len();
+    let mut table = Table { unread: columns.unread(&header), ..Table::default() };
     let mut lines = Lines { text: &text, at: 0, line: 1 + skipped };
-    for (number, record) in reader(&text, separator).into_records().enumerate() {
+    for record in records {
         let record = record.map_err(failed)?;
-        if number == 0 {
-            let header: Vec<&str> = record.iter().collect();
-            table.unread = columns.unread(&header);
-            width = header.len();
-            continue;
-        }
         if record.iter().all(|field| field.trim().is_empty()) {
             continue;
         }

@@ -31,6 +31,13 @@ impl PngDecoder<'_> {
         // At least 8 bits per sample, palettes and transparent colours resolved.
         decoder.set_transformations(Transformations::EXPAND);
         let reader = decoder.read_info().map_err(error)?;
+        let info = reader.info();
+        let palette = info.palette.as_deref().filter(|_| info.color_type == png::ColorType::Indexed);
+        // The decoder relies on three bytes for each colour.
+        if let Some(palette) = palette.filter(|palette| !palette.len().is_multiple_of(3)) {
+            let problem = format!("a palette of {} bytes", palette.len());
+            return Err(ImageError::Decoding(DecodingError::new(ImageFormat::Png.into(), problem)));
+        }
         let (color, depth) = reader.output_color_type();
         let samples = match (color, depth == BitDepth::Sixteen) {
             (png::ColorType::Grayscale, false) => ColorType::L8,
