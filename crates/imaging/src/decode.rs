@@ -3,6 +3,7 @@
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, Limits, RgbImage};
 
+use crate::caught::caught;
 use crate::error::ImageError;
 #[cfg(doc)]
 use crate::error::{MAX_MEMORY, MAX_SIDE};
@@ -45,10 +46,10 @@ pub fn memory_needed(bytes: &[u8]) -> Result<u64, ImageError> {
 /// memory.
 pub fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let Opened { source, orientation, .. } = open(bytes)?;
-    let pixels = match source {
-        Source::Jpeg(jpeg) => jpeg.pixels(Stored::AsTold)?,
-        Source::Other(format, decoder) => pixels(format, decoder)?,
-    };
+    let pixels = caught(|| match source {
+        Source::Jpeg(jpeg) => jpeg.pixels(Stored::AsTold),
+        Source::Other(format, decoder) => pixels(format, decoder),
+    })?;
     if orientation == Orientation::NoTransforms {
         return Ok(pixels);
     }

@@ -39,6 +39,7 @@
 
 pub mod attention;
 mod bmp;
+mod caught;
 mod content;
 mod decode;
 mod error;

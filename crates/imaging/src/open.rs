@@ -6,6 +6,7 @@ use std::io::Cursor;
 use image::metadata::Orientation;
 use image::{ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use crate::caught::caught;
 use crate::content::{self, Content};
 use crate::error::{ImageError, MAX_MEMORY, MAX_SIDE};
 use crate::jpeg::Jpeg;
@@ -62,6 +63,10 @@ impl Source<'_> {
 
 /// Reads no more than the header, and refuses what is beyond the limits.
 pub(crate) fn open(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
+    caught(|| header(bytes))
+}
+
+fn header(bytes: &[u8]) -> Result<Opened<'_>, ImageError> {
     let format = format(bytes)?;
     if truncation::is_cut_short(format, bytes) {
         return Err(ImageError::Truncated);

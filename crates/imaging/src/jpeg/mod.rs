@@ -7,9 +7,6 @@ mod segments;
 #[allow(unsafe_code, reason = "libjpeg's handler of messages is a C function")]
 mod warnings;
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use image::RgbImage;
 use mozjpeg::{ColorSpace, Decompress};
 
@@ -33,7 +30,7 @@ pub(crate) enum Stored {
     Cmyk,
 }
 
-/// A JPEG whose header has been read.
+/// A JPEG whose header has been read. libjpeg leaves by unwinding when it gives up: [`caught`](crate::caught::caught) is around all of it.
 pub(crate) struct Jpeg<'a> {
     bytes: &'a [u8],
     decoder: Decompress<&'a [u8]>,
@@ -47,7 +44,7 @@ impl Jpeg<'_> {
             return Err(ImageError::Unsupported(format!("{process} is not read")));
         }
         let mut decoder =
-            caught(|| Decompress::builder().with_err(warnings::damage_is_fatal()).from_mem(bytes))?;
+            Decompress::builder().with_err(warnings::damage_is_fatal()).from_mem(bytes).map_err(damaged)?;
         let (width, height) = decoder.size();
         let pixels = width as u64 * height as u64;
         let scale =
@@ -110,13 +107,11 @@ impl Jpeg<'_> {
         } else {
             ColorSpace::JCS_RGB
         };
-        let (size, pixels) = caught(|| {
-            let mut scan = self.decoder.to_colorspace(if cmyk { ColorSpace::JCS_CMYK } else { rgb })?;
-            let size = (scan.width() as u32, scan.height() as u32);
-            let pixels = scan.read_scanlines::<u8>()?;
-            scan.finish()?;
-            Ok((size, pixels))
-        })?;
+        let mut scan =
+            self.decoder.to_colorspace(if cmyk { ColorSpace::JCS_CMYK } else { rgb }).map_err(damaged)?;
+        let size = (scan.width() as u32, scan.height() as u32);
+        let pixels = scan.read_scanlines::<u8>().map_err(damaged)?;
+        scan.finish().map_err(damaged)?;
         let pixels = if cmyk { rgb::of_cmyk(pixels, stored != Stored::Cmyk) } else { pixels };
         let wrong = || ImageError::Damaged("the pixels do not fill the picture".to_owned());
         RgbImage::from_raw(size.0, size.1, pixels).ok_or_else(wrong)
@@ -127,17 +122,8 @@ impl Jpeg<'_> {
     }
 }
 
-/// Runs libjpeg, which leaves by unwinding when it gives up; no state of ours outlives that.
-fn caught<T>(work: impl FnOnce() -> std::io::Result<T>) -> Result<T, ImageError> {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(done) => done.map_err(|error| ImageError::Damaged(error.to_string())),
-        Err(message) => Err(ImageError::Damaged(reason(message.as_ref()))),
-    }
-}
-
-fn reason(message: &(dyn Any + Send)) -> String {
-    let text = message.downcast_ref::<String>().map_or("the decoder gave up", String::as_str);
-    text.trim_start_matches("libjpeg fatal error: ").to_owned()
+fn damaged(error: std::io::Error) -> ImageError {
+    ImageError::Damaged(error.to_string())
 }
 
 /// The kind of a JPEG that libjpeg does not read, by the marker of its frame (T.81, table B.1; T.87 for JPEG-LS).
