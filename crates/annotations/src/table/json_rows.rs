@@ -25,13 +25,19 @@ pub(super) fn is_one_object(text: &str) -> bool {
     objects.next().is_some_and(|first| first.is_ok()) && text[objects.byte_offset()..].trim().is_empty()
 }
 
-/// A single row, or the captions of all images by their names.
+/// A single row, all rows under one key such as `data`, or the captions of all images by their names.
 pub(super) fn object(file: &Path, text: &str) -> Result<Table, ReadError> {
     let keys: BTreeMap<String, IgnoredAny> = json::parse(file, text, BY_IMAGE)?;
     let mut table = Table::default();
     if keys.keys().any(|key| WHOLE.contains(&key.as_str()) || columns::is_known(key)) {
         push(&mut table, Location::new(file, 1), json::parse(file, text, LIST)?)?;
         return Ok(table);
+    }
+    if keys.len() == 1
+        && let Ok(wrapped) = serde_json::from_str::<BTreeMap<String, Vec<Object>>>(text)
+        && let Some(list) = wrapped.into_values().next().filter(|list| list.first().is_some_and(is_row))
+    {
+        return rows(file, list);
     }
     let ByImage(images) = json::parse(file, text, BY_IMAGE)?;
     for (index, (image, Captions(captions))) in images.into_iter().enumerate() {
@@ -55,9 +61,17 @@ pub(super) fn lines(file: &Path, text: &str) -> Result<Table, ReadError> {
 
 /// A list of objects, as pandas writes records.
 pub(super) fn list(file: &Path, text: &str) -> Result<Table, ReadError> {
-    let rows: Vec<Object> = json::parse(file, text, LIST)?;
+    rows(file, json::parse(file, text, LIST)?)
+}
+
+/// Whether an object names an image and a caption.
+fn is_row(object: &Object) -> bool {
+    Columns::of(&object.keys().map(String::as_str).collect::<Vec<_>>()).is_ok()
+}
+
+fn rows(file: &Path, list: Vec<Object>) -> Result<Table, ReadError> {
     let mut table = Table::default();
-    for (index, object) in rows.into_iter().enumerate() {
+    for (index, object) in list.into_iter().enumerate() {
         push(&mut table, Location::entry(file, "", index), object)?;
     }
     Ok(table)

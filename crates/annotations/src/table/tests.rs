@@ -44,6 +44,7 @@ fn a_table_is_the_same_whoever_wrote_it() {
         r#"{"x/a.jpg": ["A cat, asleep"], "b.png": "A dog"}"#,
         "{\n \"x/a.jpg\": [{\"caption\": \"A cat, asleep\"}],\n \"b.png\": {\"raw\": \"A dog\"}\n}\n",
         r#"[{"image": "x/a.jpg", "caption": "A cat, asleep"}, {"image": "b.png", "captions": ["A dog"]}]"#,
+        r#"{"data": [{"image": "x/a.jpg", "text": "A cat, asleep"}, {"image": "b.png", "text": "A dog"}]}"#,
         "{\"file_name\": \"x/a.jpg\", \"text\": \"A cat, asleep\"}\r\n\r\n{\"file_name\": \"b.png\", \"text\": \"A dog\"}\n",
     ] {
         let found = rows(text);
