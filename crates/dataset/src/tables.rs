@@ -21,7 +21,7 @@ use crate::examined::{self, Examined, Shares};
 use crate::layout::{self, LayoutError, RawCaption, RawDataset};
 use crate::spoilers;
 
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// Settings of the `dataset` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]

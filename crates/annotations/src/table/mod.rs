@@ -53,13 +53,15 @@ pub fn read(file: &Path) -> Result<Table, ReadError> {
 /// # Errors
 /// Those of [`read`], but for the file itself.
 pub fn parse(file: &Path, text: &str) -> Result<Table, ReadError> {
-    match text.trim_start().as_bytes().first() {
+    let mut table = match text.trim_start().as_bytes().first() {
         Some(b'{') if json_rows::is_one_object(text) => json_rows::object(file, text),
         Some(b'{') => json_rows::lines(file, text),
         Some(b'[') => json_rows::list(file, text),
         _ if numbered::begins(text) => numbered::parse(file, text),
         _ => delimited::parse(file, text),
-    }
+    }?;
+    numbered::tidy(&mut table.rows);
+    Ok(table)
 }
 
 #[cfg(test)]

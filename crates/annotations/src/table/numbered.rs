@@ -21,9 +21,23 @@ pub(super) fn parse(file: &Path, text: &str) -> Result<Table, ReadError> {
     Ok(table)
 }
 
+/// Takes the numbers of captions from the names of images, if all rows have them: tables made of such a file keep them.
+pub(super) fn tidy(rows: &mut [Row]) {
+    // A name without an ending may be an image's, number and all.
+    let file = |row: &Row| image(&row.image).filter(|name| name.contains('.')).map(str::to_owned);
+    if let Some(names) = rows.iter().map(file).collect::<Option<Vec<String>>>() {
+        rows.iter_mut().zip(names).for_each(|(row, name)| row.image = name);
+    }
+}
+
 /// The image and its caption.
 fn fields(line: &str) -> Option<(&str, &str)> {
     let (key, caption) = line.split_once('\t')?;
+    image(key).map(|image| (image, caption))
+}
+
+/// The image in `photo.jpg#0`.
+fn image(key: &str) -> Option<&str> {
     let (image, number) = key.rsplit_once('#')?;
-    number.trim().parse::<u32>().ok().map(|_| (image, caption))
+    number.trim().parse::<u32>().ok().map(|_| image)
 }

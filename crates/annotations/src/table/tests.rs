@@ -95,6 +95,17 @@ fn lists_in_a_field_are_its_sentences() {
 }
 
 #[test]
+fn numbers_of_captions_are_no_part_of_the_image() {
+    let table = "image,caption\na.jpg#0,A\na.jpg#1,B\n";
+    assert_eq!(rows(table), [row("a.jpg", &["A"], None), row("a.jpg", &["B"], None)]);
+    for images in [["a#1", "a#2"], ["a.jpg#0", "b.jpg"], ["a.jpg#x", "b.jpg#0"]] {
+        let table = format!("image,caption\n{},A\n{},B\n", images[0], images[1]);
+        let expected = [row(images[0], &["A"], None), row(images[1], &["B"], None)];
+        assert_eq!(rows(&table), expected, "{table}");
+    }
+}
+
+#[test]
 fn images_may_be_numbers_in_json() {
     let text = "{\"image_id\": 3, \"id\": 9, \"caption\": \"A\"}\n{\"image_id\": 4.0, \"id\": 10, \"caption\": \"B\"}\n";
     assert_eq!(rows(text), [row("3", &["A"], None), row("4", &["B"], None)]);

@@ -50,12 +50,14 @@ pub(super) enum Likeness {
     Shorter,
     /// In what COCO's release of 2014 puts before the number.
     Release,
+    /// In zeros before a number, and perhaps in what COCO puts before those.
+    Number,
 }
 
 #[derive(Default)]
 struct Index {
     files: Vec<File>,
-    /// By the folded stem of the name, COCO's prefix aside.
+    /// By the folded stem of the name, what stands before a number aside.
     by_stem: HashMap<String, Vec<usize>>,
     /// Folders that hold images themselves, by their folded parts.
     image_folders: HashSet<Vec<String>>,
@@ -114,16 +116,22 @@ impl Finder {
         if singled(&parts) == singled(&whole) || parts == name {
             return Some(Likeness::Folder);
         }
-        if (parts.ends_with(&name) || holds_in_order(&parts, &whole))
-            && !index.image_folders.contains(&whole[..whole.len() - 1])
-        {
+        let deeper = |parts: &[String], name: &[String], whole: &[String]| {
+            (parts.ends_with(name) || holds_in_order(parts, whole))
+                && !index.image_folders.contains(&whole[..whole.len() - 1])
+        };
+        if deeper(&parts, &name, &whole) {
             return Some(Likeness::Deeper);
         }
         if let Some(dropped) = self.dropped(wanted, &parts, &name) {
             return (!self.root.join(dropped).is_dir()).then_some(Likeness::Shorter);
         }
         let (last, own) = (parts.last()?, name.last()?);
-        (last != own && unprefixed(last) == unprefixed(own)).then_some(Likeness::Release)
+        if last != own && unprefixed(last) == unprefixed(own) {
+            return Some(Likeness::Release);
+        }
+        let [parts, whole, name] = [parts, whole, name].map(numbered);
+        (parts == whole || deeper(&parts, &name, &whole)).then_some(Likeness::Number)
     }
 
     /// The folders of the name that the file's path lacks, where it is the rest of the name.
@@ -205,7 +213,7 @@ impl Wanted {
         let last = self.name.last()?;
         let stem = file.file_stem()?.to_str()?;
         if !files::is_image_name(Path::new(last))
-            && fold_part(stem) == fold_part(last)
+            && stem_key(stem) == stem_key(last)
             && files::is_image_name(file)
         {
             let mut name = self.name.clone();
@@ -267,7 +275,25 @@ fn singled(parts: &[String]) -> Vec<&String> {
 }
 
 fn stem_key(stem: &str) -> String {
-    unprefixed(&fold_part(stem)).to_owned()
+    number(&fold_part(stem)).to_owned()
+}
+
+/// The parts with no more of the last than its number, where it is one.
+fn numbered(mut parts: Vec<String>) -> Vec<String> {
+    if let Some(last) = parts.last_mut() {
+        *last = number(last).to_owned();
+    }
+    parts
+}
+
+/// A folded name from its number on, where nothing else but COCO's prefix stands before its ending.
+fn number(name: &str) -> &str {
+    let rest = unprefixed(name);
+    let stem = rest.split('.').next().unwrap_or_default();
+    let digits = !stem.is_empty() && stem.bytes().all(|byte| byte.is_ascii_digit());
+    // A number has one digit at least.
+    let zeros = stem.bytes().take_while(|&byte| byte == b'0').count().min(stem.len().saturating_sub(1));
+    if digits { &rest[zeros..] } else { rest }
 }
 
 /// A folded name without COCO's `coco_train2014_`, before twelve digits.

@@ -20,7 +20,7 @@ fn found(written: &str, files: &[&str]) -> Result<String, String> {
 
 #[test]
 fn a_name_is_found_when_only_one_file_can_be_meant() {
-    let cases: [(&str, &[&str], &str); 17] = [
+    let cases: [(&str, &[&str], &str); 22] = [
         (" a.jpg", &[" a.jpg", "a.jpg"], " a.jpg"),
         (" a.jpg ", &["a.jpg"], "a.jpg"),
         ("a.jpg", &["a.jpg "], "a.jpg "),
@@ -42,6 +42,15 @@ fn a_name_is_found_when_only_one_file_can_be_meant() {
             &["train2017/000000000042.jpg", "val2017/000000000043.jpg"],
             "train2017/000000000042.jpg",
         ),
+        ("val2017/42", &["val2017/000000000042.jpg", "val2017/000000000142.jpg"], "val2017/000000000042.jpg"),
+        (
+            "coco/42",
+            &["coco/images/COCO_val2014_000000000042.jpg"],
+            "coco/images/COCO_val2014_000000000042.jpg",
+        ),
+        ("x/0042.jpg", &["x/42.jpg", "y/042.jpg"], "x/42.jpg"),
+        ("0.jpg", &["000.jpg"], "000.jpg"),
+        ("7.jpg", &["7.jpg", "07.jpg"], "7.jpg"),
     ];
     for (written, files, path) in cases {
         assert_eq!(found(written, files).as_deref(), Ok(path), "{written}");
@@ -50,7 +59,10 @@ fn a_name_is_found_when_only_one_file_can_be_meant() {
 
 #[test]
 fn a_name_of_no_file_says_what_nearly_matches() {
-    let cases: [(&str, &[&str], &str); 8] = [
+    let cases: [(&str, &[&str], &str); 11] = [
+        ("7.jpg", &["07.jpg", "007.jpg"], "it may be 007.jpg or 07.jpg: name one of them"),
+        ("x/7.jpg", &["y/07.jpg"], "file not found; there is y/07.jpg"),
+        ("7.png", &["07.jpg"], "there is 07.jpg"),
         ("a.jpg", &["x/a.jpg", "y/a.jpg"], "file not found; there is x/a.jpg and y/a.jpg"),
         ("A.jpG", &["a.jpg", "A.JPG"], "it may be A.JPG or a.jpg: name one of them"),
         ("a.jpeg", &["a.jpg"], "there is a.jpg"),
