@@ -27,8 +27,9 @@ pub(super) struct Collector {
     /// By folder, then by name as written.
     by_name: HashMap<PathBuf, HashMap<String, ImageIndex>>,
     places: Places,
-    /// Images that lie elsewhere than written: the first one, and how many.
+    /// Images that were found elsewhere or under another name than written: the first one, and how many.
     moved: Option<(String, PathBuf, usize)>,
+    videos: Vec<PathBuf>,
     captions: Vec<(ImageIndex, String)>,
     skipped: Vec<Skip>,
     notes: Vec<Note>,
@@ -62,6 +63,7 @@ impl Collector {
             by_name: HashMap::new(),
             places: Places::new(root),
             moved: None,
+            videos: Vec::new(),
             captions: Vec::new(),
             skipped: Vec::new(),
             notes: Vec::new(),
@@ -141,13 +143,19 @@ impl Collector {
             match files::kind(&self.root.join(&file)) {
                 Kind::Image => drop(self.found(file)),
                 Kind::Unread(kind) if !self.by_path.contains_key(&file) => self.skip_unread(&file, &kind),
+                Kind::Video => self.video(file),
                 Kind::Unread(_) | Kind::Captions | Kind::Other => {}
             }
         }
         Ok(())
     }
 
-    /// Counts a picture or video of a kind that is not read.
+    /// Notes a video, which is nobody's missing photo.
+    pub(super) fn video(&mut self, file: PathBuf) {
+        self.videos.push(file);
+    }
+
+    /// Counts a picture of a kind that is not read.
     pub(super) fn skip_unread(&mut self, file: &Path, kind: &str) {
         self.skip_file(file, &format!("{kind}, which is not read"));
     }
@@ -221,10 +229,17 @@ impl Collector {
     pub(super) fn finish(mut self) -> Result<RawDataset, LayoutError> {
         if let Some((name, path, count)) = self.moved.take() {
             let reason = format!(
-                "{count} images lie elsewhere than written; this one was found as {}",
+                "{count} images were found elsewhere or under another name than written; this one as {}",
                 path.display()
             );
             self.note(name, reason);
+        }
+        if let Some(first) = self.videos.first() {
+            let reason = match self.videos.len() {
+                1 => "a video, which is not read".to_owned(),
+                count => format!("the first of {count} videos, which are not read"),
+            };
+            self.note(first.display().to_string(), reason);
         }
         let mut usable = Vec::new();
         for (index, image) in self.images.iter().enumerate() {

@@ -18,8 +18,10 @@ pub(super) enum Kind {
     Image,
     /// Captions in plain text.
     Captions,
-    /// A picture or a video that is not read, in words: "a HEIC photo".
+    /// A picture that is not read, in words: "a HEIC photo".
     Unread(String),
+    /// A video, as phones leave one beside each photo.
+    Video,
     /// Nothing of a dataset's.
     Other,
 }
@@ -34,6 +36,10 @@ pub(super) fn below(root: &Path, folder: &Path) -> impl Iterator<Item = Result<P
             Some(Ok(entry.path().strip_prefix(root).ok()?.to_owned()))
         }
         Ok(_) => None,
+        // A link to nothing may be an image's, which is missed where it is opened.
+        Err(error) if error.path().is_some_and(Path::is_symlink) && error.loop_ancestor().is_none() => {
+            Some(Ok(error.path()?.strip_prefix(root).ok()?.to_owned()))
+        }
         // A link to a folder above: what is in it is listed already.
         Err(error) if error.loop_ancestor().is_some() => None,
         Err(error) => {
@@ -54,7 +60,7 @@ pub(super) fn kind(file: &Path) -> Kind {
     match imaging::content(file) {
         Ok(Content::Image) => Kind::Image,
         Ok(Content::Picture(kind)) => Kind::Unread(kind),
-        Ok(Content::Video) => Kind::Unread("a video".to_owned()),
+        Ok(Content::Video) => Kind::Video,
         Ok(Content::Other(_)) => Kind::Other,
         Err(error) => Kind::Unread(error.to_string()),
     }

@@ -10,7 +10,7 @@
 //!
 //! Folders inside are read too; names that begin with a dot are not, nor what systems leave. Where the root has folders of
 //! train and val, they and that of test are the splits, and an image outside them is left out; otherwise no image has a
-//! split. A picture or a video that is not read is left out and counted.
+//! split. A picture that is not read is left out and counted; of videos it is said how many there are.
 
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,7 @@ fn list(root: &Path, collector: &mut Collector) -> Result<(Vec<PathBuf>, Vec<Pat
             Kind::Image => images.push(path),
             Kind::Captions => texts.push(path),
             Kind::Unread(kind) => collector.skip_unread(&path, &kind),
+            Kind::Video => collector.video(path),
             Kind::Other => {}
         }
     }

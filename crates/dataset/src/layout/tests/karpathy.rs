@@ -159,5 +159,5 @@ fn files_of_others_may_lack_what_is_not_needed() {
     ]);
     let dataset = karpathy::read(own.path()).unwrap();
     assert_eq!((ids(&dataset), splits(&dataset)), (vec!["a", "b"], vec![None, None]));
-    assert!(dataset.notes[0].reason.starts_with("2 images lie elsewhere"), "{:?}", dataset.notes);
+    assert!(dataset.notes[0].reason.starts_with("2 images were found elsewhere"), "{:?}", dataset.notes);
 }

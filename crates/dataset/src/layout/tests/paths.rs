@@ -113,7 +113,7 @@ fn one_file_is_not_taken_for_two_images() {
     let rows = "image,caption\nset/1.jpg,A cat\nset\\1.JPG,A dog\n";
     let dataset = read_table("t.csv", rows, &["1.jpg"]).unwrap();
     assert_eq!(captions(&dataset), [("1", "A cat"), ("1", "A dog")]);
-    assert!(dataset.notes[0].reason.contains("1 images lie elsewhere"), "{:?}", dataset.notes);
+    assert!(dataset.notes[0].reason.contains("1 images were found elsewhere"), "{:?}", dataset.notes);
 }
 
 #[test]

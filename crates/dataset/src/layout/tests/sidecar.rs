@@ -112,6 +112,25 @@ fn content_decides_what_is_an_image() {
 }
 
 #[test]
+fn videos_beside_photos_are_no_missing_photos() {
+    let video = "\0\0\0\u{14}ftypqt  \0\0\0\0qt  ";
+    let dataset = read_folder(&[("a.jpg", ""), ("a.txt", "A"), ("a.MOV", video), ("b.mov", video)]).unwrap();
+    assert_eq!((captions(&dataset), skipped(&dataset)), (vec![("a", "A")], vec![]));
+    assert_eq!(dataset.notes[0].what, "a.MOV");
+    assert_eq!(dataset.notes[0].reason, "the first of 2 videos, which are not read");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_nothing_costs_its_image_alone() {
+    let folder = folder(&[("a.jpg", ""), ("a.txt", "A"), ("b.txt", "B")]);
+    std::os::unix::fs::symlink("gone.jpg", folder.path().join("b.jpg")).unwrap();
+    std::os::unix::fs::symlink(folder.path(), folder.path().join("again")).unwrap();
+    let dataset = sidecar::read(folder.path()).unwrap();
+    assert_eq!(captions(&dataset), [("a", "A"), ("b", "B")]);
+}
+
+#[test]
 fn two_images_with_one_text_file_are_refused() {
     let result = read_folder(&[("x/a.jpg", ""), ("x/a.png", ""), ("x/a.txt", "A")]);
     assert_refused(result, &["x/a.jpg and x/a.png", "one .txt file"]);
