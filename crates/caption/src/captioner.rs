@@ -12,7 +12,9 @@ use image::RgbImage;
 use imaging::{ImageError, Transform};
 use model::checkpoint::{Assembled, CheckpointError};
 use model::grids::Join;
-use model::search::{SearchError, SearchSettings, beam_search, log_likelihoods};
+use model::search::{
+    Hypothesis, SampleSettings, SearchError, SearchSettings, beam_search, log_likelihoods, sample,
+};
 use model::tuned::{Keyword, WordHead};
 use onnx::{Decoder, DecoderModels, OnnxError};
 use rayon::prelude::*;
@@ -213,11 +215,35 @@ impl Captioner {
     ) -> Result<Vec<Captioned>, CaptionError> {
         let beams =
             self.decoded(features, alone, |decoder, memory| beam_search(decoder, memory, settings))?;
-        let captioned = beams.into_iter().zip(features).map(|(beams, features)| {
-            let captions = beams.into_iter().map(|beam| Caption::new(beam, &self.vocabulary));
-            Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
-        });
-        Ok(captioned.collect())
+        Ok(beams.into_iter().zip(features).map(|(beams, features)| self.captioned(beams, features)).collect())
+    }
+
+    fn captioned(&self, found: Vec<Hypothesis>, features: &Features) -> Captioned {
+        let captions = found.into_iter().map(|found| Caption::new(found, &self.vocabulary));
+        Captioned { captions: captions.collect(), grid: self.grid(), seen: features.seen }
+    }
+
+    /// Draws `count` captions of each photo by chance, at least one, in the order in which they are drawn. `seed` decides them,
+    /// whichever photos are beside one.
+    ///
+    /// # Errors
+    ///
+    /// Settings that make no sense, or a refusal of ONNX Runtime.
+    pub fn sample(
+        &self,
+        features: &[Features],
+        settings: &SampleSettings,
+        (count, seed): (usize, u64),
+    ) -> Result<Vec<Captioned>, CaptionError> {
+        let draw = |decoder: &mut Decoder, memory: &onnx::Rows| {
+            sample(decoder, memory, settings, (count.max(1), seed))
+        };
+        // One at a time: others in a batch would move what is computed by rounding, and chance may hang on that.
+        let one = |features: &[Features]| -> Result<Captioned, CaptionError> {
+            let drawn = self.decoded(features, true, draw)?;
+            Ok(self.captioned(drawn.into_iter().flatten().collect(), &features[0]))
+        };
+        self.pool.install(|| features.chunks(1).map(one).collect())
     }
 
     /// Whether the model names [`keywords`](Self::keywords): it reads features of a backbone that was tuned.

@@ -41,13 +41,14 @@ mod source;
 pub mod video;
 mod workers;
 
+pub use artifacts::recipe::digest_file;
 pub use captioned::{Caption, Captioned, Word};
 pub use captioner::{Captioner, Options};
 pub use error::CaptionError;
 pub use image::RgbImage;
 pub use imaging::{FileError, ImageError, decode, memory_needed, read_file};
 pub use memory::give_back_memory;
-pub use model::search::SearchSettings;
+pub use model::search::{SampleSettings, SearchSettings};
 pub use model::tuned::Keyword;
 pub use newest::{DefaultModel, default_model};
 pub use photo::{Features, Photo, Seen};

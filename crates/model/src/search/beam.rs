@@ -29,6 +29,17 @@ pub struct Hypothesis {
 }
 
 impl Hypothesis {
+    /// Before the first word.
+    pub(super) fn empty() -> Hypothesis {
+        Hypothesis {
+            ids: vec![],
+            log_probability: 0.0,
+            log_probabilities: vec![],
+            finished: false,
+            attention: vec![],
+        }
+    }
+
     /// What beams are ranked by.
     fn score(&self, length_penalty: f64) -> f64 {
         let tokens = self.ids.len() + usize::from(self.finished);
@@ -127,14 +138,7 @@ struct Beam {
 
 impl Beam {
     fn new() -> Beam {
-        let empty = Hypothesis {
-            ids: vec![],
-            log_probability: 0.0,
-            log_probabilities: vec![],
-            finished: false,
-            attention: vec![],
-        };
-        Beam { live: vec![empty], finished: vec![], stuck: vec![] }
+        Beam { live: vec![Hypothesis::empty()], finished: vec![], stuck: vec![] }
     }
 
     /// Extends every live hypothesis by its best words; returns the row that each new live hypothesis came from.

@@ -1,5 +1,5 @@
-//! Captions out of a decoder, written once for all of them and for every engine: beam search, batched over images; and how
-//! probable given captions are.
+//! Captions out of a decoder, written once for all of them and for every engine: beam search and sampling, batched over images; and
+//! how probable given captions are.
 //!
 //! A caption always comes out: where none reaches `<eos>` in time, an unfinished one is returned and marked so.
 //! `<pad>`, `<bos>` and `<unk>` are never written, and no caption is empty.
@@ -8,6 +8,7 @@ mod beam;
 mod candidates;
 mod consensus;
 mod likelihood;
+mod sample;
 mod settings;
 mod step;
 
@@ -15,6 +16,7 @@ use crate::problem::Problem;
 
 pub use beam::{Hypothesis, beam_search};
 pub use likelihood::log_likelihoods;
+pub use sample::sample;
 pub use settings::{SampleSettings, SearchSettings};
 pub use step::{Step, Stepper, Table};
 

@@ -1,5 +1,6 @@
 mod beam;
 mod likelihood;
+mod sample;
 
 use std::convert::Infallible;
 
