@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+
 use crate::budget::Budget;
 use crate::engine::{self, Answer, Engine, Request};
 use crate::error::ServeError;
@@ -38,7 +40,7 @@ impl App {
         let down = self.threads.down();
         let ready = !down.contains(&engine::THREAD);
         let problems = down.iter().map(|name| format!("the thread {name} panicked, and is started again"));
-        Health { ready, problems: problems.chain(self.models.problem()).collect() }
+        Health { ready, problems: problems.chain(self.models.problems()).collect() }
     }
 
     /// Captions the photos of a request.
@@ -51,7 +53,10 @@ impl App {
             return Err(ServeError::Malformed("the request holds no photo".to_owned()));
         }
         let answers = tokio::time::timeout(self.deadline, self.engine.caption(served, requests)).await;
-        answers.map_err(|_| ServeError::Deadline)?
+        let answers = answers.unwrap_or(Err(ServeError::Deadline));
+        let status = answers.as_ref().map_or_else(ServeError::status, |_| StatusCode::OK);
+        self.metrics.model_requests.with_label_values(&[&*served.name, status.as_str()]).inc();
+        answers
     }
 
     /// Compares the `Authorization` header with the token, in a time that does not tell where they differ.

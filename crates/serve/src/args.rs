@@ -1,5 +1,6 @@
 //! The command line, which is also its manual.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,18 +14,21 @@ use crate::machine;
 
 /// Writes captions for clients over HTTP and gRPC.
 ///
-/// Speaks the protocols of TensorFlow Serving (REST and gRPC), Open Inference v2, KServe v1, TorchServe and Hugging Face
-/// image-to-text, takes form uploads, and shows a page at /. SIGTERM ends it when the requests at hand are answered.
+/// Speaks the protocols of TensorFlow Serving (REST and gRPC), Open Inference v2, KServe v1, TorchServe, Hugging Face
+/// image-to-text, Ollama and OpenAI, takes form uploads, and shows a page at /. SIGTERM ends it when the requests at hand are
+/// answered.
 /// Logs are JSON lines on stderr.
 #[derive(Debug, Parser)]
 #[command(name = "serve", version)]
 pub(crate) struct Args {
     /// What export packed, or a checkpoint of train; or a folder of versions such as captions/3/model.safetensors, of which
-    /// the highest is served; if none is named, the newest model below data/runs that knows photos, or
-    /// models/starter.safetensors where that is newer. A newer one is taken up while serving.
-    #[arg(short, long, value_name = "PATH")]
-    pub(crate) model: Option<PathBuf>,
-    /// Name of the model in addresses.
+    /// the highest is served. Several models have a name each, NAME=PATH, or lie in one folder as NAME/3/model.safetensors,
+    /// NAME/model.safetensors or NAME.safetensors; the first is meant where a client names none. If nothing is named, the
+    /// newest model below data/runs that knows photos, or models/starter.safetensors where that is newer. Newer ones are
+    /// taken up while serving.
+    #[arg(short, long, value_name = "[NAME=]PATH", num_args = 1..)]
+    pub(crate) model: Vec<OsString>,
+    /// Name in addresses of a model that has none of its own.
     #[arg(long, default_value = "caption")]
     pub(crate) name: String,
     /// Folder with the published weights of the backbones, for checkpoints; an export holds its own, and tuned ones lie in
@@ -40,6 +44,9 @@ pub(crate) struct Args {
     /// Port of gRPC; 0 takes a free one.
     #[arg(long, default_value_t = 8500)]
     pub(crate) grpc_port: u16,
+    /// Listens on Ollama's port too, for programs that look for Ollama there; 0 takes a free one.
+    #[arg(long, value_name = "PORT", num_args = 0..=1, default_missing_value = "11434")]
+    pub(crate) ollama: Option<u16>,
     /// File with a token that clients must send as `Authorization: Bearer TOKEN`.
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,

@@ -118,11 +118,17 @@ pub(crate) fn brief(text: &str) -> String {
     format!("{} … {}", &cut[..head], &cut[tail..])
 }
 
+/// Why, beside an answer that says so: for protocols that say it in a shape of their own.
+#[derive(Clone)]
+pub(crate) struct Reason(pub(crate) String);
+
 impl IntoResponse for ServeError {
     /// `{"error": "…"}`, the shape of TensorFlow Serving, KServe, Open Inference and Hugging Face.
     fn into_response(self) -> Response {
         let status = self.status();
-        let mut response = (status, Json(json!({ "error": self.message() }))).into_response();
+        let message = self.message();
+        let mut response = (status, Json(json!({ "error": message }))).into_response();
+        response.extensions_mut().insert(Reason(message));
         let headers = response.headers_mut();
         match self {
             Self::Busy => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),

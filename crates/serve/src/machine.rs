@@ -11,11 +11,16 @@ pub(crate) fn free_memory(root: &Path) -> Option<u64> {
     [available(root), group, addresses].into_iter().flatten().min()
 }
 
+/// Bytes of memory that the process holds now.
+pub(crate) fn resident() -> u64 {
+    own(Path::new("/"), "VmRSS:")
+}
+
 fn available(root: &Path) -> Option<u64> {
     kilobytes(&root.join("proc/meminfo"), "MemAvailable:")
 }
 
-/// What the process holds.
+/// A size of the process.
 fn own(root: &Path, kind: &str) -> u64 {
     kilobytes(&root.join("proc/self/status"), kind).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
 //! What the server counts, for Prometheus.
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -19,17 +19,21 @@ pub(crate) struct Metrics {
     pub(crate) requests: IntCounterVec,
     /// Time from the head of a request to its answer, by `route`.
     pub(crate) request_seconds: HistogramVec,
-    /// Time of a `phase`: decode, queue, features, search.
+    /// Requests for captions by `model` and `status`, whatever the protocol.
+    pub(crate) model_requests: IntCounterVec,
+    /// Time of a `phase`: decode, queue, features, search; by `model`.
     pub(crate) phase_seconds: HistogramVec,
-    /// Photos per batch.
-    pub(crate) batch_photos: Histogram,
+    /// Photos per batch, by `model`.
+    pub(crate) batch_photos: HistogramVec,
     /// Photos under way.
     pub(crate) queued: IntGauge,
     /// Photos whose clients left before their batch began.
     pub(crate) abandoned: IntCounter,
-    /// Version of the model that new requests get.
-    pub(crate) version: IntGauge,
-    /// Loads of a model by `result`: ok, failed.
+    /// Version of each `model` that new requests get.
+    pub(crate) version: IntGaugeVec,
+    /// Bytes by which the process grew while it loaded that version.
+    pub(crate) model_memory: IntGaugeVec,
+    /// Loads of newer versions by `model` and `result`: ok, failed.
     pub(crate) loads: IntCounterVec,
     /// Whether each `thread` beside the requests runs: 1, or 0 while it rests after a panic.
     pub(crate) threads: IntGaugeVec,
@@ -39,8 +43,8 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new() -> Result<Metrics, prometheus::Error> {
-        let seconds = |name: &str, help: &str, label: &str| {
-            HistogramVec::new(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()), &[label])
+        let histogram = |name: &str, help: &str, buckets: &[f64], labels: &[&str]| {
+            HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels)
         };
         let metrics = Metrics {
             registry: Registry::new(),
@@ -48,24 +52,39 @@ impl Metrics {
                 Opts::new("serve_requests_total", "Requests answered"),
                 &["route", "status"],
             )?,
-            request_seconds: seconds(
+            request_seconds: histogram(
                 "serve_request_seconds",
                 "From a request's head to its answer",
-                "route",
+                &SECONDS,
+                &["route"],
             )?,
-            phase_seconds: seconds("serve_phase_seconds", "A photo's time in each phase", "phase")?,
-            batch_photos: Histogram::with_opts(
-                HistogramOpts::new("serve_batch_photos", "Photos per batch").buckets(PHOTOS.to_vec()),
+            model_requests: IntCounterVec::new(
+                Opts::new("serve_model_requests_total", "Requests for captions of a model"),
+                &["model", "status"],
             )?,
+            phase_seconds: histogram(
+                "serve_phase_seconds",
+                "A photo's time in each phase",
+                &SECONDS,
+                &["model", "phase"],
+            )?,
+            batch_photos: histogram("serve_batch_photos", "Photos per batch", &PHOTOS, &["model"])?,
             queued: IntGauge::new("serve_queued_photos", "Photos under way")?,
             abandoned: IntCounter::new(
                 "serve_abandoned_photos_total",
                 "Photos whose clients left while they waited",
             )?,
-            version: IntGauge::new("serve_model_version", "Version of the model that is served")?,
+            version: IntGaugeVec::new(
+                Opts::new("serve_model_version", "Version of a model that is served"),
+                &["model"],
+            )?,
+            model_memory: IntGaugeVec::new(
+                Opts::new("serve_model_memory_bytes", "Growth of the process while a model was loaded"),
+                &["model"],
+            )?,
             loads: IntCounterVec::new(
-                Opts::new("serve_model_loads_total", "Loads of a model by result"),
-                &["result"],
+                Opts::new("serve_model_loads_total", "Loads of newer versions of a model by result"),
+                &["model", "result"],
             )?,
             threads: IntGaugeVec::new(
                 Opts::new("serve_thread_up", "Whether a background thread runs"),
@@ -82,11 +101,13 @@ impl Metrics {
         let registry = &metrics.registry;
         registry.register(Box::new(metrics.requests.clone()))?;
         registry.register(Box::new(metrics.request_seconds.clone()))?;
+        registry.register(Box::new(metrics.model_requests.clone()))?;
         registry.register(Box::new(metrics.phase_seconds.clone()))?;
         registry.register(Box::new(metrics.batch_photos.clone()))?;
         registry.register(Box::new(metrics.queued.clone()))?;
         registry.register(Box::new(metrics.abandoned.clone()))?;
         registry.register(Box::new(metrics.version.clone()))?;
+        registry.register(Box::new(metrics.model_memory.clone()))?;
         registry.register(Box::new(metrics.loads.clone()))?;
         registry.register(Box::new(metrics.threads.clone()))?;
         registry.register(Box::new(metrics.restarts.clone()))?;

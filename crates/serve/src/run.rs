@@ -22,7 +22,7 @@ use crate::engine::{Engine, Policy};
 use crate::http::{self, Samples};
 use crate::listen::{self, Door};
 use crate::metrics::Metrics;
-use crate::models::{Models, Source};
+use crate::models::{Models, Place};
 use crate::threads::Threads;
 use crate::{error, grpc};
 
@@ -47,11 +47,15 @@ fn run(args: &Args) -> anyhow::Result<()> {
         None => Samples::default(),
     };
     // A port that is taken is known before a model is read.
-    let doors = [bind(args.host, args.port)?, bind(args.host, args.grpc_port)?];
+    let doors = Doors {
+        http: bind(args.host, args.port)?,
+        grpc: bind(args.host, args.grpc_port)?,
+        ollama: args.ollama.map(|port| bind(args.host, port)).transpose()?,
+    };
     let metrics = Arc::new(Metrics::new()?);
     let options = Options { weights: args.weights.clone() };
-    let models = Arc::new(Models::open(args.name.clone(), Source::of(args.model.as_deref()), options)?);
-    metrics.version.set(models.served().version as i64);
+    let places = Place::all(&args.model, &args.name)?;
+    let models = Arc::new(Models::open(places, &options, &metrics)?);
     // Of what the models leave.
     let memory = args.budget()?;
     let budget = Arc::new(Budget::new(memory));
@@ -66,6 +70,14 @@ fn run(args: &Args) -> anyhow::Result<()> {
     let app = Arc::new(App { models, engine, metrics, budget, threads, token, deadline, max_body });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(listen(doors, app, (samples, args.cors()), memory))
+}
+
+/// Where clients come in.
+struct Doors {
+    http: TcpListener,
+    grpc: TcpListener,
+    /// The same as `http`, on another port.
+    ollama: Option<TcpListener>,
 }
 
 fn bind(host: IpAddr, port: u16) -> anyhow::Result<TcpListener> {
@@ -96,14 +108,15 @@ fn text(bytes: Vec<u8>) -> Option<String> {
     }
 }
 
-/// Serves both protocols until a signal, then lets the requests at hand end.
+/// Serves all protocols until a signal, then lets the requests at hand end.
 async fn listen(
-    [http, grpc]: [TcpListener; 2],
+    Doors { http, grpc, ollama }: Doors,
     app: Arc<App>,
     (samples, cors): (Samples, Option<CorsLayer>),
     memory: u64,
 ) -> anyhow::Result<()> {
     let (http_address, grpc_address) = (http.local_addr()?, grpc.local_addr()?);
+    let ollama_address = ollama.as_ref().map(TcpListener::local_addr).transpose()?;
     let (stop, stopped) = watch::channel(false);
     let (budget, patience) = (app.budget.clone(), app.deadline);
     let open = |listener, door, router| -> io::Result<JoinHandle<()>> {
@@ -111,20 +124,25 @@ async fn listen(
         let served = listen::serve((listener, door), router, budget.clone(), stopped.clone(), patience);
         Ok(tokio::spawn(served))
     };
-    let grpc = open(grpc, Door::Grpc, grpc::router(app.clone(), stopped.clone())?)?;
-    let http = open(http, Door::Http, http::router(app, samples, cors))?;
+    let mut open_doors = vec![open(grpc, Door::Grpc, grpc::router(app.clone(), stopped.clone())?)?];
+    let router = http::router(app, samples, cors);
+    for listener in [http].into_iter().chain(ollama) {
+        open_doors.push(open(listener, Door::Http, router.clone())?);
+    }
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let memory_mb = memory >> 20;
     // Said when a signal, too, finds someone who listens.
-    tracing::info!(http = %http_address, grpc = %grpc_address, memory_mb, "listening");
+    let ollama = ollama_address.map(tracing::field::display);
+    tracing::info!(http = %http_address, grpc = %grpc_address, ollama, memory_mb, "listening");
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     stop.send_replace(true);
     tracing::info!("draining: no new connections, requests at hand are answered");
-    http.await?;
-    grpc.await?;
+    for door in open_doors {
+        door.await?;
+    }
     tracing::info!("ended");
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use caption::{CaptionError, Captioned, Features, Keyword, Photo};
 
-use super::{Answer, Job, Timing};
+use super::{Answer, How, Job, Timing};
 use crate::error::{self, ServeError};
 use crate::metrics::Metrics;
 
@@ -67,7 +67,7 @@ impl Batches {
         let (gone, mut jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.reply.is_closed());
         self.metrics.abandoned.inc_by(gone.len() as u64);
         drop(gone);
-        // Around a reload there are photos for two versions.
+        // There are photos for several models, and around a reload for two versions.
         while let Some(served) = jobs.first().map(|job| job.served.clone()) {
             let (same, others) = jobs.into_iter().partition(|job| Arc::ptr_eq(&job.served, &served));
             self.features(same);
@@ -77,7 +77,7 @@ impl Batches {
 
     /// Runs the networks over all, then the search over those with equal settings.
     fn features(&self, jobs: Vec<Job>) {
-        self.metrics.batch_photos.observe(jobs.len() as f64);
+        self.metrics.batch_photos.with_label_values(&[&jobs[0].served.name]).observe(jobs.len() as f64);
         let began = Instant::now();
         let photos: Vec<Photo> = jobs.iter().map(|job| job.photo.clone()).collect();
         let features = match jobs[0].served.captioner.features(&photos) {
@@ -86,9 +86,8 @@ impl Batches {
         };
         let took = began.elapsed();
         let mut waiting: Vec<(Job, Features)> = jobs.into_iter().zip(features).collect();
-        while let Some(settings) = waiting.first().map(|(job, _)| job.settings.clone()) {
-            let (same, others): (Vec<_>, Vec<_>) =
-                waiting.into_iter().partition(|(job, _)| job.settings == settings);
+        while let Some(how) = waiting.first().map(|(job, _)| job.how.clone()) {
+            let (same, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(job, _)| job.how == how);
             let (jobs, features): (Vec<Job>, Vec<Features>) = same.into_iter().unzip();
             self.search(jobs, &features, began, took);
             waiting = others;
@@ -97,13 +96,16 @@ impl Batches {
 
     fn search(&self, jobs: Vec<Job>, features: &[Features], began: Instant, features_took: Duration) {
         let searched = Instant::now();
-        let found = jobs[0].served.captioner.search(features, &jobs[0].settings);
+        let captioner = &jobs[0].served.captioner;
+        let found = match &jobs[0].how {
+            How::Search(settings) => captioner.search(features, settings),
+            How::Draw { settings, count, seed } => captioner.sample(features, settings, (*count, *seed)),
+        };
         let captioned: Vec<Captioned> = match found {
             Ok(captioned) => captioned,
             Err(error) => return refuse(jobs, &error),
         };
         let most = jobs.iter().map(|job| job.keywords).max().unwrap_or(0);
-        let captioner = &jobs[0].served.captioner;
         let named = match most > 0 && captioner.names_keywords() {
             true => captioner.keywords(features, most),
             false => Ok(vec![vec![]; jobs.len()]),
@@ -117,7 +119,8 @@ impl Batches {
             keywords.truncate(job.keywords);
             let queue = began.saturating_duration_since(job.since);
             for (phase, time) in [("queue", queue), ("features", features_took), ("search", search)] {
-                self.metrics.phase_seconds.with_label_values(&[phase]).observe(time.as_secs_f64());
+                let labels = [&*job.served.name, phase];
+                self.metrics.phase_seconds.with_label_values(&labels).observe(time.as_secs_f64());
             }
             let timing = Timing {
                 decode: milliseconds(job.decode),

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
-use caption::{Captioned, Keyword, Photo, SearchSettings};
+use caption::{Captioned, Keyword, Photo, SampleSettings, SearchSettings};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -27,10 +27,19 @@ pub(crate) const THREAD: &str = "batches";
 /// How long it rests after a first panic.
 const FIRST_REST: Duration = Duration::from_millis(100);
 
-/// A photo as it came, and how to search its captions.
+/// How the captions of a photo come about.
+#[derive(Clone, PartialEq)]
+pub(crate) enum How {
+    /// The most probable ones.
+    Search(SearchSettings),
+    /// So many by chance.
+    Draw { settings: SampleSettings, count: usize, seed: u64 },
+}
+
+/// A photo as it came, and how its captions are found.
 pub(crate) struct Request {
     pub(crate) bytes: Bytes,
-    pub(crate) settings: SearchSettings,
+    pub(crate) how: How,
     /// Keywords that are wanted at most, of a model that names them.
     pub(crate) keywords: usize,
 }
@@ -38,7 +47,7 @@ pub(crate) struct Request {
 impl Request {
     /// For the captions alone.
     pub(crate) fn new(bytes: Bytes, settings: SearchSettings) -> Request {
-        Request { bytes, settings, keywords: 0 }
+        Request { bytes, how: How::Search(settings), keywords: 0 }
     }
 }
 
@@ -63,11 +72,23 @@ pub(crate) struct Timing {
     pub(crate) search: f64,
 }
 
+impl Timing {
+    /// Of photos that went side by side.
+    pub(crate) fn longest(self, other: Timing) -> Timing {
+        Timing {
+            decode: self.decode.max(other.decode),
+            queue: self.queue.max(other.queue),
+            features: self.features.max(other.features),
+            search: self.search.max(other.search),
+        }
+    }
+}
+
 /// A decoded photo that waits for its batch. Its client may be gone: then `reply` is closed.
 struct Job {
     served: Arc<Served>,
     photo: Photo,
-    settings: SearchSettings,
+    how: How,
     keywords: usize,
     decode: Duration,
     since: Instant,
@@ -183,7 +204,7 @@ impl Engine {
         let started = Instant::now();
         let failed = |error: &dyn std::fmt::Display| ServeError::Internal(error.to_string());
         let mut core = Some(self.decoders.clone().acquire_owned().await.map_err(|error| failed(&error))?);
-        let Request { bytes, settings, keywords } = request;
+        let Request { bytes, how, keywords } = request;
         let measured = bytes.clone();
         let needed = spawn_blocking(move || caption::memory_needed(&measured));
         let needed = needed.await.map_err(|error| failed(&error))??;
@@ -200,10 +221,13 @@ impl Engine {
         });
         let photo = decoded.await.map_err(|error| failed(&error))??;
         let decode = started.elapsed();
-        self.metrics.phase_seconds.with_label_values(&["decode"]).observe(decode.as_secs_f64());
+        self.metrics
+            .phase_seconds
+            .with_label_values(&[&*served.name, "decode"])
+            .observe(decode.as_secs_f64());
         let (reply, answer) = oneshot::channel();
         let (served, since) = (served.clone(), Instant::now());
-        let job = Job { served, photo, settings, keywords, decode, since, reply, _place: place };
+        let job = Job { served, photo, how, keywords, decode, since, reply, _place: place };
         // First, or its own batch would wait for it.
         drop(coming);
         self.queue.send(job).map_err(|error| failed(&error))?;

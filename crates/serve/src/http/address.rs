@@ -73,6 +73,8 @@ pub(super) enum Client {
     HuggingFaceObject,
     /// KServe's for Python, which speaks through httpx.
     Kserve,
+    /// OpenAI's, for Python and JavaScript.
+    OpenAi,
     Other,
 }
 
@@ -86,6 +88,7 @@ impl Client {
         };
         match agent.split_once('/') {
             Some(("python-httpx", _)) => Client::Kserve,
+            Some(("OpenAI" | "AsyncOpenAI", _)) => Client::OpenAi,
             Some(("@huggingface", rest)) => match rest.strip_prefix("inference/") {
                 Some(rest) if version(rest).as_slice() >= ALONE_SINCE.as_slice() => Client::HuggingFaceObject,
                 _ => Client::Other,
@@ -108,6 +111,9 @@ mod tests {
             ("@huggingface/inference/4.13.14 Node.js/22", Client::Other),
             ("@huggingface/inference/2.8.1", Client::Other),
             ("python-httpx/0.28.1", Client::Kserve),
+            ("OpenAI/Python 3.57.0", Client::OpenAi),
+            ("AsyncOpenAI/Python 1.57.4", Client::OpenAi),
+            ("OpenAI/JS 6.1.0", Client::OpenAi),
             ("python-requests/2.34.2", Client::Other),
             ("", Client::Other),
         ] {

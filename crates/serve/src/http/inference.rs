@@ -10,10 +10,10 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::address::{Address, Which};
-use super::json::{self, OneOrMany};
+use super::json::{self, OneOrMany, SmallObject};
 use super::own::when;
 use super::photo::{Photo, bytes_of};
 use super::route::{Route, get, post};
@@ -54,7 +54,7 @@ pub(super) fn health() -> Vec<Route> {
 struct Infer {
     id: Option<String>,
     #[serde(default)]
-    parameters: Map<String, Value>,
+    parameters: SmallObject,
     inputs: OneOrMany<Input>,
     /// Those that are wanted: all where none is named.
     #[serde(default)]
@@ -137,7 +137,7 @@ async fn infer(
     let request: Infer = json::read(&body[..length], SEND)?;
     request.outputs.iter().try_for_each(|output| signature::check_output(&output.name))?;
     let photos = photos(request.inputs.all, body.slice(length..))?;
-    let mut parameters = request.parameters;
+    let mut parameters = request.parameters.0;
     parameters.retain(|name, _| !triton::HINTS.contains(&name.as_str()));
     let settings = settings::search(served.captioner.search_settings(), parameters)?;
     let requests = photos.into_iter().map(|bytes| Request::new(bytes, settings.clone())).collect();

@@ -1,9 +1,11 @@
 //! JSON of requests.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, SeqAccess, Visitor};
+use serde_json::Value;
 use serde_json::error::Category;
 
 use crate::error::ServeError;
@@ -55,6 +57,118 @@ impl<T> OneOrMany<T> {
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMany<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Values(PhantomData))
+    }
+}
+
+/// Values of a [`Small`], and bytes of its names and texts.
+const SMALL: usize = 4096;
+const SMALL_TEXT: usize = 64 << 10;
+
+/// JSON of any shape, which stays small: two bytes of a body could become dozens in memory.
+pub(super) struct Small(pub(super) Value);
+
+impl<'de> Deserialize<'de> for Small {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Small, D::Error> {
+        let mut room = Room { values: SMALL, text: SMALL_TEXT };
+        room.deserialize(deserializer).map(Small)
+    }
+}
+
+/// What may still come.
+struct Room {
+    values: usize,
+    text: usize,
+}
+
+impl Room {
+    fn text<E: de::Error>(&mut self, text: &str) -> Result<String, E> {
+        match self.text.checked_sub(text.len()) {
+            Some(left) => self.text = left,
+            None => {
+                return Err(E::custom(format_args!(
+                    "more than {} kB of text beside the photos",
+                    SMALL_TEXT >> 10
+                )));
+            }
+        }
+        Ok(text.to_owned())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for &mut Room {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        match self.values.checked_sub(1) {
+            Some(left) => self.values = left,
+            None => {
+                return Err(de::Error::custom(format_args!("more than {SMALL} values beside the photos")));
+            }
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for &mut Room {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
+        self.text(text).map(Value::String)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
+        let mut all = Vec::new();
+        while let Some(value) = list.next_element_seed(&mut *self)? {
+            all.push(value);
+        }
+        Ok(all.into())
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut object = serde_json::Map::new();
+        while let Some(name) = map.next_key::<Cow<str>>()? {
+            let name = self.text(&name)?;
+            object.insert(name, map.next_value_seed(&mut *self)?);
+        }
+        Ok(object.into())
+    }
+}
+
+/// An object of [`Small`] values.
+#[derive(Default)]
+pub(super) struct SmallObject(pub(super) serde_json::Map<String, Value>);
+
+impl<'de> Deserialize<'de> for SmallObject {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<SmallObject, D::Error> {
+        match Small::deserialize(deserializer)?.0 {
+            Value::Object(object) => Ok(SmallObject(object)),
+            Value::Null => Ok(SmallObject::default()),
+            _ => Err(de::Error::custom("parameters are an object")),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::upload::Upload;
 use crate::app::{App, Health};
 use crate::engine::{Request, Timing};
 use crate::error::ServeError;
+use crate::models::Served;
 use crate::settings;
 
 /// Keywords in an answer unless a request says otherwise.
@@ -25,7 +26,13 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 pub(super) fn health() -> Vec<Route> {
-    vec![get("/healthz", healthy), get("/metrics", metrics)]
+    vec![
+        get("/healthz", healthy),
+        get("/health", healthy),
+        get("/readyz", healthy),
+        get("/livez", async || Json(json!({ "status": "ok" }))),
+        get("/metrics", metrics),
+    ]
 }
 
 /// What `/caption` says.
@@ -55,7 +62,7 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
         return Err(ServeError::Malformed("top_k must be at least 1".to_owned()));
     }
     let keywords = upload.take::<usize>("keywords", "a whole number")?.unwrap_or(KEYWORDS).min(MAX_KEYWORDS);
-    let served = app.models.served();
+    let served = upload.model(&app.models)?;
     let settings = settings::search(served.captioner.search_settings(), upload.settings)?;
     let [photo] = <[_; 1]>::try_from(upload.photos).map_err(|photos| {
         ServeError::Malformed(format!("/caption takes one photo at a time, not {}", photos.len()))
@@ -69,7 +76,7 @@ async fn caption(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json
         let words = captioned.captions.iter_mut().flat_map(|caption| &mut caption.words);
         words.for_each(|word| word.attention = None);
     }
-    let model = Model { name: app.models.name().to_owned(), version: served.version };
+    let model = Model { name: served.name.to_string(), version: served.version };
     let keywords = (served.captioner.names_keywords() && keywords > 0).then_some(answer.keywords);
     let caption = captioned.best().caption.clone();
     Ok(Json(Answered { model, caption, captioned, keywords, milliseconds: answer.timing }))
@@ -83,8 +90,10 @@ async fn healthy(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
         (true, false) => "degraded",
         (false, _) => "failing",
     };
-    let model = json!({ "name": app.models.name(), "version": app.models.served().version });
-    (when(ready), Json(json!({ "status": status, "model": model, "problems": problems })))
+    let model = |served: Arc<Served>| json!({ "name": &*served.name, "version": served.version });
+    let models: Vec<Value> = app.models.all().map(model).collect();
+    let answer = json!({ "status": status, "model": models[0], "models": models, "problems": problems });
+    (when(ready), Json(answer))
 }
 
 /// The status of an answer about readiness.

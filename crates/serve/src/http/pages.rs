@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock};
 
 use anyhow::Context;
 use axum::body::Bytes;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::address::Address;
+use super::chat::RUNNING;
 use super::route::{Route, get};
 use crate::error::ServeError;
 
@@ -62,12 +63,21 @@ fn media_type(path: &Path) -> Option<&'static str> {
 /// They read the [`Samples`] of an extension.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        get("/", async || page(&PAGE)),
+        get("/", root),
         get("/docs", async || page(DOCS)),
         get("/openapi.json", async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI)),
         get("/samples", names),
         get("/samples/{name}", sample),
     ]
+}
+
+/// The page for browsers, which ask for one; for programs, what Ollama says there.
+async fn root(headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    match accepts.contains("text/html") {
+        true => page(&PAGE).into_response(),
+        false => RUNNING.into_response(),
+    }
 }
 
 fn page(html: &'static str) -> impl IntoResponse {

@@ -12,7 +12,7 @@ use crate::app::App;
 
 /// A method, a path in axum's syntax, and what answers there.
 pub(crate) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "read where routes are held against the description"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "read where routes are held against one another"))]
     pub(super) method: Method,
     pub(super) path: Cow<'static, str>,
     handler: MethodRouter<Arc<App>>,

@@ -66,33 +66,42 @@ async fn described(app: &App, served: &Arc<Served>, upload: Upload) -> Result<Js
     Ok(Json(shaped(shape, &best(app, served, upload).await?, plain)))
 }
 
-async fn predict(State(app): State<Arc<App>>, upload: Upload) -> Result<Json<Value>, ServeError> {
-    described(&app, &app.models.served(), upload).await
+async fn predict(State(app): State<Arc<App>>, mut upload: Upload) -> Result<Json<Value>, ServeError> {
+    let served = upload.model(&app.models)?;
+    described(&app, &served, upload).await
 }
 
 /// A list for each photo, as the pipeline of `transformers` answers; newer clients for JavaScript want what is in it.
 async fn generate(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
+    mut upload: Upload,
+) -> Result<Json<Value>, ServeError> {
+    let served = upload.model(&app.models)?;
+    generated(&app, &served, &headers, upload).await
+}
+
+async fn generated(
+    app: &App,
+    served: &Arc<Served>,
+    headers: &HeaderMap,
     upload: Upload,
 ) -> Result<Json<Value>, ServeError> {
-    let (shape, alone) = (upload.shape, Client::of(&headers) == Client::HuggingFaceObject);
-    let captions = best(&app, &app.models.served(), upload).await?;
+    let (shape, alone) = (upload.shape, Client::of(headers) == Client::HuggingFaceObject);
+    let captions = best(app, served, upload).await?;
     Ok(Json(shaped(shape, &captions, |caption| {
         let text = json!({ "generated_text": caption.caption });
         if alone { text } else { json!([text]) }
     })))
 }
 
-/// Names of models have a slash there: `organisation/model`.
 async fn generate_by(
     Address(model): Address<String>,
-    state: State<Arc<App>>,
+    State(app): State<Arc<App>>,
     headers: HeaderMap,
     upload: Upload,
 ) -> Result<Json<Value>, ServeError> {
-    state.models.find(&model, None)?;
-    generate(state, headers, upload).await
+    generated(&app, &app.models.find(&model, None)?, &headers, upload).await
 }
 
 async fn predictions(

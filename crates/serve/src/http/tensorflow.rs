@@ -14,6 +14,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value, json};
 
 use super::address::{Address, Client, Which};
+use super::chat;
 use super::json::{self, OneOrMany};
 use super::photo::{Binary, NO_PIXELS, Photo};
 use super::route::{Route, get, post};
@@ -211,12 +212,16 @@ async fn answer(app: &App, served: &Arc<Served>, body: &[u8]) -> Result<Json<Val
 
 /// The models as KServe lists them, and as OpenAI's clients do: the two share the address.
 async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let name = app.models.name();
-    let model = json!({ "id": name, "object": "model", "created": 0, "owned_by": "caption-serve" });
-    Json(json!({ "models": [name], "object": "list", "data": [model] }))
+    let (mut names, mut models) = (vec![], vec![]);
+    for served in app.models.all() {
+        names.push(served.name.to_string());
+        models.push(chat::model(&served));
+    }
+    Json(json!({ "models": names, "object": "list", "data": models }))
 }
 
-/// TensorFlow Serving's answer, whose own readers take no other fields; KServe's client gets its own beside it.
+/// TensorFlow Serving's answer, whose own readers take no other fields; KServe's client gets its own beside it, and OpenAI's
+/// the model as their list has it.
 async fn status(
     Address(which): Address<Which>,
     State(app): State<Arc<App>>,
@@ -226,9 +231,13 @@ async fn status(
     let status = json!({ "error_code": "OK", "error_message": "" });
     let version = json!({ "version": served.version.to_string(), "state": "AVAILABLE", "status": status });
     let mut answer = json!({ "model_version_status": [version] });
-    if Client::of(&headers) == Client::Kserve {
-        answer["name"] = which.model.into();
-        answer["ready"] = app.health().ready.into();
+    match Client::of(&headers) {
+        Client::Kserve => {
+            answer["name"] = which.model.into();
+            answer["ready"] = app.health().ready.into();
+        }
+        Client::OpenAi => answer = chat::model(&served),
+        _ => {}
     }
     Ok(Json(answer))
 }

@@ -12,6 +12,7 @@ use super::address::{Address, Which};
 use super::route::{Route, get, post};
 use crate::app::App;
 use crate::error::ServeError;
+use crate::models::Served;
 
 /// Extensions of the protocol that are spoken.
 pub(super) const EXTENSIONS: [&str; 4] =
@@ -62,26 +63,27 @@ async fn statistics(
     Address(which): Address<Which>,
     State(app): State<Arc<App>>,
 ) -> Result<Json<Value>, ServeError> {
-    which.find(&app)?;
-    Ok(counted(&app))
+    let served = which.find(&app)?;
+    Ok(Json(json!({ "model_stats": [counted(&app, &served)] })))
 }
 
 async fn all_statistics(State(app): State<Arc<App>>) -> Json<Value> {
-    counted(&app)
+    let all: Vec<Value> = app.models.all().map(|served| counted(&app, &served)).collect();
+    Json(json!({ "model_stats": all }))
 }
 
 /// Photos and batches since the server began, by whatever protocol they came.
-fn counted(app: &App) -> Json<Value> {
-    let photos = app.metrics.batch_photos.get_sample_sum() as u64;
+fn counted(app: &App, served: &Served) -> Value {
+    let batches = app.metrics.batch_photos.with_label_values(&[&served.name]);
     let phase = |name: &str| {
-        let times = app.metrics.phase_seconds.with_label_values(&[name]);
+        let times = app.metrics.phase_seconds.with_label_values(&[&*served.name, name]);
         json!({ "count": times.get_sample_count(), "ns": (times.get_sample_sum() * 1e9) as u64 })
     };
-    Json(json!({ "model_stats": [{
-        "name": app.models.name(),
-        "version": app.models.served().version.to_string(),
-        "inference_count": photos,
-        "execution_count": app.metrics.batch_photos.get_sample_count(),
+    json!({
+        "name": &*served.name,
+        "version": served.version.to_string(),
+        "inference_count": batches.get_sample_sum() as u64,
+        "execution_count": batches.get_sample_count(),
         "inference_stats": {
             "queue": phase("queue"),
             "compute_input": phase("decode"),
@@ -89,11 +91,14 @@ fn counted(app: &App) -> Json<Value> {
             "compute_output": phase("search"),
         },
         "batch_stats": [],
-    }] }))
+    })
 }
 
 async fn index(State(app): State<Arc<App>>) -> Json<Value> {
-    let (ready, version) = (app.health().ready, app.models.served().version.to_string());
-    let state = if ready { "READY" } else { "UNAVAILABLE" };
-    Json(json!([{ "name": app.models.name(), "version": version, "state": state, "reason": "" }]))
+    let state = if app.health().ready { "READY" } else { "UNAVAILABLE" };
+    let row = |served: Arc<Served>| {
+        let version = served.version.to_string();
+        json!({ "name": &*served.name, "version": version, "state": state, "reason": "" })
+    };
+    Json(app.models.all().map(row).collect())
 }

@@ -1,5 +1,7 @@
 //! Photos in a body: as they are, in a form, or in JSON.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::multipart::MultipartError;
 use axum::extract::{FromRequest, Multipart, Query, Request};
@@ -9,16 +11,17 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::{Map, Value};
 
 use super::hints;
-use super::json::{self, OneOrMany};
+use super::json::{self, OneOrMany, SmallObject};
 use super::photo::{Photo, bytes_of, is_text};
 use crate::error::ServeError;
+use crate::models::{Models, Served};
 use crate::settings::value_of;
 use crate::signature;
 
 /// Names of a form's field with the photo, as clients are used to; a field with a file needs none of them.
 const FIELDS: [&str; 3] = ["file", "image", "data"];
 /// Fields of a form that are meant for us, beside the settings of the search.
-const ANSWER: [&str; 3] = ["top_k", "attention", "keywords"];
+const ANSWER: [&str; 4] = ["model", "top_k", "attention", "keywords"];
 /// The kind of a form's body that holds text alone.
 const FIELDS_ALONE: &str = "application/x-www-form-urlencoded";
 /// Bytes of a body that tell such a form from a photo.
@@ -49,7 +52,8 @@ struct Inputs {
     #[serde(alias = "data", alias = "body", alias = "image", alias = "file")]
     inputs: Option<OneOrMany<Photo>>,
     instances: Option<OneOrMany<Photo>>,
-    parameters: Option<Map<String, Value>>,
+    #[serde(default)]
+    parameters: SmallObject,
     /// How Hugging Face is to go about it.
     #[serde(default, rename = "options")]
     _options: IgnoredAny,
@@ -104,6 +108,16 @@ impl Upload {
         value.map_err(|_| ServeError::Malformed(format!("{name} must be {kind}")))
     }
 
+    /// The model that is named beside the photo, if it is not the first.
+    pub(super) fn model(&mut self, models: &Models) -> Result<Arc<Served>, ServeError> {
+        match self.settings.remove("model") {
+            None => Ok(models.default()),
+            Some(Value::String(word)) => models.tagged(&word),
+            // A name of digits.
+            Some(word) => models.tagged(&word.to_string()),
+        }
+    }
+
     fn read_json(&mut self, body: &[u8]) -> Result<(), ServeError> {
         let json: Inputs = json::read(body, SEND)?;
         let (photos, shape) = match (json.inputs, json.instances) {
@@ -113,7 +127,7 @@ impl Upload {
             _ => return Err(ServeError::Malformed(format!("there is no photo: send {SEND}"))),
         };
         (self.photos, self.shape) = (photos.all.into_iter().map(|photo| photo.0).collect(), shape);
-        hints::add(json.parameters.unwrap_or_default(), &mut self.settings)
+        hints::add(json.parameters.0, &mut self.settings)
     }
 
     /// Forms bring fields that are meant for others, such as `csrf_token`, and fields that nobody filled in.

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use pipeline_tests::Workspace;
+
 use crate::server::{Server, photo};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/serve/clients");
@@ -23,7 +25,16 @@ fn printed(command: &mut Command) -> String {
 
 /// A server, a photo in a file, and its caption.
 fn with_photo() -> (Server, String, String) {
-    let server = Server::start(&[]);
+    captioned(Server::start(&[]))
+}
+
+/// The same with the model in the box, whose captions end, and which names keywords.
+fn with_starter(arguments: &[&str]) -> (Server, String, String) {
+    let starter = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/starter.safetensors");
+    captioned(Server::start_at(Workspace::new(""), &[&["--model", starter], arguments].concat()))
+}
+
+fn captioned(server: Server) -> (Server, String, String) {
     let (path, caption) = (server.folder.path("photo.png"), server.caption(&photo(1)));
     std::fs::write(&path, photo(1)).unwrap();
     let path = path.to_str().unwrap().to_owned();
@@ -84,9 +95,16 @@ fn hugging_face_in_javascript() {
 }
 
 #[test]
-fn openai_lists_the_model() {
-    let server = Server::start(&[]);
-    python("import openai", "use_openai.py", true, &[&server.http], "caption");
+fn openai() {
+    let (server, photo, caption) = with_starter(&[]);
+    python("import openai", "use_openai.py", true, &[&server.http, &photo], &caption);
+}
+
+#[test]
+fn ollama() {
+    let (server, photo, caption) = with_starter(&["--ollama", "0"]);
+    let address = server.ollama.as_deref().unwrap();
+    python("import ollama", "use_ollama.py", true, &[address, &photo], &caption);
 }
 
 #[test]

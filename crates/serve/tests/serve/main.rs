@@ -6,6 +6,7 @@
     reason = "what goes wrong here fails a test"
 )]
 
+mod chat; // what assistants and photo managers send
 mod clients; // clients of other servers, as they are installed
 mod grpc; // TensorFlow Serving's gRPC, health and reflection
 mod hostile; // what strangers send
@@ -18,3 +19,4 @@ mod reasons; // what is said of a request that is wrong
 mod reload; // a newer model, and the end
 mod requests; // the other ways in which programs write what they send
 mod server; // a running server with a small model
+mod several; // several models, by name, version and label

@@ -2,10 +2,19 @@
 
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::server::{Server, photo};
 
 const SERVE: &str = include_str!("../../../../docs/serve.md");
 const CLIENTS: &str = include_str!("../../../../docs/clients.md");
+const PROGRAMS: [&str; 5] = [
+    include_str!("../../../../docs/programs/photoprism.md"),
+    include_str!("../../../../docs/programs/home-assistant.md"),
+    include_str!("../../../../docs/programs/nextcloud.md"),
+    include_str!("../../../../docs/programs/lightroom.md"),
+    include_str!("../../../../docs/programs/immich.md"),
+];
 const PROXY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/flask_proxy.py");
 
 /// The blocks of a page in a language.
@@ -16,12 +25,46 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
 
 /// What a program prints beside a server on the pages' address, in the folder of `photo.jpg`.
 fn printed(server: &Server, program: &str, arguments: &[&str], text: &str) -> String {
-    let text = text.replace("http://127.0.0.1:8501", &server.http);
+    let text =
+        text.replace("http://127.0.0.1:8501", &server.http).replace("http://127.0.0.1:11434", &server.http);
     let mut command = Command::new(program);
     command.args(arguments).arg(&text).current_dir(server.folder.path(""));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{text}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// The commands of some pages.
+fn commands<'a>(pages: &[&'a str]) -> Vec<&'a str> {
+    let blocks = pages.iter().flat_map(|page| blocks(page, "console"));
+    blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).collect()
+}
+
+/// What an answer of Ollama or OpenAI says, in one piece or in lines.
+fn said(answer: &str) -> String {
+    let places = ["/response", "/message/content", "/choices/0/message/content"];
+    let parts = answer.lines().map(|line| -> Value { serde_json::from_str(line).unwrap() });
+    let text = |part: Value| places.iter().find_map(|place| Some(part.pointer(place)?.as_str()?.to_owned()));
+    parts.filter_map(text).collect()
+}
+
+#[test]
+fn programs_get_the_caption_by_the_requests_of_their_pages() {
+    if !needs::program("curl", &["--version"]) {
+        return;
+    }
+    let (server, caption) = with_photo();
+    for page in PROGRAMS {
+        let commands = commands(&[page]);
+        assert!(!commands.is_empty());
+        for command in commands {
+            let answer = printed(&server, "bash", &["-c"], command);
+            match command.contains("photo.jpg") {
+                true => assert!(said(&answer).contains(&caption), "{command}: {answer}"),
+                false => assert!(answer.contains("\"id\":\"caption\""), "{command}: {answer}"),
+            }
+        }
+    }
 }
 
 fn with_photo() -> (Server, String) {
@@ -35,9 +78,7 @@ fn with_photo() -> (Server, String) {
 fn curl_python_and_javascript_get_the_caption() {
     let (server, caption) = with_photo();
     if needs::program("curl", &["--version"]) {
-        let commands = [SERVE, CLIENTS].into_iter().flat_map(|page| blocks(page, "console"));
-        let commands: Vec<&str> =
-            commands.flat_map(str::lines).filter_map(|line| line.strip_prefix("$ ")).collect();
+        let commands = commands(&[SERVE, CLIENTS]);
         assert!(commands.len() >= 6);
         for command in commands {
             let answer = printed(&server, "bash", &["-c"], command);

@@ -170,7 +170,7 @@ fn every_described_address_answers() {
         }
     }
     for (path, says) in [("/", "<h1"), ("/docs", "openapi.json")] {
-        let page = server.get(path);
+        let page = server.call("GET", path, &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")], b"");
         assert!(page.body.contains(says), "{path}");
         assert!(page.headers["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
     }
@@ -190,7 +190,8 @@ fn a_token_is_asked_for_where_there_is_one() {
     assert_eq!(post(&[("authorization", "BEARER secret")]), 200);
     assert_eq!(post(&[("authorization", "Basic secret")]), 401);
     // Machines that watch the server have no token.
-    for probe in ["/healthz", "/ping", "/v2/health/live", "/v2/health/ready"] {
+    for probe in ["/healthz", "/health", "/readyz", "/livez", "/ping", "/v2/health/live", "/v2/health/ready"]
+    {
         assert_eq!(server.get(probe).status, 200, "{probe}");
     }
     run(async {

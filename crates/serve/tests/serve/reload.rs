@@ -29,7 +29,7 @@ fn a_newer_version_takes_over_without_a_lost_request() {
     server.wait_for("the old one stays");
     assert_eq!(server.caption(&photo(1)), after);
     assert_eq!(server.metric("serve_model_version"), 2.0);
-    assert!(server.metric("serve_model_loads_total{result=\"failed\"}") >= 1.0);
+    assert!(server.metric("serve_model_loads_total{model=\"caption\",result=\"failed\"}") >= 1.0);
     let health = server.get("/healthz");
     assert_eq!((health.status, &health.json()["status"]), (200, &json!("degraded")));
     assert!(health.json()["problems"][0].as_str().unwrap().starts_with("version 9 cannot be loaded"));

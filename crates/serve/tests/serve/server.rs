@@ -17,6 +17,7 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     pub(crate) http: String,
     pub(crate) grpc: String,
+    pub(crate) ollama: Option<String>,
     pub(crate) folder: Workspace,
     /// Lines of the log after that which says where it listens.
     pub(crate) log: Mutex<Receiver<String>>,
@@ -97,8 +98,9 @@ impl Server {
         let event = found.unwrap_or_else(|| panic!("it did not start: {before}"));
         let (sender, log) = channel();
         std::thread::spawn(move || lines.for_each(|line| drop(sender.send(line))));
-        let address = |kind: &str| format!("http://{}", event[kind].as_str().unwrap());
-        Server { child, http: address("http"), grpc: address("grpc"), folder, log: Mutex::new(log) }
+        let address = |kind: &str| Some(format!("http://{}", event[kind].as_str()?));
+        let (http, grpc) = (address("http").unwrap(), address("grpc").unwrap());
+        Server { child, http, grpc, ollama: address("ollama"), folder, log: Mutex::new(log) }
     }
 
     pub(crate) fn get(&self, path: &str) -> Answer {
