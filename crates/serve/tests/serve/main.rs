@@ -8,6 +8,7 @@
 
 mod chat; // what assistants and photo managers send
 mod clients; // clients of other servers, as they are installed
+mod deploy; // files that run the server elsewhere
 mod grpc; // TensorFlow Serving's gRPC, health and reflection
 mod hostile; // what strangers send
 mod limits; // what the server holds at a time
