@@ -18,7 +18,7 @@ case "$what" in
         "$python" scripts/bench/train.py "$@" ;;
     tune) # CONFIG: tuning steps against an eager PyTorch loop
         "$python" scripts/bench/tune.py "$@" ;;
-    serve) # MODEL PHOTOS [--soak 10000]: the server against Flask with PyTorch, and among attacks
+    serve) # MODEL PHOTOS [--export FILE] [--soak 10000]: the server against Flask with PyTorch, and among attacks
         "$python" scripts/bench/serve.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p torch --bench backbones -- "$@" ;;

@@ -1,14 +1,16 @@
 """The server beside Flask with PyTorch, in one run: same weights, same photos, same captions.
 
-    scripts/bench/serve.py MODEL PHOTOS [--seconds 20] [--soak 10000]
+    scripts/bench/serve.py MODEL PHOTOS [--export FILE] [--seconds 20] [--soak 10000]
 
 MODEL is a model.safetensors of soft attention on EfficientNet-Lite0 (`just pipeline` makes the demo's), PHOTOS a folder of
-JPEG files. Needs torch, flask, requests, safetensors, numpy, Pillow and efficientnet-lite-pytorch, and the release programs
-(`just bench serve` builds them). The peer is the app most people write: Pillow, PyTorch, greedy search, a thread per request.
-Ours searches greedily too. With --soak, that many requests follow, a tenth of them hostile.
+JPEG files; --export names what `export` packed of the same model, which the server is given in its place. Needs torch,
+flask, requests, safetensors, numpy, Pillow and efficientnet-lite-pytorch, and the release programs (`just bench serve` builds
+them). The peer is the app most people write: Pillow, PyTorch, greedy search, a thread per request. Ours searches greedily
+too. With --soak, that many requests follow over all protocols, a tenth of them hostile; that needs grpcio.
 """
 
 import argparse
+import base64
 import http.client
 import io
 import json
@@ -16,6 +18,7 @@ import os
 import random
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import threading
@@ -147,32 +150,132 @@ def load(port, path, photos, clients, seconds):
     return len(times) / (time.time() - began), sorted(times)
 
 
-def hostile(port, photo, kind):
-    """A request that deserves no caption; returns its status, 0 where the sender left."""
+def field(number, content):
+    """A field of a message of protocol buffers: bytes with their length, or a number."""
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out, number = out + bytes([number & 127 | 128]), number >> 7
+    return out + bytes([number])
+
+
+def predict_message(photo):
+    """`tensorflow.serving.PredictRequest` with the photo as image_bytes, a DT_STRING."""
+    tensor = field(1, 7) + field(8, photo)
+    return field(1, field(1, b"caption")) + field(2, field(1, b"image_bytes") + field(2, tensor))
+
+
+def infer_message(photo):
+    """`inference.ModelInferRequest` with the photo in its raw contents."""
+    tensor = field(1, b"image") + field(2, b"BYTES") + field(3, b"\x01")
+    return field(1, b"caption") + field(5, tensor) + field(7, len(photo).to_bytes(4, "little") + photo)
+
+
+GRPC = {
+    "TensorFlow gRPC": ("/tensorflow.serving.PredictionService/Predict", predict_message),
+    "Open Inference gRPC": ("/inference.GRPCInferenceService/ModelInfer", infer_message),
+}
+
+
+def data(text):
+    return {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{text}"}}
+
+
+# Where each protocol takes a photo, and its body around the photo's base64.
+JSON = {
+    "TensorFlow": ("/v1/models/caption:predict", lambda text: {"instances": [{"b64": text}]}),
+    "Open Inference": (
+        "/v2/models/caption/infer",
+        lambda text: {"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": [text]}]},
+    ),
+    "Hugging Face": ("/models/caption", lambda text: {"inputs": text}),
+    "TorchServe": ("/predictions/caption", lambda text: {"data": text}),
+    "Ollama generate": ("/api/generate", lambda text: {"model": "caption", "images": [text], "stream": False}),
+    "Ollama chat": (
+        "/api/chat",
+        lambda text: {"model": "caption", "messages": [{"role": "user", "images": [text]}], "stream": False},
+    ),
+    "OpenAI chat": ("/v1/chat/completions", lambda text: {"messages": [{"role": "user", "content": [data(text)]}]}),
+    "OpenAI responses": (
+        "/v1/responses",
+        lambda text: {"input": [{"type": "input_image", "image_url": data(text)["image_url"]["url"]}]},
+    ),
+}
+PROTOCOLS = ["form", "caption", *JSON, *GRPC]
+
+
+class Client:
+    """One connection to each door, over which any protocol is spoken."""
+
+    def __init__(self, port, grpc_port):
+        import grpc
+
+        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{grpc_port}")
+        self.error = grpc.RpcError
+        self.calls = {name: self.channel.unary_unary(path) for name, (path, _) in GRPC.items()}
+
+    def post(self, path, body, headers):
+        self.http.request("POST", path, body, headers)
+        answer = self.http.getresponse()
+        return answer.status, answer.read()
+
+    def send(self, protocol, photo):
+        """Status of HTTP (200 for gRPC's OK), and the answer."""
+        if protocol in GRPC:
+            try:
+                return 200, self.calls[protocol](GRPC[protocol][1](photo), timeout=120)
+            except self.error as error:
+                return error.code().name, error.details().encode()
+        if protocol == "form":
+            return self.post("/predict", *form(photo))
+        if protocol == "caption":
+            return self.post("/caption?attention=false", photo, {"content-type": "image/jpeg"})
+        path, body = JSON[protocol]
+        text = json.dumps(body(base64.b64encode(photo).decode()))
+        return self.post(path, text, {"content-type": "application/json"})
+
+    def close(self):
+        self.http.close()
+        self.channel.close()
+
+
+def bomb():
+    """400 million pixels in a few hundred kB."""
     from PIL import Image
 
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    out = io.BytesIO()
+    Image.new("1", (20000, 20000)).save(out, "png")
+    return out.getvalue()
+
+
+def hostile(client, port, photo, kind, protocol, large):
+    """A request that deserves no caption; returns its status, 0 where the sender left."""
     if kind == "slow":  # promises a body, sends a little of it, leaves
-        connection.putrequest("POST", "/predict")
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        connection.putrequest("POST", JSON[protocol][0] if protocol in JSON else "/predict")
         connection.putheader("content-length", "1000000")
         connection.endheaders()
         connection.send(b"half a")
         time.sleep(0.2)
         connection.close()
         return 0
-    if kind == "bomb":  # 400 million pixels in a few hundred KB
-        if not hasattr(hostile, "bomb"):
-            out = io.BytesIO()
-            Image.new("1", (20000, 20000)).save(out, "png")
-            hostile.bomb = out.getvalue()
-        return post(connection, hostile.bomb, "/predict")[0]
-    if kind == "json":
-        connection.request("POST", "/v1/models/caption:predict", b'{"instances": [{"b64": 7}', {})
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
-    bodies = {"truncated": photo[: len(photo) // 2], "text": b"no photo at all", "empty": b""}
-    return post(connection, bodies[kind], "/predict")[0]
+    if kind == "garbage":
+        if protocol in GRPC:
+            try:
+                client.calls[protocol](b"\xff" * 1000, timeout=120)
+                return 200
+            except client.error as error:
+                return error.code().name
+        path = JSON[protocol][0] if protocol in JSON else "/predict"
+        return client.post(path, b'{"instances": [{"b64": 7}', {"content-type": "application/json"})[0]
+    photos = {"bomb": large, "truncated": photo[: len(photo) // 2], "text": b"no photo at all", "empty": b""}
+    return client.send(protocol, photos[kind])[0]
 
 
 def memory(process):
@@ -181,42 +284,61 @@ def memory(process):
     return int(line.split()[1]) / 1024
 
 
-def soak(port, photos, process, total):
-    """A tenth of the requests is hostile: what became of the others, and of the memory."""
-    kinds, statuses, lost = ["slow", "bomb", "json", "truncated", "text", "empty"], {}, []
-    lock, samples, turns = threading.Lock(), [], iter(range(total))
+def soak(ports, photos, process, total):
+    """Requests in every protocol, a tenth of them hostile: what became of the others, and of the memory."""
+    kinds, statuses, lost, answered = ["slow", "bomb", "garbage", "truncated", "text", "empty"], {}, [], {}
+    lock, samples, turns, large = threading.Lock(), [], iter(range(total)), bomb()
+    client = Client(*ports)
+    captions = [json.loads(client.send("form", photo)[1])["caption"].encode() for photo in photos]
 
-    def client(number):
-        chance, good = random.Random(number), http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    def work(number):
+        chance, client = random.Random(number), Client(*ports)
         while True:
             with lock:
                 turn = next(turns, None)
             if turn is None:
-                return
+                return client.close()
             if turn % (total // 10) == 0:
                 samples.append(memory(process))
-            photo = photos[turn % len(photos)]
+            photo, protocol = turn % len(photos), PROTOCOLS[turn // 10 % len(PROTOCOLS)]
             if turn % 10 == 3:
                 kind = chance.choice(kinds)
-                status = hostile(port, photo, kind)
+                status = hostile(client, ports[0], photos[photo], kind, protocol, large)
                 with lock:
                     statuses.setdefault(kind, {}).setdefault(status, 0)
                     statuses[kind][status] += 1
             else:
-                status, body = post(good, photo, "/predict")
-                if status != 200:
-                    lost.append((status, body[:200]))
+                status, body = client.send(protocol, photos[photo])
+                with lock:
+                    answered[protocol] = answered.get(protocol, 0) + 1
+                    if status != 200 or captions[photo] not in body:
+                        lost.append((protocol, status, body[:200]))
 
-    threads = [threading.Thread(target=client, args=(number,)) for number in range(16)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     samples.append(memory(process))
-    print(f"{total} requests, a tenth hostile: {len(lost)} good ones lost {lost[:1] or ''}")
+    print(f"{total} requests, a tenth hostile: {len(lost)} good ones lost or with another caption {lost[:1] or ''}")
+    print("  " + ", ".join(f"{protocol} {count}" for protocol, count in answered.items()))
     for kind in kinds:
         print(f"  {kind:<10} {statuses.get(kind, {})}")
     print("  memory in MB:", " ".join(f"{sample:.0f}" for sample in samples))
+
+
+def phases(port, photos):
+    """Where the time goes at one client: medians in milliseconds, the rest being HTTP and JSON on both sides."""
+    connection, took, all_of = http.client.HTTPConnection("127.0.0.1", port, timeout=120), [], []
+    for photo in photos:
+        began = time.time()
+        connection.request("POST", "/caption?beam_size=1&attention=false", photo, {"content-type": "image/jpeg"})
+        took.append(json.loads(connection.getresponse().read())["milliseconds"])
+        all_of.append(1000 * (time.time() - began))
+    middle = {name: statistics.median(one[name] for one in took) for name in took[0]}
+    rest = statistics.median(all_of) - sum(middle.values())
+    named = {"decode": "decode", "queue": "wait", "features": "network", "search": "search"}
+    print("one client, ms: " + ", ".join(f"{named[name]} {time:.1f}" for name, time in middle.items()) + f", rest {rest:.1f}")
 
 
 def main():
@@ -224,6 +346,7 @@ def main():
     parser.add_argument("model", type=Path)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--weights", type=Path, default=ROOT / "data/weights")
+    parser.add_argument("--export", type=Path)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--flask", type=int, metavar="PORT", help=argparse.SUPPRESS)
@@ -235,7 +358,7 @@ def main():
         sys.exit(f"{args.photos} holds no .jpg")
 
     port, grpc = free_port(), free_port()
-    ours = [ROOT / "target/release/serve", "--model", args.model, "--weights", args.weights]
+    ours = [ROOT / "target/release/serve", "--model", args.export or args.model, "--weights", args.weights]
     ours = subprocess.Popen([*ours, "--port", str(port), "--grpc-port", str(grpc)], stderr=subprocess.DEVNULL)
     flask_port = free_port()
     command = [sys.executable, __file__, args.model, args.photos, "--weights", args.weights]
@@ -260,8 +383,9 @@ def main():
                 p50, p95, p99 = (times[min(len(times) - 1, int(share * len(times)))] for share in (0.5, 0.95, 0.99))
                 print(f"{clients:>7} {name:<6} {rate:>10.1f} {p50:>8.1f} {p95:>8.1f} {p99:>8.1f}")
             print(f"{'':>7} ours is {rates['ours'] / rates['flask']:.2f} times as fast")
+        phases(port, photos)
         if args.soak:
-            soak(port, photos, ours, args.soak)
+            soak((port, grpc), photos, ours, args.soak)
             alive = ours.poll() is None
             ours.send_signal(signal.SIGTERM)
             print("  alive at the end:", alive, "- exit code after SIGTERM:", ours.wait(60))
