@@ -25,7 +25,7 @@ use crate::error::CaptionError;
 use crate::network::Network;
 use crate::photo::{Features, Photo, Seen};
 use crate::source::{Backbone, Source};
-use crate::workers::Workers;
+use crate::workers::{Cores, Workers};
 
 /// Hypotheses in one step of a decoder, at most: fewer leave its weights little to do, more leave the cache.
 const HYPOTHESES_AT_ONCE: usize = 28;
@@ -45,8 +45,8 @@ impl Default for Options {
     }
 }
 
-/// Writes captions for photos. Can be shared by threads: each call uses all cores, and calls do not wait for one
-/// another except for those.
+/// Writes captions for photos. Can be shared by threads: a call uses all cores, and calls wait for one another only for
+/// those; one of the methods with [`Cores`] uses the calling thread's alone if it is told so.
 ///
 /// The three steps can be taken apart: [`photo`](Self::photo) needs no network and its result is small enough to wait
 /// in a queue, [`features`](Self::features) is the CNN, [`search`](Self::search) the decoder.
@@ -157,20 +157,33 @@ impl Captioner {
         Photo { squares, seen: Seen { width, height, region, mirrored: transform.mirror } }
     }
 
-    /// Runs the networks. Those beside it change a photo's features by rounding at most.
+    /// Runs the networks over photos side by side, or over one on all cores. Those beside it change a photo's features by
+    /// rounding at most.
     ///
     /// # Errors
     ///
     /// ONNX Runtime refuses: there is not enough memory, say.
     pub fn features(&self, photos: &[Photo]) -> Result<Vec<Features>, CaptionError> {
+        if photos.len() == 1 {
+            return self.features_on(photos, Cores::All);
+        }
+        let at_once = self.networks.iter().map(Network::at_once).max().unwrap_or(1);
+        let chunks = photos.par_chunks(at_once).map(|photos| self.features_on(photos, Cores::One));
+        Ok(self.pool.install(|| chunks.collect::<Result<Vec<_>, CaptionError>>())?.concat())
+    }
+
+    /// The same on the calling thread, one photo after another.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`features`](Self::features).
+    pub fn features_on(&self, photos: &[Photo], cores: Cores) -> Result<Vec<Features>, CaptionError> {
         let networks = self.networks.iter().enumerate();
-        let sets = self.pool.install(|| {
-            let grids = networks.map(|(number, network)| {
-                let squares: Vec<&RgbImage> = photos.iter().map(|photo| &photo.squares[number]).collect();
-                network.grids(&squares)
-            });
-            grids.collect::<Result<Vec<_>, CaptionError>>()
-        })?;
+        let grids = networks.map(|(number, network)| {
+            let squares: Vec<&RgbImage> = photos.iter().map(|photo| &photo.squares[number]).collect();
+            network.grids(&squares, cores)
+        });
+        let sets = grids.collect::<Result<Vec<_>, CaptionError>>()?;
         let features = photos.iter().enumerate().map(|(photo, of)| {
             let grid = match sets.as_slice() {
                 [only] => only[photo].clone(),
@@ -196,26 +209,34 @@ impl Captioner {
         features: &[Features],
         settings: &SearchSettings,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        let per_core = features.len().div_ceil(self.pool.current_num_threads());
-        let chunk = per_core.min(HYPOTHESES_AT_ONCE / settings.beam_size.max(1)).max(1);
-        let alone = features.len() == 1;
-        let search = |features| self.search_together(features, alone, settings);
-        self.pool.install(|| {
-            let found: Result<Vec<Vec<Captioned>>, CaptionError> =
-                features.par_chunks(chunk).map(search).collect();
-            Ok(found?.into_iter().flatten().collect())
-        })
+        if features.len() == 1 {
+            return self.search_on(features, settings, Cores::All);
+        }
+        let per_core = features.len().div_ceil(self.pool.current_num_threads()).max(1);
+        let chunks = features.par_chunks(per_core).map(|chunk| self.search_on(chunk, settings, Cores::One));
+        Ok(self.pool.install(|| chunks.collect::<Result<Vec<_>, CaptionError>>())?.concat())
     }
 
-    fn search_together(
+    /// The same on the calling thread, some photos together.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`search`](Self::search).
+    pub fn search_on(
         &self,
         features: &[Features],
-        alone: bool,
         settings: &SearchSettings,
+        cores: Cores,
     ) -> Result<Vec<Captioned>, CaptionError> {
-        let beams =
-            self.decoded(features, alone, |decoder, memory| beam_search(decoder, memory, settings))?;
-        Ok(beams.into_iter().zip(features).map(|(beams, features)| self.captioned(beams, features)).collect())
+        let mut captioned = Vec::with_capacity(features.len());
+        for features in features.chunks((HYPOTHESES_AT_ONCE / settings.beam_size.max(1)).max(1)) {
+            let search = |decoder: &mut Decoder, memory: &onnx::Rows| beam_search(decoder, memory, settings);
+            let beams = self.decoded(features, cores, search)?;
+            captioned.extend(
+                beams.into_iter().zip(features).map(|(beams, features)| self.captioned(beams, features)),
+            );
+        }
+        Ok(captioned)
     }
 
     fn captioned(&self, found: Vec<Hypothesis>, features: &Features) -> Captioned {
@@ -224,26 +245,27 @@ impl Captioner {
     }
 
     /// Draws `count` captions of each photo by chance, at least one, in the order in which they are drawn. `seed` decides them,
-    /// whichever photos are beside one.
+    /// whichever photos are beside one. On the calling thread, one photo after another.
     ///
     /// # Errors
     ///
     /// Settings that make no sense, or a refusal of ONNX Runtime.
-    pub fn sample(
+    pub fn sample_on(
         &self,
         features: &[Features],
         settings: &SampleSettings,
         (count, seed): (usize, u64),
+        cores: Cores,
     ) -> Result<Vec<Captioned>, CaptionError> {
         let draw = |decoder: &mut Decoder, memory: &onnx::Rows| {
             sample(decoder, memory, settings, (count.max(1), seed))
         };
         // One at a time: others in a batch would move what is computed by rounding, and chance may hang on that.
         let one = |features: &[Features]| -> Result<Captioned, CaptionError> {
-            let drawn = self.decoded(features, true, draw)?;
+            let drawn = self.decoded(features, cores, draw)?;
             Ok(self.captioned(drawn.into_iter().flatten().collect(), &features[0]))
         };
-        self.pool.install(|| features.chunks(1).map(one).collect())
+        features.chunks(1).map(one).collect()
     }
 
     /// Whether the model names [`keywords`](Self::keywords): it reads features of a backbone that was tuned.
@@ -284,7 +306,7 @@ impl Captioner {
         }
         let measure =
             |decoder: &mut Decoder, memory: &onnx::Rows| log_likelihoods(decoder, memory, &captions);
-        self.pool.install(|| self.decoded(features, true, measure))
+        self.decoded(features, Cores::All, measure)
     }
 
     /// Photos in, captions out: [`features`](Self::features) and [`search`](Self::search) in one.
@@ -300,12 +322,11 @@ impl Captioner {
         self.search(&self.features(photos)?, settings)
     }
 
-    /// What `work` makes of the memory of some photos, with the decoder of this thread, or with that on all cores if no other
-    /// works beside it.
+    /// What `work` makes of the memory of some photos.
     fn decoded<R>(
         &self,
         features: &[Features],
-        alone: bool,
+        cores: Cores,
         work: impl FnOnce(&mut Decoder, &onnx::Rows) -> Result<R, SearchError>,
     ) -> Result<R, CaptionError> {
         let shape = [features.len(), self.join.regions(), self.join.channels()];
@@ -317,6 +338,6 @@ impl Captioner {
             let memory = decoder.encode(&grids, shape)?;
             Ok(work(decoder, &memory)?)
         };
-        if alone { self.decoders.alone(run) } else { self.decoders.of_this_thread(run) }
+        self.decoders.on(cores, run)
     }
 }

@@ -52,3 +52,4 @@ pub use model::search::{SampleSettings, SearchSettings};
 pub use model::tuned::Keyword;
 pub use newest::{DefaultModel, default_model};
 pub use photo::{Features, Photo, Seen};
+pub use workers::Cores;

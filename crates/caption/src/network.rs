@@ -10,11 +10,10 @@ use image::RgbImage;
 use imaging::Transform;
 use model::grids::{SpecError, backbone_of, transform};
 use onnx::ForeignBackbone;
-use rayon::prelude::*;
 
 use crate::error::CaptionError;
 use crate::source::Backbone;
-use crate::workers::Workers;
+use crate::workers::{Cores, Workers};
 
 /// A backbone with the transform that its features were made with.
 pub(crate) struct Network {
@@ -94,24 +93,25 @@ impl Network {
         self.sessions.prepare()
     }
 
-    /// The grids of some squares, `[regions × channels]` each: of one alone on all cores, of several side by side on the threads
-    /// of the pool.
-    pub(crate) fn grids(&self, squares: &[&RgbImage]) -> Result<Vec<Arc<[f16]>>, CaptionError> {
-        let alone = squares.len() == 1;
-        let batches = squares.par_chunks(self.at_once);
-        let grids: Vec<Vec<Arc<[f16]>>> =
-            batches.map(|batch| self.batch(batch, alone)).collect::<Result<_, CaptionError>>()?;
-        Ok(grids.into_iter().flatten().collect())
+    /// Photos in one pass, at most.
+    pub(crate) fn at_once(&self) -> usize {
+        self.at_once
     }
 
-    fn batch(&self, squares: &[&RgbImage], alone: bool) -> Result<Vec<Arc<[f16]>>, CaptionError> {
+    /// The grids of some squares, `[regions × channels]` each, one pass after another.
+    pub(crate) fn grids(&self, squares: &[&RgbImage], cores: Cores) -> Result<Vec<Arc<[f16]>>, CaptionError> {
+        let passes = squares.chunks(self.at_once).map(|squares| self.pass(squares, cores));
+        Ok(passes.collect::<Result<Vec<_>, CaptionError>>()?.concat())
+    }
+
+    fn pass(&self, squares: &[&RgbImage], cores: Cores) -> Result<Vec<Arc<[f16]>>, CaptionError> {
         let numbers = 3 * (self.transform.crop as usize).pow(2);
         let mut pixels = vec![0.0; squares.len() * numbers];
         for (square, out) in squares.iter().zip(pixels.chunks_mut(numbers)) {
             self.transform.normalize(square, out);
         }
         let run = |network: &mut Session| network.grids(&pixels);
-        let grids = if alone { self.sessions.alone(run) } else { self.sessions.of_this_thread(run) }?;
+        let grids = self.sessions.on(cores, run)?;
         if grids.len() != squares.len() * self.size {
             let found = grids.len() / squares.len().max(1);
             let reason = format!("the network gives {found} numbers for each image, not {}", self.size);

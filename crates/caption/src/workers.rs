@@ -1,9 +1,18 @@
 //! Networks ready to run, which threads may not share.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use crate::error::CaptionError;
+
+/// The cores that work on a call, the calling thread's among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cores {
+    /// One: others work on other calls.
+    One,
+    /// All that there are.
+    All,
+}
 
 /// One that runs on all cores, for a photo that is alone, and one for each core, for several side by side. Those are made when they
 /// are first needed: a lone photo costs no more than one. What they are made of is let go with the last.
@@ -34,7 +43,10 @@ impl<T> Workers<T> {
 
     /// Makes all that are not there yet.
     pub(crate) fn prepare(&self) -> Result<(), CaptionError> {
-        self.each.iter().try_for_each(|copy| with(copy, |_| Ok(())))
+        let ready = |copy: &Mutex<Copy<T>>| {
+            with(&mut copy.lock().unwrap_or_else(PoisonError::into_inner), |_| Ok(()))
+        };
+        self.each.iter().try_for_each(ready)
     }
 
     /// Works with the one that runs on all cores, and waits until it is free.
@@ -46,21 +58,39 @@ impl<T> Workers<T> {
         work(&mut self.alone.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Works with the copy of the pool's thread that asks: never waited for, as long as its work is not handed to the pool again.
-    pub(crate) fn of_this_thread<R>(
+    /// Works with one that is on one core and free; waits for one only where more threads ask than there are cores.
+    pub(crate) fn on_one<R>(
         &self,
         work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
     ) -> Result<R, CaptionError> {
-        let thread = rayon::current_thread_index().unwrap_or(0) % self.each.len();
-        with(&self.each[thread], work)
+        let free = self.each.iter().find_map(|copy| match copy.try_lock() {
+            Ok(copy) => Some(copy),
+            Err(TryLockError::Poisoned(copy)) => Some(copy.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        match free {
+            Some(mut copy) => with(&mut copy, work),
+            None => with(&mut self.each[0].lock().unwrap_or_else(PoisonError::into_inner), work),
+        }
+    }
+
+    /// Works with the one on all cores, or with one of those on one.
+    pub(crate) fn on<R>(
+        &self,
+        cores: Cores,
+        work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
+    ) -> Result<R, CaptionError> {
+        match cores {
+            Cores::All => self.alone(work),
+            Cores::One => self.on_one(work),
+        }
     }
 }
 
 fn with<T, R>(
-    copy: &Mutex<Copy<T>>,
+    copy: &mut Copy<T>,
     work: impl FnOnce(&mut T) -> Result<R, CaptionError>,
 ) -> Result<R, CaptionError> {
-    let mut copy = copy.lock().unwrap_or_else(PoisonError::into_inner);
     loop {
         match &mut *copy {
             Copy::Made(ready) => return work(ready),
@@ -82,7 +112,7 @@ mod tests {
     fn a_lone_photo_has_all_cores_and_others_one_each() {
         let workers = Workers::new(CORES, |threads| Ok(threads.get())).unwrap();
         assert_eq!(workers.alone(|threads| Ok(*threads)).unwrap(), 3);
-        assert_eq!(workers.of_this_thread(|threads| Ok(*threads)).unwrap(), 1);
+        assert_eq!(workers.on_one(|threads| Ok(*threads)).unwrap(), 1);
     }
 
     #[test]
@@ -90,7 +120,7 @@ mod tests {
         let weights = Arc::new("weights");
         let held = weights.clone();
         let workers = Workers::new(CORES, move |_| Ok(held.len())).unwrap();
-        assert_eq!(workers.of_this_thread(|copy| Ok(*copy)).unwrap(), 7);
+        assert_eq!(workers.on_one(|copy| Ok(*copy)).unwrap(), 7);
         assert_eq!(Arc::strong_count(&weights), 2);
         workers.prepare().unwrap();
         assert_eq!(Arc::strong_count(&weights), 1);
@@ -108,6 +138,6 @@ mod tests {
         };
         let workers = Workers::new(NonZeroUsize::MIN, second_fails).unwrap();
         assert!(workers.prepare().is_err());
-        assert_eq!(workers.of_this_thread(|copy| Ok(*copy)).unwrap(), 3);
+        assert_eq!(workers.on_one(|copy| Ok(*copy)).unwrap(), 3);
     }
 }

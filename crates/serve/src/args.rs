@@ -59,12 +59,9 @@ pub(crate) struct Args {
     /// Photos that may be under way; beyond, clients are told to come back (503).
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) queue: u32,
-    /// Most photos that go through the network together.
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    /// Most photos that a core takes at a time; they are searched together and answered together.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) max_batch: u16,
-    /// How long a batch waits for photos that are still being decoded.
-    #[arg(long, value_name = "MS", default_value_t = 5)]
-    pub(crate) max_wait_ms: u16,
     /// A request that takes longer is given up (504); so is one whose body takes longer to arrive (408).
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=3600))]
     pub(crate) deadline_s: u16,

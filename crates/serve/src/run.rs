@@ -18,7 +18,7 @@ use tower_http::cors::CorsLayer;
 use crate::app::App;
 use crate::args::Args;
 use crate::budget::Budget;
-use crate::engine::{Engine, Policy};
+use crate::engine::Engine;
 use crate::http::{self, Samples};
 use crate::listen::{self, Door};
 use crate::metrics::Metrics;
@@ -59,10 +59,9 @@ fn run(args: &Args) -> anyhow::Result<()> {
     // Of what the models leave.
     let memory = args.budget()?;
     let budget = Arc::new(Budget::new(memory));
-    let policy =
-        Policy { max_batch: args.max_batch.into(), max_wait: Duration::from_millis(args.max_wait_ms.into()) };
     let threads = Arc::new(Threads::new(metrics.clone()));
-    let engine = Engine::start(args.queue as usize, policy, budget.clone(), &threads, metrics.clone())?;
+    let engine =
+        Engine::start(args.queue as usize, args.max_batch.into(), budget.clone(), &threads, metrics.clone())?;
     let (watched, counted, every) =
         (models.clone(), metrics.clone(), Duration::from_secs(args.poll_s.into()));
     threads.start("reload", every, move || watched.watch(every, &counted))?;

@@ -1,86 +1,83 @@
-//! The batching policy, and the thread that runs batches.
+//! How photos are shared among the threads that run networks.
 //!
-//! While one batch runs, photos gather for the next: under load batches grow by themselves, and a photo that comes
-//! alone does not wait. Only for photos that are being decoded a batch waits, and not longer than the policy says.
+//! There is one for each core. Whichever is free takes its share of what waits, and what it took is answered as soon as it
+//! is done: nobody waits for the photos of another thread. Under load the shares grow by themselves, and the search of some
+//! photos together costs little more than that of one. A photo that comes alone has all cores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::{Duration, Instant};
 
-use caption::{CaptionError, Captioned, Features, Keyword, Photo};
+use caption::{CaptionError, Captioned, Cores, Features, Keyword, Photo};
+use crossbeam_channel::Receiver;
 
 use super::{Answer, How, Job, Timing};
 use crate::error::{self, ServeError};
 use crate::metrics::Metrics;
 
-/// How batches are made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    /// Most photos per batch.
-    pub(crate) max_batch: usize,
-    /// How long its first photo may wait for others, from the moment that it was decoded.
-    pub(crate) max_wait: Duration,
-}
-
-/// The one thread that runs networks, and what it takes its work from.
-pub(super) struct Batches {
+/// One of the threads that run networks, and what it takes its work from.
+#[derive(Clone)]
+pub(super) struct Worker {
     pub(super) jobs: Receiver<Job>,
-    pub(super) policy: Policy,
-    pub(super) coming: Arc<AtomicUsize>,
+    /// Most photos in a share.
+    pub(super) max_batch: usize,
+    /// Threads like this one.
+    pub(super) threads: usize,
+    /// Those at work.
+    pub(super) busy: Arc<AtomicUsize>,
     pub(super) metrics: Arc<Metrics>,
 }
 
-impl Batches {
-    /// Runs batches until nobody can send jobs any more.
+/// One more thread at work, while this is there.
+struct Busy<'a>(&'a AtomicUsize);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Worker {
+    /// Works until nobody can send jobs any more.
     pub(super) fn run(&self) {
         while let Ok(first) = self.jobs.recv() {
-            let jobs = self.gather(first);
-            // A panic costs its batch, whose clients see the channel close, not the server.
-            if catch_unwind(AssertUnwindSafe(|| self.batch(jobs))).is_err() {
+            let others = self.busy.fetch_add(1, Ordering::AcqRel);
+            let _busy = Busy(&self.busy);
+            let jobs = self.share(first, others);
+            let cores = if jobs.len() == 1 && others == 0 { Cores::All } else { Cores::One };
+            // A panic costs its share, whose clients see the channel close, not the server.
+            if catch_unwind(AssertUnwindSafe(|| self.batch(jobs, cores))).is_err() {
                 tracing::error!("a batch panicked");
             }
         }
     }
 
-    fn gather(&self, first: Job) -> Vec<Job> {
-        let until = first.since + self.policy.max_wait;
-        let mut jobs = vec![first];
-        while jobs.len() < self.policy.max_batch {
-            let next = match self.jobs.try_recv() {
-                Ok(job) => Some(job),
-                Err(TryRecvError::Empty) if self.coming.load(Ordering::Acquire) > 0 => {
-                    self.jobs.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
-                }
-                Err(_) => None,
-            };
-            match next {
-                Some(job) => jobs.push(job),
-                None => break,
-            }
-        }
-        jobs
+    /// As many jobs of those that wait as leave the idle threads as many.
+    fn share(&self, first: Job, others: usize) -> Vec<Job> {
+        let idle = self.threads.saturating_sub(others).max(1);
+        let share = (self.jobs.len() + 1).div_ceil(idle).min(self.max_batch);
+        [first].into_iter().chain(self.jobs.try_iter().take(share - 1)).collect()
     }
 
-    fn batch(&self, jobs: Vec<Job>) {
+    fn batch(&self, jobs: Vec<Job>, cores: Cores) {
         let (gone, mut jobs): (Vec<Job>, Vec<Job>) = jobs.into_iter().partition(|job| job.reply.is_closed());
         self.metrics.abandoned.inc_by(gone.len() as u64);
         drop(gone);
         // There are photos for several models, and around a reload for two versions.
         while let Some(served) = jobs.first().map(|job| job.served.clone()) {
             let (same, others) = jobs.into_iter().partition(|job| Arc::ptr_eq(&job.served, &served));
-            self.features(same);
+            self.features(same, cores);
             jobs = others;
         }
     }
 
     /// Runs the networks over all, then the search over those with equal settings.
-    fn features(&self, jobs: Vec<Job>) {
+    fn features(&self, jobs: Vec<Job>, cores: Cores) {
         self.metrics.batch_photos.with_label_values(&[&jobs[0].served.name]).observe(jobs.len() as f64);
         let began = Instant::now();
         let photos: Vec<Photo> = jobs.iter().map(|job| job.photo.clone()).collect();
-        let features = match jobs[0].served.captioner.features(&photos) {
+        let features = match jobs[0].served.captioner.features_on(&photos, cores) {
             Ok(features) => features,
             Err(error) => return refuse(jobs, &error),
         };
@@ -89,17 +86,25 @@ impl Batches {
         while let Some(how) = waiting.first().map(|(job, _)| job.how.clone()) {
             let (same, others): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|(job, _)| job.how == how);
             let (jobs, features): (Vec<Job>, Vec<Features>) = same.into_iter().unzip();
-            self.search(jobs, &features, began, took);
+            self.search(jobs, &features, cores, (began, took));
             waiting = others;
         }
     }
 
-    fn search(&self, jobs: Vec<Job>, features: &[Features], began: Instant, features_took: Duration) {
+    fn search(
+        &self,
+        jobs: Vec<Job>,
+        features: &[Features],
+        cores: Cores,
+        (began, features_took): (Instant, Duration),
+    ) {
         let searched = Instant::now();
         let captioner = &jobs[0].served.captioner;
         let found = match &jobs[0].how {
-            How::Search(settings) => captioner.search(features, settings),
-            How::Draw { settings, count, seed } => captioner.sample(features, settings, (*count, *seed)),
+            How::Search(settings) => captioner.search_on(features, settings, cores),
+            How::Draw { settings, count, seed } => {
+                captioner.sample_on(features, settings, (*count, *seed), cores)
+            }
         };
         let captioned: Vec<Captioned> = match found {
             Ok(captioned) => captioned,

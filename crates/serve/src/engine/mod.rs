@@ -3,12 +3,11 @@
 mod batch;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 use caption::{Captioned, Keyword, Photo, SampleSettings, SearchSettings};
+use crossbeam_channel::{Sender, unbounded};
 use futures_util::future::try_join_all;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
@@ -20,11 +19,9 @@ use crate::metrics::Metrics;
 use crate::models::Served;
 use crate::threads::Threads;
 
-pub(crate) use batch::Policy;
-
-/// Name of the thread that runs batches.
+/// Name of the threads that run networks.
 pub(crate) const THREAD: &str = "batches";
-/// How long it rests after a first panic.
+/// How long one rests after a first panic.
 const FIRST_REST: Duration = Duration::from_millis(100);
 
 /// How the captions of a photo come about.
@@ -64,11 +61,11 @@ pub(crate) struct Answer {
 pub(crate) struct Timing {
     /// Bytes → pixels, with the wait for a free core.
     pub(crate) decode: f64,
-    /// Waiting for its batch.
+    /// Waiting for a thread.
     pub(crate) queue: f64,
-    /// The CNN, for the whole batch.
+    /// The CNN, for all photos of the thread's share.
     pub(crate) features: f64,
-    /// The decoder, for all of the batch that have the same settings.
+    /// The decoder, for all of the share that have the same settings.
     pub(crate) search: f64,
 }
 
@@ -84,7 +81,7 @@ impl Timing {
     }
 }
 
-/// A decoded photo that waits for its batch. Its client may be gone: then `reply` is closed.
+/// A decoded photo that waits for a thread. Its client may be gone: then `reply` is closed.
 struct Job {
     served: Arc<Served>,
     photo: Photo,
@@ -116,54 +113,39 @@ impl Drop for Place {
     }
 }
 
-/// Photos on their way to the queue, for which a batch may wait a moment.
-struct Coming(Arc<AtomicUsize>);
-
-impl Coming {
-    fn new(coming: &Arc<AtomicUsize>) -> Coming {
-        coming.fetch_add(1, Ordering::AcqRel);
-        Coming(coming.clone())
-    }
-}
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Lets photos in, decodes them, and hands them to the thread that makes batches.
+/// Lets photos in, decodes them, and hands them to the threads that run networks.
 pub(crate) struct Engine {
     places: Arc<Semaphore>,
     all_places: usize,
     /// Photos that are decoded at once: as many as there are cores. Large ones have a lane of their own in the budget.
     decoders: Arc<Semaphore>,
     budget: Arc<Budget>,
-    coming: Arc<AtomicUsize>,
     queue: Sender<Job>,
     metrics: Arc<Metrics>,
 }
 
 impl Engine {
-    /// Starts the batch thread, which ends with the engine.
+    /// Starts the threads, which end with the engine.
     pub(crate) fn start(
         places: usize,
-        policy: Policy,
+        max_batch: usize,
         budget: Arc<Budget>,
         threads: &Arc<Threads>,
         metrics: Arc<Metrics>,
     ) -> std::io::Result<Engine> {
-        let (queue, jobs) = channel();
-        let coming = Arc::new(AtomicUsize::new(0));
-        let batches = batch::Batches { jobs, policy, coming: coming.clone(), metrics: metrics.clone() };
-        threads.start(THREAD, FIRST_REST, move || batches.run())?;
+        let (queue, jobs) = unbounded();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let busy = Arc::default();
+        let worker = batch::Worker { jobs, max_batch, threads: cores, busy, metrics: metrics.clone() };
+        for _ in 0..cores {
+            let worker = worker.clone();
+            threads.start(THREAD, FIRST_REST, move || worker.run())?;
+        }
         Ok(Engine {
             places: Arc::new(Semaphore::new(places)),
             all_places: places,
             decoders: Arc::new(Semaphore::new(cores)),
             budget,
-            coming,
             queue,
             metrics,
         })
@@ -184,23 +166,15 @@ impl Engine {
         let mut permits = permits.map_err(|_| ServeError::Busy)?;
         let places: Vec<Place> =
             std::iter::from_fn(|| permits.split(1)).map(|one| Place::new(one, &self.metrics)).collect();
-        // All count as coming at once, so that they find themselves in one batch.
-        let coming: Vec<Coming> = requests.iter().map(|_| Coming::new(&self.coming)).collect();
-        let all = requests.into_iter().zip(places).zip(coming).enumerate();
-        let all = all.map(async |(index, ((request, place), coming))| {
-            let answer = self.one(served, request, place, coming).await;
+        let all = requests.into_iter().zip(places).enumerate();
+        let all = all.map(async |(index, (request, place))| {
+            let answer = self.one(served, request, place).await;
             answer.map_err(|error| if count > 1 { error.at(index) } else { error })
         });
         try_join_all(all).await
     }
 
-    async fn one(
-        &self,
-        served: &Arc<Served>,
-        request: Request,
-        place: Place,
-        coming: Coming,
-    ) -> Result<Answer, ServeError> {
+    async fn one(&self, served: &Arc<Served>, request: Request, place: Place) -> Result<Answer, ServeError> {
         let started = Instant::now();
         let failed = |error: &dyn std::fmt::Display| ServeError::Internal(error.to_string());
         let mut core = Some(self.decoders.clone().acquire_owned().await.map_err(|error| failed(&error))?);
@@ -208,10 +182,9 @@ impl Engine {
         let measured = bytes.clone();
         let needed = spawn_blocking(move || caption::memory_needed(&measured));
         let needed = needed.await.map_err(|error| failed(&error))??;
-        let mut coming = Some(coming);
         if self.budget.is_large(needed) {
-            // Neither a core nor a batch waits for it.
-            (core, coming) = (None, None);
+            // No core waits for it.
+            core = None;
         }
         let memory = self.budget.photo(needed).await?;
         let with = served.clone();
@@ -228,8 +201,6 @@ impl Engine {
         let (reply, answer) = oneshot::channel();
         let (served, since) = (served.clone(), Instant::now());
         let job = Job { served, photo, how, keywords, decode, since, reply, _place: place };
-        // First, or its own batch would wait for it.
-        drop(coming);
         self.queue.send(job).map_err(|error| failed(&error))?;
         answer.await.map_err(|_| ServeError::Internal("the batch of this photo failed".to_owned()))?
     }
