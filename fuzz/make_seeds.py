@@ -1,5 +1,5 @@
-"""Makes the seeds from the fixtures of the crates `model`, the small weight files and the pickles inside of them, and `imaging`, a
-photo of every kind.
+"""Makes the seeds from the fixtures of the crates `model`, the small weight files and the pickles inside of them, `imaging`, a
+photo of every kind, and `xmp`, sidecars of several programs.
 
     python fuzz/make_seeds.py
 
@@ -29,6 +29,11 @@ for name in ["tiny-zip", "tiny-nested"]:
     with zipfile.ZipFile(FIXTURES / f"{name}.pth") as archive:
         (folder / f"{name}.pkl").write_bytes(archive.read(f"{name}/data.pkl"))
 
+
+folder = HERE / "seeds/xmp"
+folder.mkdir(parents=True, exist_ok=True)
+for file in (HERE / "../crates/xmp/tests/fixtures").iterdir():
+    shutil.copy(file, folder / file.name)
 
 CAPTION_FILES = {
     "table": {

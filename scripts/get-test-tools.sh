@@ -30,6 +30,7 @@ has java || packages+=(default-jre-headless)
 has curl || packages+=(curl)
 has node || packages+=(nodejs)
 has npm || packages+=(npm)
+has exiftool || packages+=(libimage-exiftool-perl)
 has strace || packages+=(strace)
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv)
 

@@ -17,10 +17,11 @@ struct Wall {
 
 const TENSORS: &[&str] = &["tch", "torch-sys"];
 
-const WALLS: [Wall; 18] = [
+const WALLS: [Wall; 19] = [
     Wall { name: "annotations", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
+    Wall { name: "xmp", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "stage", knows: &["artifacts"], never: &["tch", "image", "parquet", "arrow-array"] },
     Wall { name: "scoring", knows: &["annotations", "artifacts", "metrics", "stage"], never: TENSORS },
@@ -69,8 +70,8 @@ const WALLS: [Wall; 18] = [
     },
     Wall {
         name: "caption",
-        knows: &["artifacts", "imaging", "model", "onnx", "stage"],
-        never: &["tch", "torch-sys", "ort", "parquet", "axum"],
+        knows: &["artifacts", "imaging", "model", "onnx", "stage", "xmp"],
+        never: &["tch", "torch-sys", "ort", "parquet", "axum", "roxmltree"],
     },
 ];
 /// The server stands on the captioner alone.
