@@ -42,31 +42,31 @@ fn scenes(workspace: &Workspace) -> Vec<RgbImage> {
     rows.map(|row| image::open(images.root.join(&row.path)).unwrap().into_rgb8()).collect()
 }
 
-fn caption(workspace: &Workspace, args: &[&str]) -> Command {
+pub(crate) fn caption(workspace: &Workspace, args: &[&str]) -> Command {
     let mut command = Command::new(program("caption"));
     command.current_dir(workspace.path("")).args(args).stdin(Stdio::null());
     command
 }
 
-fn run(workspace: &Workspace, args: &[&str]) -> Output {
+pub(crate) fn run(workspace: &Workspace, args: &[&str]) -> Output {
     caption(workspace, args).output().unwrap()
 }
 
-fn stdout(output: &Output) -> &str {
+pub(crate) fn stdout(output: &Output) -> &str {
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
-fn stderr(output: &Output) -> &str {
+pub(crate) fn stderr(output: &Output) -> &str {
     std::str::from_utf8(&output.stderr).unwrap()
 }
 
 /// What is said on stderr, without the lines that tell how far a slow run has come.
-fn said(output: &Output) -> Vec<&str> {
+pub(crate) fn said(output: &Output) -> Vec<&str> {
     stderr(output).lines().filter(|line| !line.starts_with("captions: ")).collect()
 }
 
 /// What a successful run prints.
-fn printed(workspace: &Workspace, args: &[&str]) -> String {
+pub(crate) fn printed(workspace: &Workspace, args: &[&str]) -> String {
     let output = run(workspace, args);
     assert!(output.status.success(), "{args:?}: {}", stderr(&output));
     stdout(&output).to_owned()
@@ -326,12 +326,12 @@ fn a_closed_pipe_is_a_quiet_end_and_a_full_disk_is_said() {
     }
 }
 
-fn has_ffmpeg() -> bool {
+pub(crate) fn has_ffmpeg() -> bool {
     needs::program("ffmpeg", &["-version"])
 }
 
 /// Two seconds of each picture, exactly as it is: a shot's caption is its photo's.
-fn video(path: &Path, first: &Path, second: &Path) {
+pub(crate) fn video(path: &Path, first: &Path, second: &Path) {
     let [first, second, path] = [first, second, path].map(|path| path.to_str().unwrap());
     let still = |path| ["-loop", "1", "-framerate", "10", "-t", "2", "-i", path];
     let mut ffmpeg = Command::new("ffmpeg");

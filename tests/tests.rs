@@ -21,6 +21,7 @@ mod layouts; // public layouts of images and captions
 mod licences; // whose code may come in
 mod own; // a few photos of one's own go on from a model of others
 mod pipeline; // from scenes to scores; what reruns and what does not
+mod sidecars; // captions in the sidecars of photo libraries, run after run
 mod starter; // the model in the box, and its card
 mod tune; // tuned weights from the images to an export, and out of it again
 mod web_page; // the page of an exported folder captions in a browser

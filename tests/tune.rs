@@ -148,6 +148,14 @@ fn what_was_tuned_goes_through_an_export_into_another_run() {
         .iter()
         .map(|keyword| format!("{}={:.3}", keyword["word"].as_str().unwrap(), probability(keyword)));
     assert_eq!(row[column], wanted.collect::<Vec<_>>().join(" "));
+    let mut sidecar = Command::new(program("caption"));
+    sidecar.arg(&photo).arg("--model").arg(&export);
+    let status = sidecar.args(["--quiet", "--keywords", "3", "--sidecar", "xmp"]).status().unwrap();
+    let sidecar = fs::read_to_string(workspace.path("photo.png.xmp")).unwrap();
+    let items =
+        sidecar.lines().filter_map(|line| line.trim().strip_prefix("<rdf:li>")?.strip_suffix("</rdf:li>"));
+    let words = named.iter().map(|keyword| keyword["word"].as_str().unwrap());
+    assert!(status.success() && items.eq(words), "{sidecar}");
 
     let server = Server::start(workspace.path("").as_path(), &export);
     let bytes = fs::read(&photo).unwrap();

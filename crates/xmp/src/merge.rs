@@ -48,17 +48,17 @@ pub fn merged(old: Option<&[u8]>, said: &Said, overwrite: bool) -> Result<Vec<u8
     };
     let document = parse(&text)?;
     let root = root(&document)?;
+    let caption = clean(&said.caption);
+    let keywords = said.keywords.iter().map(|word| clean(word).trim().to_owned());
+    let keywords: Vec<String> = keywords.filter(|word| !word.is_empty()).collect();
     let mut open = match overwrite {
         true => Open { description: true, alt_text: true, keywords: true },
         false => Open::of(root),
     };
-    open.keywords &= !said.keywords.is_empty();
+    open.keywords &= !keywords.is_empty();
     if !(open.description || open.alt_text || open.keywords) {
         return Ok(old.unwrap_or_default().to_vec());
     }
-    let caption = clean(&said.caption);
-    let keywords = said.keywords.iter().map(|word| clean(word).trim().to_owned());
-    let keywords: Vec<String> = keywords.filter(|word| !word.is_empty()).collect();
     let mut merge =
         Merge { text: &text, root, edits: Edits::default(), attributes: vec![], elements: vec![] };
     let source = &said.source;

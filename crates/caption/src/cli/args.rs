@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Parser, ValueEnum};
 use model::search::SearchSettings;
+use serde::Serialize;
 
 /// Words of a caption that any model may be asked for.
 const LONGEST: usize = 1000;
@@ -40,8 +41,8 @@ pub(crate) struct Args {
     /// Captions written for each photo, best first, with their log-probabilities.
     #[arg(short = 'k', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) top_k: u16,
-    /// Names the likeliest words of each photo too, with their probabilities, in JSON and CSV; of models whose backbone was
-    /// tuned.
+    /// Names the likeliest words of each photo too, with their probabilities, in JSON and CSV, and as keywords in XMP sidecars;
+    /// of models whose backbone was tuned.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(crate) keywords: Option<u16>,
     #[command(flatten)]
@@ -49,13 +50,27 @@ pub(crate) struct Args {
     /// Draws where the model looked for each word: a PNG per photo in this folder.
     #[arg(short, long, value_name = "FOLDER")]
     pub(crate) attention: Option<PathBuf>,
-    /// Also writes each caption beside its photo, as photo.jpg.txt, in place of an older one; the subtitles of clip.mp4 as
-    /// clip.srt or clip.vtt with those formats.
-    #[arg(short, long)]
-    pub(crate) sidecar: bool,
+    /// Also writes each caption beside its photo: as photo.jpg.txt, in place of an older one, and the subtitles of clip.mp4 as
+    /// clip.srt or clip.vtt with those formats; with "--sidecar xmp" into photo.jpg.xmp, which photo libraries read. There,
+    /// nothing that others wrote is lost, and photos whose captions are still right are not captioned again, if nothing
+    /// else is asked for.
+    #[arg(short, long, value_enum, value_name = "KIND", num_args = 0..=1, require_equals = true, default_missing_value = "txt")]
+    pub(crate) sidecar: Option<Sidecar>,
+    /// Replaces the captions, and keywords if they are asked for, that people wrote into XMP sidecars.
+    #[arg(long)]
+    pub(crate) overwrite: bool,
     /// Prints errors only.
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// What is written beside photos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sidecar {
+    /// The caption alone.
+    Txt,
+    /// Description, alternative text and keywords of photo libraries.
+    Xmp,
 }
 
 /// How captions are written.
@@ -73,6 +88,9 @@ pub(crate) enum Format {
     Parquet,
     /// A page of the photos with the captions as their alt texts.
     Html,
+    /// The photos as Markdown, with the captions as their alt texts.
+    #[value(alias = "md")]
+    Markdown,
     /// SubRip subtitles of one video.
     Srt,
     /// WebVTT subtitles of one video.
@@ -96,6 +114,11 @@ impl Format {
 }
 
 impl Args {
+    /// Reads the command line, where "--sidecar xmp" is "--sidecar=xmp", and "--sidecar album" names an input.
+    pub(crate) fn read() -> Args {
+        Args::parse_from(joined(std::env::args_os()))
+    }
+
     /// How the captions are written.
     pub(crate) fn format(&self) -> Format {
         let promised = || self.output.as_deref().and_then(Format::of);
@@ -115,8 +138,18 @@ impl Args {
         if format == Format::Parquet && self.output.is_none() {
             return Some("--format parquet needs --output FILE".to_owned());
         }
-        if self.keywords.is_some() && !matches!(format, Format::Json | Format::Jsonl | Format::Csv) {
-            return Some("--keywords needs --format json, jsonl or csv".to_owned());
+        let xmp = self.sidecar == Some(Sidecar::Xmp);
+        if self.keywords.is_some() && !xmp && !matches!(format, Format::Json | Format::Jsonl | Format::Csv) {
+            return Some("--keywords needs --format json, jsonl or csv, or --sidecar xmp".to_owned());
+        }
+        if self.overwrite && !xmp {
+            return Some("--overwrite needs --sidecar xmp".to_owned());
+        }
+        if xmp && format.is_subtitles() {
+            return Some(
+                "--sidecar xmp holds no subtitles: --sidecar txt writes those of videos beside them"
+                    .to_owned(),
+            );
         }
         if self.search.beam_size.is_some_and(|beams| beams < self.top_k) {
             return Some("--top-k cannot be more than --beam-size".to_owned());
@@ -125,6 +158,25 @@ impl Args {
         let lenient = SearchSettings { beam_size: 1, max_length: LONGEST, groups: 1, ..Default::default() };
         let alone = self.search.over(&lenient, 1);
         problem(&SearchSettings { beam_size: alone.beam_size * alone.groups, ..alone })
+    }
+
+    /// Whether sidecars are all that is wanted, so that photos which have theirs need no caption.
+    pub(crate) fn wants_only_sidecars(&self) -> bool {
+        let more =
+            self.format.is_some() || self.output.is_some() || self.attention.is_some() || self.top_k > 1;
+        !more && !self.overwrite
+    }
+
+    /// What of the command line decides a caption and its keywords, beside the model. Equal when it is.
+    pub(crate) fn deciding(&self) -> serde_json::Result<String> {
+        let mut named = serde_json::to_value(&self.search)?;
+        if let Some(named) = named.as_object_mut() {
+            named.retain(|_, value| !value.is_null());
+            // More captions need a wider beam.
+            named.extend((self.top_k > 1).then(|| ("top_k".to_owned(), self.top_k.into())));
+            named.extend(self.keywords.map(|count| ("keywords".to_owned(), count.into())));
+        }
+        serde_json::to_string(&named)
     }
 
     /// The model's settings with those that were named in their place; the beam holds the captions that are wanted.
@@ -137,6 +189,26 @@ impl Args {
     }
 }
 
+/// A kind of sidecar after the option is its value; whatever else comes after it is not.
+fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut joined: Vec<OsString> = Vec::new();
+    let mut options = true;
+    for argument in arguments {
+        let kind = argument.to_str().is_some_and(|kind| Sidecar::from_str(kind, false).is_ok());
+        match joined.last_mut() {
+            Some(last) if options && kind && (last == "--sidecar" || last == "-s") => {
+                last.push("=");
+                last.push(argument);
+            }
+            _ => {
+                options &= argument != "--";
+                joined.push(argument);
+            }
+        }
+    }
+    joined
+}
+
 fn problem(settings: &SearchSettings) -> Option<String> {
     let problem = settings.problem()?;
     Some(format!("--{} {}", problem.key.replace('_', "-"), problem.reason))
@@ -144,7 +216,7 @@ fn problem(settings: &SearchSettings) -> Option<String> {
 
 /// Settings of the search. What is not named is as the model has it: what its recipe chose for an export, else 3 beams, at
 /// most 30 words, and a length penalty of 1.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, clap::Args, Serialize)]
 #[command(next_help_heading = "Search (what is not named is as the model's recipe has it)")]
 pub(crate) struct Search {
     /// Hypotheses kept at each step of the search; 1 is greedy. At least --top-k.
@@ -197,7 +269,8 @@ mod tests {
     use super::*;
 
     fn args(line: &str) -> Args {
-        Args::try_parse_from(["caption", "photo.jpg"].into_iter().chain(line.split_whitespace())).unwrap()
+        let line = ["caption", "photo.jpg"].into_iter().chain(line.split_whitespace());
+        Args::try_parse_from(joined(line.map(OsString::from))).unwrap()
     }
 
     #[test]
@@ -232,6 +305,7 @@ mod tests {
             ("captions.csv", Format::Csv),
             ("captions.parquet", Format::Parquet),
             ("page.htm", Format::Html),
+            ("album.md", Format::Markdown),
             ("clip.srt", Format::Srt),
             ("clip.vtt", Format::Vtt),
             ("captions.txt", Format::Txt),
@@ -245,6 +319,48 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_of_sidecar_is_a_value_and_anything_else_is_an_input() {
+        let read = |line: &str| {
+            let args = args(line);
+            let inputs: Vec<_> = args.inputs.iter().map(|input| input.to_str().unwrap().to_owned()).collect();
+            (args.sidecar, inputs[1..].join(" "))
+        };
+        for (line, sidecar, inputs) in [
+            ("", None, ""),
+            ("--sidecar", Some(Sidecar::Txt), ""),
+            ("--sidecar album", Some(Sidecar::Txt), "album"),
+            ("-s album", Some(Sidecar::Txt), "album"),
+            ("-rs album", Some(Sidecar::Txt), "album"),
+            ("--sidecar xmp album", Some(Sidecar::Xmp), "album"),
+            ("--sidecar=xmp album", Some(Sidecar::Xmp), "album"),
+            ("-s txt album", Some(Sidecar::Txt), "album"),
+            ("-s=xmp", Some(Sidecar::Xmp), ""),
+            ("--sidecar ./xmp", Some(Sidecar::Txt), "./xmp"),
+            ("--sidecar -- xmp", Some(Sidecar::Txt), "xmp"),
+            ("-- --sidecar xmp", None, "--sidecar xmp"),
+        ] {
+            assert_eq!(read(line), (sidecar, inputs.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_decides_a_caption_is_equal_when_it_is_and_tells_what_else_is_wanted() {
+        let deciding = |line: &str| args(line).deciding().unwrap();
+        assert_eq!(deciding("--sidecar xmp --quiet --recursive --overwrite"), "{}");
+        assert_eq!(
+            deciding("--keywords 5 --beam-size 4 --sidecar xmp"),
+            deciding("--sidecar xmp --beam-size=4 --keywords 5")
+        );
+        assert_ne!(deciding("--beam-size 4"), deciding("--groups 4"));
+        assert_ne!(deciding("--top-k 4"), deciding(""));
+        let only = |line: &str| args(line).wants_only_sidecars();
+        assert!(only("--sidecar xmp --keywords 5 --beam-size 4"));
+        for more in ["--output a.csv", "--format txt", "--attention looks", "--top-k 2", "--overwrite"] {
+            assert!(!only(&format!("--sidecar xmp {more}")), "{more}");
+        }
+    }
+
+    #[test]
     fn what_makes_no_sense_is_said_as_early_as_it_can_be() {
         let problem = |line: &str| args(line).problem();
         assert!(problem("--length-penalty=-1").unwrap().contains("--length-penalty must be at least 0"));
@@ -252,6 +368,10 @@ mod tests {
         assert!(problem("--min-length 9 --max-length 5").unwrap().contains("--min-length must not be above"));
         assert!(problem("--keywords 5").unwrap().contains("--format json"));
         assert_eq!(problem("--keywords 5 --format csv"), None);
+        assert_eq!(problem("--keywords 5 --sidecar xmp"), None);
+        assert!(problem("--keywords 5 --sidecar txt").unwrap().contains("--sidecar xmp"));
+        assert!(problem("--overwrite --sidecar").unwrap().contains("--sidecar xmp"));
+        assert!(problem("--format srt --sidecar xmp").unwrap().contains("no subtitles"));
         assert_eq!(problem("--min-length 25"), None);
         assert_eq!(problem("--groups 4"), None);
         let model = SearchSettings { max_length: 20, ..Default::default() };

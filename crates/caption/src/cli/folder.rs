@@ -51,7 +51,7 @@ pub(crate) enum Entry {
     Failed(PathBuf, String),
 }
 
-/// The entries of a folder in the order of their names; those of systems are passed over.
+/// The entries of a folder in the order of their names; those of systems and sidecars are passed over.
 pub(crate) fn entries(folder: &Path, recursive: bool) -> Vec<Entry> {
     let depth = if recursive { usize::MAX } else { 1 };
     let walk = WalkDir::new(folder).min_depth(1).max_depth(depth).follow_links(true).sort_by_file_name();
@@ -80,7 +80,7 @@ pub(crate) fn entries(folder: &Path, recursive: bool) -> Vec<Entry> {
         }
     }
     // Only the first bytes of each are read, but a folder may hold a hundred thousand.
-    found.into_par_iter().map(|found| found.map_or_else(|other| other, known)).collect()
+    found.into_par_iter().filter_map(|found| found.map_or_else(Some, known)).collect()
 }
 
 fn reason(error: &walkdir::Error) -> String {
@@ -90,18 +90,17 @@ fn reason(error: &walkdir::Error) -> String {
     }
 }
 
-/// A file of a folder by its content, and by its name where that promises more.
-fn known(path: PathBuf) -> Entry {
-    match imaging::content(&path) {
-        Ok(Content::Other(kind)) if !is_video(&path) && !is_photo(&path) => Entry::Other(kind),
+/// A file of a folder by its content, and by its name where that promises more. A sidecar goes without saying: each photo may
+/// have one.
+fn known(path: PathBuf) -> Option<Entry> {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let extension = extension.as_deref().unwrap_or_default();
+    Some(match imaging::content(&path) {
+        Ok(Content::Other(_)) if extension == "xmp" => return None,
+        Ok(Content::Other(kind)) if !is_video(&path) && !PHOTOS.contains(&extension) => Entry::Other(kind),
         Err(FileError::Kind(kind)) => Entry::Other(kind.to_owned()),
         content => Entry::Input(Input::of(path, content.ok())),
-    }
-}
-
-fn is_photo(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| PHOTOS.contains(&extension.as_str()))
+    })
 }
 
 #[cfg(test)]

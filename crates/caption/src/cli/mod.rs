@@ -1,5 +1,6 @@
 //! The program around the library: what to read, in which order, and where captions go.
 
+mod address;
 mod args;
 mod attention;
 mod folder;
@@ -7,36 +8,39 @@ mod html;
 mod input;
 mod inputs;
 mod json;
+mod markdown;
 mod output;
 mod record;
+mod sidecar;
 
 use std::collections::HashSet;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use artifacts::Recipe;
-use caption::video::{CaptionedVideo, caption_video, is_video};
-use caption::{CaptionError, Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
-use clap::Parser;
+use artifacts::recipe::{digest, digest_file};
+use caption::video::{CaptionedVideo, caption_video};
+use caption::{CaptionError, Captioned, Captioner, DefaultModel, Keyword, Options, Photo, SearchSettings};
 use image::codecs::png::PngEncoder;
 use rayon::prelude::*;
 use stage::cli::{fail, message};
 use stage::progress::{Progress, note};
 
-use args::{Args, Format};
+use args::{Args, Format, Sidecar};
 use input::Input;
 use inputs::Inputs;
 use output::Output;
 use record::{Content, Record, in_a_line};
+use sidecar::{Library, beside, library_file, subtitle_file};
 
 /// Photos that are decoded, and then captioned, together.
 const PHOTOS_AT_ONCE: usize = 64;
 
 /// Runs the program: 0 done, 1 something could not be captioned, 2 wrong usage.
 pub(crate) fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = Args::read();
     if let Some(problem) = args.problem() {
         note(&format!("error: {problem}"));
         return ExitCode::from(2);
@@ -57,10 +61,10 @@ fn is_closed_pipe(error: &anyhow::Error) -> bool {
 
 /// Captions everything; returns how many inputs could not be.
 fn run(args: &Args) -> anyhow::Result<usize> {
-    let inputs = Inputs::find(&args.inputs, args.recursive);
+    let mut inputs = Inputs::find(&args.inputs, args.recursive);
     let videos = inputs.found.iter().filter(|input| matches!(input, Input::Video(_))).count();
     anyhow::ensure!(
-        videos <= 1 || args.sidecar || !args.format().is_subtitles(),
+        videos <= 1 || args.sidecar.is_some() || !args.format().is_subtitles(),
         "one output holds the subtitles of one video: name one, or write them beside the videos with --sidecar"
     );
     if inputs.left_out.count() > 0 && !args.quiet {
@@ -79,15 +83,39 @@ fn run(args: &Args) -> anyhow::Result<usize> {
             path
         }
     };
+    let single = args.inputs.len() == 1 && inputs.found.len() == 1 && !Path::new(&args.inputs[0]).is_dir();
+    let all = inputs.found.len() + inputs.missing.len();
+    // Whoever opens the model says better why it cannot be read.
+    let hash = digest_file(&model);
+    let library = match (args.sidecar, &hash) {
+        (Some(Sidecar::Xmp), Ok(hash)) => Some(Library {
+            model: hash.clone(),
+            settings: args.deciding()?,
+            keywords: args.keywords.is_some(),
+            overwrite: args.overwrite,
+        }),
+        _ => None,
+    };
+    if let Some(library) = library.as_ref().filter(|_| args.wants_only_sidecars()) {
+        let kept = keep(&mut inputs.found, library);
+        if !(kept.is_empty() || args.quiet) {
+            let videos = kept.iter().any(|input| matches!(input, Input::Video(_)));
+            let (count, kind) = (kept.len(), if videos { "file" } else { "photo" });
+            let have = if count == 1 { " has its caption" } else { "s have their captions" };
+            note(&format!("{count} {kind}{have} already"));
+        }
+        if inputs.found.is_empty() && !kept.is_empty() {
+            inputs.missing.iter().for_each(|(path, reason)| remark(path, reason));
+            return Ok(summed_up(inputs.missing.len(), all));
+        }
+    }
     let captioner = Captioner::open(&model, &Options { weights: args.weights.clone() })?;
     let search = args.search(captioner.search_settings())?;
     if args.keywords.is_some() && !captioner.names_keywords() {
         return Err(CaptionError::NoKeywords).with_context(|| format!("--keywords: {}", model.display()));
     }
     let settings = serde_json::json!({ "search": search, "top_k": args.top_k });
-    let recipe = Recipe::new("caption", 1, &settings)?
-        .input(model.display().to_string(), artifacts::recipe::digest_file(&model)?);
-    let single = args.inputs.len() == 1 && inputs.found.len() == 1 && !Path::new(&args.inputs[0]).is_dir();
+    let recipe = Recipe::new("caption", 1, &settings)?.input(model.display().to_string(), hash?);
     let output = Output::new(
         args.format(),
         args.output.as_deref(),
@@ -96,7 +124,8 @@ fn run(args: &Args) -> anyhow::Result<usize> {
         recipe,
     )?;
     let progress = Progress::new("captions", "files", inputs.found.len(), args.quiet);
-    let mut job = Job { args, captioner, search, output, progress, drawn: HashSet::new(), failures: 0 };
+    let drawn = HashSet::new();
+    let mut job = Job { args, library, captioner, search, output, progress, drawn, failures: 0 };
     for (path, reason) in &inputs.missing {
         job.fail(path, reason);
     }
@@ -110,16 +139,29 @@ fn run(args: &Args) -> anyhow::Result<usize> {
     let Job { output, progress, failures, .. } = job;
     drop(progress);
     output.finish()?;
+    Ok(summed_up(failures, all))
+}
+
+/// Takes out the inputs whose sidecars hold their captions.
+fn keep(found: &mut Vec<Input>, library: &Library) -> Vec<Input> {
+    let all = std::mem::take(found);
+    let (kept, due) = all.into_par_iter().partition(|input| library.has(input));
+    *found = due;
+    kept
+}
+
+fn summed_up(failures: usize, all: usize) -> usize {
     if failures > 0 {
-        let all = inputs.found.len() + inputs.missing.len();
         note(&format!("{failures} of {all} could not be captioned"));
     }
-    Ok(failures)
+    failures
 }
 
 /// What a run has at hand.
 struct Job<'a> {
     args: &'a Args,
+    /// Where captions go into the sidecars of photo libraries.
+    library: Option<Library>,
     captioner: Captioner,
     search: SearchSettings,
     output: Output,
@@ -143,20 +185,21 @@ impl Job<'_> {
             self.progress.add(inputs.len());
             return Ok(());
         }
-        let read = |input: &Input| -> anyhow::Result<(Photo, Option<Vec<u8>>)> {
+        let read = |input: &Input| -> anyhow::Result<(Photo, File)> {
             let bytes = input.read()?;
             let photo = self.captioner.photo(&bytes)?;
+            let hash = self.library.as_ref().map(|_| digest(&bytes));
             // To be drawn on later.
-            Ok((photo, self.args.attention.is_some().then_some(bytes)))
+            Ok((photo, File { hash, bytes: self.args.attention.is_some().then_some(bytes) }))
         };
         let read: Vec<_> = inputs.par_iter().map(read).collect();
         let (mut names, mut photos, mut files) = (Vec::new(), Vec::new(), Vec::new());
         for (input, read) in inputs.iter().zip(read) {
             match read {
-                Ok((photo, bytes)) => {
+                Ok((photo, file)) => {
                     names.push(input);
                     photos.push(photo);
-                    files.push(bytes);
+                    files.push(file);
                 }
                 Err(error) => self.fail(input.path(), &message(&error)),
             }
@@ -168,11 +211,18 @@ impl Job<'_> {
             None => vec![vec![]; photos.len()],
         };
         let captioned = captioned.into_iter().zip(keywords);
-        for ((input, (captioned, keywords)), bytes) in names.into_iter().zip(captioned).zip(files) {
-            if let (Input::Photo(path), true) = (input, self.args.sidecar) {
-                self.sidecar(&beside(path, ".txt"), format!("{}\n", captioned.best().caption).as_bytes());
+        for ((input, (captioned, keywords)), file) in names.into_iter().zip(captioned).zip(files) {
+            let caption = &captioned.best().caption;
+            match (input, self.args.sidecar, file.hash) {
+                (Input::Photo(path), Some(Sidecar::Txt), _) => {
+                    self.sidecar(&beside(path, ".txt"), format!("{caption}\n").as_bytes());
+                }
+                (Input::Photo(path), Some(Sidecar::Xmp), Some(hash)) => {
+                    self.describe(path, hash, caption, &keywords);
+                }
+                _ => {}
             }
-            if let (Some(folder), Some(bytes)) = (&self.args.attention, bytes) {
+            if let (Some(folder), Some(bytes)) = (&self.args.attention, file.bytes) {
                 self.draw(folder, input, &bytes, &captioned)?;
             }
             let content = Content::Photo(captioned, keywords);
@@ -183,6 +233,11 @@ impl Job<'_> {
     }
 
     fn video(&mut self, path: &Path) -> anyhow::Result<()> {
+        // Of what it was before it was read.
+        let hash = match self.library {
+            Some(_) => digest_file(path).ok(),
+            None => None,
+        };
         let progress = &self.progress;
         let shots = |done: usize, all: usize| progress.message(format!("{done} of {all} shots"));
         let CaptionedVideo { shots, complaint } =
@@ -198,15 +253,22 @@ impl Job<'_> {
             remark(path, &format!("captioned, but ffmpeg complained: {complaint}"));
         }
         let record = Record { path: path.to_owned(), content: Content::Video(shots) };
-        if self.args.sidecar {
-            let (file, text) = match self.args.format() {
-                Format::Srt => (subtitle_file(path, "srt"), record.srt().into_bytes()),
-                Format::Vtt => (subtitle_file(path, "vtt"), record.vtt().into_bytes()),
-                _ => (beside(path, ".txt"), record.txt(false, 1)),
-            };
-            self.sidecar(&file, &text);
+        let format = self.args.format();
+        match (self.args.sidecar, &record.content, hash) {
+            (Some(Sidecar::Txt), ..) => {
+                let (file, text) = match format {
+                    Format::Srt => (subtitle_file(path, "srt"), record.srt().into_bytes()),
+                    Format::Vtt => (subtitle_file(path, "vtt"), record.vtt().into_bytes()),
+                    _ => (beside(path, ".txt"), record.txt(false, 1)),
+                };
+                self.sidecar(&file, &text);
+            }
+            (Some(Sidecar::Xmp), Content::Video(shots), Some(hash)) => {
+                self.describe(path, hash, &sidecar::description(shots), &[]);
+            }
+            _ => {}
         }
-        if !(self.args.sidecar && self.args.format().is_subtitles()) {
+        if !(self.args.sidecar.is_some() && format.is_subtitles()) {
             self.write(&record)?;
         }
         self.progress.add(1);
@@ -254,32 +316,25 @@ impl Job<'_> {
             self.fail(path, &format!("cannot be written: {error}"));
         }
     }
+
+    /// Puts a caption into the sidecar that photo libraries read.
+    fn describe(&mut self, path: &Path, hash: String, caption: &str, keywords: &[Keyword]) {
+        let Some(library) = &self.library else { return };
+        let file = library_file(path);
+        if let Err(error) = library.write(&file, hash, caption, keywords) {
+            self.fail(&file, &format!("{}; it is left as it is", message(&error)));
+        }
+    }
+}
+
+/// What is kept of a photo's bytes once it is decoded.
+struct File {
+    /// For its sidecar.
+    hash: Option<String>,
+    bytes: Option<Vec<u8>>,
 }
 
 /// Says something about a file.
 fn remark(path: &Path, text: &str) {
     note(&format!("{}: {text}", String::from_utf8_lossy(&in_a_line(path))));
-}
-
-/// Where players look for a video's subtitles: `clip.mp4` → `clip.srt`; where another video beside it has that stem too,
-/// `clip.mp4.srt`, or one would take the other's place.
-fn subtitle_file(path: &Path, extension: &str) -> PathBuf {
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let namesake = |other: &Path| {
-        other.file_stem() == path.file_stem()
-            && other.file_name() != path.file_name()
-            && (is_video(other) || matches!(imaging::content(other), Ok(imaging::Content::Video)))
-    };
-    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    match files.map(|file| file.path()).any(|other| namesake(&other)) {
-        true => beside(path, &format!(".{extension}")),
-        false => path.with_extension(extension),
-    }
-}
-
-/// A name with something after it: `photo.jpg` → `photo.jpg.txt`.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
 }

@@ -1,4 +1,4 @@
-//! Captions as text, JSON, CSV, Parquet, a page or subtitles.
+//! Captions as text, JSON, CSV, Parquet, a page, Markdown or subtitles.
 
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use stage::terminal::escaped;
 use tempfile::NamedTempFile;
 
 use super::args::Format;
-use super::html;
 use super::record::{Record, csv_header};
+use super::{html, markdown};
 
 /// Where captions go. On stdout each appears as soon as it is there; a file gets its name when it is complete.
 pub(crate) struct Output {
@@ -71,6 +71,7 @@ impl Output {
                 header + &record.csv(self.top_k, self.keywords)?
             }
             Format::Html => format!("{}{}", self.before(), html::figure(record, &self.folder)),
+            Format::Markdown => format!("{}{}", self.before(), markdown::paragraph(record, &self.folder)),
             Format::Srt => record.srt(),
             Format::Vtt => record.vtt(),
         };
@@ -84,6 +85,7 @@ impl Output {
             (Format::Json, 0) => "[\n",
             (Format::Json, _) => ",\n",
             (Format::Html, 0) => html::HEAD,
+            (Format::Markdown, 1..) => "\n",
             _ => "",
         }
     }
