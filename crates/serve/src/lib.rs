@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod grpc;
 mod http;
+mod inference;
 mod listen;
 mod machine;
 mod metrics;

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::app::App;
 use crate::error::ServeError;
+pub(super) use crate::inference::version as number;
 use crate::models::Served;
 
 /// The parts of an address by name; one that cannot be read is refused as everything else is.
@@ -54,13 +55,6 @@ impl Which {
         *last = name.to_owned();
         Ok(self)
     }
-}
-
-/// A version of a model.
-pub(super) fn number(version: &str) -> Result<u64, ServeError> {
-    version
-        .parse()
-        .map_err(|_| ServeError::NotFound(format!("{version:?} is no version of a model: it is a number")))
 }
 
 /// The first version of Hugging Face's JavaScript client that wants the answer alone, without a list around it.

@@ -1,15 +1,17 @@
 //! The Open Inference Protocol, version 2, of KServe and Triton.
 //!
-//! <https://github.com/kserve/open-inference-protocol>. Bytes in JSON are base64; Triton's binary extension sends them
-//! behind the JSON instead, each after its length.
+//! <https://github.com/kserve/open-inference-protocol>. Bytes in JSON are base64; Triton's binary extension sends tensors
+//! behind the JSON instead, in requests and, for who asks for it, in answers.
 
 use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use super::address::{Address, Which};
@@ -17,15 +19,16 @@ use super::json::{self, OneOrMany, SmallObject};
 use super::own::when;
 use super::photo::{Photo, bytes_of};
 use super::route::{Route, get, post};
-use super::triton;
 use crate::app::App;
-use crate::engine::Request;
 use crate::error::ServeError;
-use crate::settings;
+use crate::inference::{self, Values};
+use crate::proto::inference::{ModelMetadataResponse, ServerMetadataResponse};
 use crate::signature;
 
 /// Bytes of the JSON, when bytes of tensors follow it.
-const JSON_LENGTH: &str = "inference-header-content-length";
+const JSON_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
+/// Whether outputs that do not say it themselves are bytes behind the JSON.
+const BINARY_OUTPUT: &str = "binary_data_output";
 /// What a body looks like, for who sends another.
 const SEND: &str = concat!(
     r#"{"inputs": [{"name": "image", "shape": [1], "datatype": "BYTES", "data": ["…"]}]}, "#,
@@ -76,6 +79,7 @@ struct Input {
 #[serde(expecting = "parameters of an input as an object")]
 struct InputParameters {
     binary_data_size: Option<usize>,
+    shared_memory_region: Option<IgnoredAny>,
     /// MLServer's name for what the bytes are: `base64` if they are text of it.
     content_type: Option<String>,
 }
@@ -84,11 +88,21 @@ struct InputParameters {
 #[serde(expecting = "an output as an object with its name")]
 struct Output {
     name: String,
+    #[serde(default)]
+    parameters: OutputParameters,
 }
 
-async fn server() -> Json<Value> {
-    let version = env!("CARGO_PKG_VERSION");
-    Json(json!({ "name": "caption-serve", "version": version, "extensions": triton::EXTENSIONS }))
+#[derive(Default, Deserialize)]
+#[serde(expecting = "parameters of an output as an object")]
+struct OutputParameters {
+    /// Whether it is bytes behind the JSON.
+    binary_data: Option<bool>,
+    shared_memory_region: Option<IgnoredAny>,
+    classification: Option<IgnoredAny>,
+}
+
+async fn server() -> Json<ServerMetadataResponse> {
+    Json(inference::server())
 }
 
 async fn server_ready(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
@@ -108,18 +122,9 @@ async fn ready(
 async fn metadata(
     Address(which): Address<Which>,
     State(app): State<Arc<App>>,
-) -> Result<Json<Value>, ServeError> {
+) -> Result<Json<ModelMetadataResponse>, ServeError> {
     let served = which.find(&app)?;
-    Ok(Json(json!({
-        "name": which.model,
-        "versions": [served.version.to_string()],
-        "platform": "captioning",
-        "inputs": [{ "name": "image", "datatype": "BYTES", "shape": [-1] }],
-        "outputs": [
-            { "name": "caption", "datatype": "BYTES", "shape": [-1] },
-            { "name": "log_probability", "datatype": "FP64", "shape": [-1] },
-        ],
-    })))
+    Ok(Json(inference::metadata(&served)))
 }
 
 async fn infer(
@@ -127,7 +132,7 @@ async fn infer(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, ServeError> {
+) -> Result<Response, ServeError> {
     let served = which.find(&app)?;
     let malformed = |error: String| ServeError::Malformed(error);
     let length =
@@ -135,53 +140,75 @@ async fn infer(
     let length = length.map_or(Some(body.len()), |length| length.filter(|length| *length <= body.len()));
     let length = length.ok_or_else(|| malformed(format!("{JSON_LENGTH} is not the length of the JSON")))?;
     let request: Infer = json::read(&body[..length], SEND)?;
-    request.outputs.iter().try_for_each(|output| signature::check_output(&output.name))?;
+    request.outputs.iter().try_for_each(Output::check)?;
     let photos = photos(request.inputs.all, body.slice(length..))?;
     let mut parameters = request.parameters.0;
-    parameters.retain(|name, _| !triton::HINTS.contains(&name.as_str()));
-    let settings = settings::search(served.captioner.search_settings(), parameters)?;
-    let requests = photos.into_iter().map(|bytes| Request::new(bytes, settings.clone())).collect();
-    let answers = app.caption(&served, requests).await?;
-    let (captions, scores): (Vec<_>, Vec<_>) = answers
-        .iter()
-        .map(|answer| answer.captioned.best())
-        .map(|best| (best.caption.as_str(), best.log_probability))
-        .unzip();
-    let shape = [captions.len()];
-    let mut outputs = vec![
-        json!({ "name": "caption", "datatype": "BYTES", "shape": shape, "data": captions }),
-        json!({ "name": "log_probability", "datatype": "FP64", "shape": shape, "data": scores }),
-    ];
-    let wanted = request.outputs;
-    outputs.retain(|output| wanted.is_empty() || wanted.iter().any(|wanted| output["name"] == wanted.name));
+    let binary = parameters.remove(BINARY_OUTPUT).map(|binary| binary.as_bool());
+    let binary = binary.unwrap_or(Some(false));
+    let binary = binary.ok_or_else(|| malformed(format!("{BINARY_OUTPUT} is true or false")))?;
+    let outputs = inference::caption(&app, &served, photos, parameters).await?;
+    let (mut described, mut behind) = (Vec::new(), Vec::new());
+    for inference::Output { name, values } in outputs {
+        let wanted = request.outputs.iter().find(|wanted| wanted.name == name);
+        if wanted.is_none() && !request.outputs.is_empty() {
+            continue;
+        }
+        let mut output = json!({ "name": name, "datatype": values.datatype(), "shape": [values.len()] });
+        if wanted.and_then(|wanted| wanted.parameters.binary_data).unwrap_or(binary) {
+            let bytes = values.raw();
+            output["parameters"] = json!({ "binary_data_size": bytes.len() });
+            behind.extend(bytes);
+        } else {
+            output["data"] = match values {
+                Values::Texts(texts) => texts.into(),
+                Values::Numbers(numbers) => numbers.into(),
+            };
+        }
+        described.push(output);
+    }
     let mut answer = json!({
         "model_name": which.model,
         "model_version": served.version.to_string(),
-        "outputs": outputs,
+        "outputs": described,
     });
     if let Some(id) = request.id {
         answer["id"] = id.into();
     }
-    Ok(Json(answer))
+    if behind.is_empty() {
+        return Ok(Json(answer).into_response());
+    }
+    let json = answer.to_string().into_bytes();
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (JSON_LENGTH, json.len().to_string()),
+    ];
+    Ok((headers, [json, behind].concat()).into_response())
+}
+
+impl Output {
+    fn check(&self) -> Result<(), ServeError> {
+        signature::check_output(&self.name)?;
+        let OutputParameters { shared_memory_region, classification, .. } = &self.parameters;
+        check_parameters([("shared_memory_region", shared_memory_region), ("classification", classification)])
+    }
+}
+
+fn check_parameters<const N: usize>(parameters: [(&str, &Option<IgnoredAny>); N]) -> Result<(), ServeError> {
+    let mut sent = parameters.iter().filter(|(_, value)| value.is_some());
+    sent.try_for_each(|(name, _)| inference::check_parameter(name))
 }
 
 /// The photos of the only input, from the JSON or from behind it.
 fn photos(inputs: Vec<Input>, binary: Bytes) -> Result<Vec<Bytes>, ServeError> {
     let malformed = |error: String| Err(ServeError::Malformed(error));
-    let Ok([input]) = <[Input; 1]>::try_from(inputs) else {
-        return malformed("send one input, the photos; settings are parameters of the request".to_owned());
-    };
-    if input.datatype != "BYTES" {
-        let Input { name, datatype, .. } = input;
-        return malformed(format!(
-            "{name} has datatype {datatype}: send the bytes of the photo's file as BYTES, in base64 where they stand in the JSON"
-        ));
-    }
+    let input = inference::only(inputs)?;
+    check_parameters([("shared_memory_region", &input.parameters.shared_memory_region)])?;
+    inference::check_datatype(&input.name, &input.datatype, "in base64 where they stand in the JSON")?;
     let photos: Vec<Bytes> = match (input.data, input.parameters.binary_data_size) {
         (Some(data), None) => data.all.into_iter().map(|photo| photo.0).collect(),
         (None, Some(size)) if size == binary.len() => {
             let text = input.parameters.content_type.is_some_and(|kind| kind.starts_with("base64"));
-            let photos = elements(binary)?;
+            let photos = inference::elements(binary)?;
             if text { photos.iter().map(of_text).collect::<Result<_, _>>()? } else { photos }
         }
         (None, Some(size)) => {
@@ -190,43 +217,10 @@ fn photos(inputs: Vec<Input>, binary: Bytes) -> Result<Vec<Bytes>, ServeError> {
         }
         _ => return malformed("an input has data or binary_data_size".to_owned()),
     };
-    if !fits(&input.shape.all, photos.len()) {
-        return malformed(format!("the shape {:?} does not fit {} photos", input.shape.all, photos.len()));
-    }
+    inference::check_shape(&input.shape.all, photos.len())?;
     Ok(photos)
 }
 
 fn of_text(photo: &Bytes) -> Result<Bytes, ServeError> {
     bytes_of(&String::from_utf8_lossy(photo)).map_err(ServeError::Malformed)
-}
-
-/// Whether a tensor of a shape has as many elements; one size may be -1, whatever is left.
-fn fits(shape: &[i64], elements: usize) -> bool {
-    let (open, sizes): (Vec<i64>, Vec<i64>) = shape.iter().partition(|size| **size == -1);
-    let product = sizes.iter().try_fold(1u64, |all, size| all.checked_mul(u64::try_from(*size).ok()?));
-    match (product, open.len()) {
-        (Some(product), 0) => product == elements as u64,
-        (Some(product), 1) => product > 0 && (elements as u64).is_multiple_of(product),
-        _ => false,
-    }
-}
-
-/// Elements of a BYTES tensor in binary: a little-endian length of four bytes before each.
-fn elements(mut binary: Bytes) -> Result<Vec<Bytes>, ServeError> {
-    let mut elements = Vec::new();
-    while let Some((length, rest)) = binary.split_first_chunk::<4>() {
-        let length = u32::from_le_bytes(*length) as usize;
-        if length > rest.len() {
-            return Err(ServeError::Malformed("a photo behind the JSON is cut short".to_owned()));
-        }
-        elements.push(binary.slice(4..4 + length));
-        binary = binary.slice(4 + length..);
-        if elements.len() > json::MOST {
-            return Err(ServeError::Malformed("too many photos behind the JSON".to_owned()));
-        }
-    }
-    match binary.is_empty() {
-        true => Ok(elements),
-        false => Err(ServeError::Malformed("bytes are left over behind the photos".to_owned())),
-    }
 }

@@ -7,6 +7,7 @@
 )]
 
 mod chat; // what assistants and photo managers send
+mod binary; // Triton's tensors behind the JSON
 mod clients; // clients of other servers, as they are installed
 mod deploy; // files that run the server elsewhere
 mod grpc; // TensorFlow Serving's gRPC, health and reflection

@@ -60,7 +60,7 @@ fn binary(server: &Server, photo: &[u8]) -> Value {
     let size = photo.len() + 4;
     let parameters = json!({ "binary_data_size": size });
     let tensor = json!({ "name": "image", "shape": [1, 1], "datatype": "BYTES", "parameters": parameters });
-    let head = json!({ "inputs": [tensor], "parameters": { "binary_data_output": true } }).to_string();
+    let head = json!({ "inputs": [tensor] }).to_string();
     let body = [head.as_bytes(), &(photo.len() as u32).to_le_bytes(), photo].concat();
     let length = head.len().to_string();
     let answer =

@@ -35,6 +35,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: ureq::http::HeaderMap,
     pub(crate) body: String,
+    /// The same where it is no text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Answer {
@@ -168,9 +170,9 @@ fn agent() -> ureq::Agent {
 
 fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
     let mut response = result.unwrap();
-    // A sample photo is no text.
-    let body = String::from_utf8_lossy(&response.body_mut().read_to_vec().unwrap()).into_owned();
-    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body }
+    let bytes = response.body_mut().read_to_vec().unwrap();
+    let body = String::from_utf8_lossy(&bytes).into_owned();
+    Answer { status: response.status().as_u16(), headers: response.headers().clone(), body, bytes }
 }
 
 /// Photos of this many kinds are captioned differently (a test says so).

@@ -14,13 +14,21 @@ data = numpy.array([photo], dtype=numpy.object_)
 tensor = triton.InferInput("image", [1], "BYTES")
 tensor.set_data_from_numpy(data)
 plain = client.infer("caption", [tensor])
-caption = plain.as_numpy("caption")[0]
-assert plain.as_numpy("log_probability").dtype == numpy.float64
+(caption,) = plain.as_numpy("caption")
+(score,) = plain.as_numpy("log_probability")
+# Unless it is told otherwise the client asks for bytes behind the JSON.
+assert isinstance(caption, bytes) and score.dtype == numpy.float64 and score < 0
+assert plain.get_output("log_probability")["parameters"]["binary_data_size"] == 8
 
 outputs = [triton.InferRequestedOutput("caption"), triton.InferRequestedOutput("log_probability", binary_data=False)]
+mixed = client.infer("caption", [tensor], outputs=outputs)
+assert mixed.as_numpy("caption")[0] == caption and mixed.get_output("log_probability")["data"] == [score]
+said = client.infer("caption", [tensor], outputs=[triton.InferRequestedOutput("caption", binary_data=False)])
+assert said.as_numpy("caption")[0] == caption.decode()
 for options in (
     {"request_compression_algorithm": "gzip"},
     {"request_compression_algorithm": "deflate", "response_compression_algorithm": "gzip"},
+    {"request_compression_algorithm": "gzip", "response_compression_algorithm": "deflate", "outputs": outputs},
     {"priority": 2, "timeout": 1_000_000, "request_id": "7"},
     {"outputs": outputs, "model_version": "1"},
     {"parameters": {"beam_size": 3}},
@@ -41,6 +49,14 @@ def refused(words, inputs, **options):
 
 
 refused('no output "logits"', [tensor], outputs=[triton.InferRequestedOutput("logits")])
+classes = triton.InferRequestedOutput("caption", class_count=3)
+refused("without classification", [tensor], outputs=[classes])
+region = triton.InferRequestedOutput("caption")
+region.set_shared_memory("region", 1000)
+refused("shares no memory", [tensor], outputs=[region])
+shared = triton.InferInput("image", [1], "BYTES")
+shared.set_shared_memory("region", len(photo))
+refused("shares no memory", [shared])
 pixels = triton.InferInput("image", [1, 2, 2, 3], "UINT8")
 pixels.set_data_from_numpy(numpy.zeros((1, 2, 2, 3), numpy.uint8))
 refused("as BYTES", [pixels])
@@ -54,4 +70,4 @@ assert counted["name"] == "caption" and counted["inference_count"] >= 6, counted
 assert client.get_inference_statistics()["model_stats"][0]["version"] == "1"
 (model,) = client.get_model_repository_index()
 assert model["name"] == "caption" and model["state"] == "READY"
-print(caption.decode() if isinstance(caption, bytes) else caption)
+print(caption.decode())
