@@ -14,7 +14,8 @@ use axum::response::Response;
 use futures_util::stream;
 use tonic::{Code, Status};
 
-use super::{ENVELOPE, wire};
+use super::wire::{self, Photos};
+use super::{ENVELOPE, inference};
 use crate::app::App;
 use crate::body;
 use crate::budget::HeldBody;
@@ -49,7 +50,16 @@ fn call(path: &str) -> &'static str {
         "health.v1.Health/Check" => "Health.Check",
         "health.v1.Health/Watch" => "Health.Watch",
         other if other.starts_with("reflection.v1") => "ServerReflection",
-        _ => "none",
+        _ => inference::call(path).unwrap_or("none"),
+    }
+}
+
+/// Where the message of a call has its photos.
+fn photos(path: &str) -> Photos {
+    match call(path) {
+        "PredictionService.Predict" => wire::PREDICT,
+        "GRPCInferenceService.ModelInfer" => wire::MODEL_INFER,
+        _ => &[],
     }
 }
 
@@ -71,7 +81,7 @@ pub(super) async fn authorize(State(app): State<Arc<App>>, request: Request, nex
 pub(super) async fn read_body(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let packing = parts.headers.remove("grpc-encoding");
-    match message(&app, packing.as_ref(), body).await {
+    match message(&app, packing.as_ref(), body, photos(parts.uri.path())).await {
         Ok((body, _held)) => next.run(Request::from_parts(parts, body)).await,
         Err(error) => Status::from(error).into_http(),
     }
@@ -81,6 +91,7 @@ async fn message(
     app: &App,
     packing: Option<&HeaderValue>,
     mut body: Body,
+    photos: Photos,
 ) -> Result<(Body, HeldBody), ServeError> {
     let most = app.max_body + ENVELOPE;
     let (mut bytes, mut held) = body::read(app, &mut body, most + PREFIX).await?;
@@ -90,16 +101,16 @@ async fn message(
         let (message, holds) = body::read(app, &mut unpacked, most).await?;
         held = holds;
         let prefix = [&[0][..], &(message.len() as u32).to_be_bytes()].concat();
-        check(&message)?;
+        check(&message, photos)?;
         let parts = [Bytes::from(prefix), message].map(Ok::<_, Infallible>);
         return Ok((Body::from_stream(stream::iter(parts)), held));
     }
-    check(bytes.get(PREFIX..).unwrap_or_default())?;
+    check(bytes.get(PREFIX..).unwrap_or_default(), photos)?;
     Ok((Body::from(bytes), held))
 }
 
-fn check(message: &[u8]) -> Result<(), ServeError> {
-    if wire::beside_photos(message) > ENVELOPE {
+fn check(message: &[u8], photos: Photos) -> Result<(), ServeError> {
+    if wire::beside_photos(message, photos) > ENVELOPE {
         let most = ENVELOPE >> 10;
         return Err(ServeError::TooLarge(format!("a message holds at most {most} kB beside its photos")));
     }

@@ -1,6 +1,7 @@
-//! The gRPC API of TensorFlow Serving, with health and reflection as gRPC's own tools ask for them.
+//! TensorFlow Serving and Open Inference over gRPC, with health and reflection as gRPC's own tools ask for them.
 
 mod health;
+mod inference;
 mod layers;
 mod services;
 mod tensors;
@@ -31,7 +32,15 @@ use services::Services;
 /// What a message holds beside its photos.
 const ENVELOPE: usize = 64 << 10;
 /// The services of the model.
-const SERVICES: [&str; 2] = ["tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"];
+const SERVICES: [&str; 3] = [
+    "tensorflow.serving.PredictionService",
+    "tensorflow.serving.ModelService",
+    "inference.GRPCInferenceService",
+];
+
+/// To who asks for what the server does by itself.
+const NO_RELOAD: &str =
+    "nothing needs to be reloaded: a newer version in the folder of --model is taken up by itself";
 
 /// All calls. They go through the same layers as requests of HTTP do: the token is asked for before the message is read,
 /// and the message is read whole, within the budget, before it is decoded. Health is open to all who watch the server.
@@ -50,7 +59,11 @@ pub(crate) fn router(
     let model = Router::new()
         .route_service("/tensorflow.serving.PredictionService/Predict", prediction.clone())
         .route_service("/tensorflow.serving.PredictionService/GetModelMetadata", prediction)
-        .route_service("/tensorflow.serving.ModelService/GetModelStatus", ModelServiceServer::new(services))
+        .route_service(
+            "/tensorflow.serving.ModelService/GetModelStatus",
+            ModelServiceServer::new(services.clone()),
+        )
+        .merge(inference::closed(&services))
         .layer(from_fn_with_state(app.clone(), layers::read_body));
     // They listen while they speak, so nobody waits for the end of what they say.
     let reflection = || {
@@ -63,6 +76,7 @@ pub(crate) fn router(
     let health = health::Health { app: app.clone(), stop };
     let health = HealthServer::new(health).max_decoding_message_size(ENVELOPE);
     Ok(add(closed, health)
+        .merge(inference::open(&services))
         .fallback(unknown)
         .layer(CatchPanicLayer::custom(layers::panicked))
         .layer(from_fn_with_state(app, layers::observe)))
@@ -77,7 +91,7 @@ where
     router.route_service(&format!("/{}/{{*call}}", S::NAME), service)
 }
 
-/// What TensorFlow Serving answers and we do not says what to call.
+/// What TensorFlow Serving and Triton answer and we do not says what to call.
 async fn unknown(request: Request<Body>) -> Response {
     let call = request.uri().path().trim_start_matches('/');
     Status::unimplemented(match call.strip_prefix("tensorflow.serving.").unwrap_or(call) {
@@ -87,8 +101,15 @@ async fn unknown(request: Request<Body>) -> Response {
         "SessionService/SessionRun" => {
             "there is no session: call PredictionService.Predict with the input image_bytes".to_owned()
         }
-        "ModelService/HandleReloadConfigRequest" => {
-            "nothing needs to be reloaded: a newer version in the folder of --model is taken up by itself"
+        "ModelService/HandleReloadConfigRequest" => NO_RELOAD.to_owned(),
+        "inference.GRPCInferenceService/ModelStreamInfer" => {
+            "captions do not come in pieces: call GRPCInferenceService.ModelInfer with the input image"
+                .to_owned()
+        }
+        "inference.GRPCInferenceService/RepositoryModelLoad"
+        | "inference.GRPCInferenceService/RepositoryModelUnload" => NO_RELOAD.to_owned(),
+        call if call.starts_with("inference.") && call.contains("SharedMemory") => {
+            "the server shares no memory with its clients: send the photo in the message of ModelInfer"
                 .to_owned()
         }
         other => {

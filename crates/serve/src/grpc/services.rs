@@ -33,14 +33,14 @@ const SIGNATURE_DEF: &str = "signature_def";
 /// What the metadata is, for the client that unpacks it.
 const SIGNATURES: &str = "type.googleapis.com/tensorflow.serving.SignatureDefMap";
 
-/// `PredictionService` and `ModelService`.
+/// All services of the model; those of Open Inference are in `inference`.
 #[derive(Clone)]
 pub(super) struct Services {
     pub(super) app: Arc<App>,
 }
 
 impl Services {
-    async fn answer<T, R>(
+    pub(super) async fn answer<T, R>(
         &self,
         request: Request<T>,
         work: impl AsyncFnOnce(&App, T) -> Result<R, ServeError>,

@@ -75,6 +75,20 @@ fn triton() {
 }
 
 #[test]
+fn triton_over_grpc() {
+    let (server, photo, caption) = with_photo();
+    let grpc = server.grpc.strip_prefix("http://").unwrap();
+    python("import tritonclient.grpc", "use_triton_grpc.py", true, &[grpc, &photo], &caption);
+}
+
+#[test]
+fn stubs_of_open_inference() {
+    let (server, photo, caption) = with_photo();
+    let grpc = server.grpc.strip_prefix("http://").unwrap();
+    python("import grpc_reflection.v1alpha", "use_inference.py", false, &[grpc, &photo], &caption);
+}
+
+#[test]
 fn hugging_face_in_python() {
     let (server, photo, caption) = with_photo();
     python("import huggingface_hub", "use_hub.py", true, &[&server.http, &photo], &caption);

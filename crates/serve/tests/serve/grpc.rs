@@ -134,7 +134,12 @@ fn health_is_told_until_the_end_and_without_a_token() {
     run(async {
         let channel = Endpoint::new(server.grpc.clone()).unwrap().connect().await.unwrap();
         let mut health = HealthClient::new(channel.clone());
-        for service in ["", "tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"] {
+        for service in [
+            "",
+            "tensorflow.serving.PredictionService",
+            "tensorflow.serving.ModelService",
+            "inference.GRPCInferenceService",
+        ] {
             let answer = health.check(ask(service)).await.unwrap().into_inner();
             assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
         }
@@ -163,6 +168,7 @@ fn health_is_told_until_the_end_and_without_a_token() {
         };
         let names: Vec<&str> = listed.service.iter().map(|service| service.name.as_str()).collect();
         assert!(names.contains(&"tensorflow.serving.PredictionService"), "{names:?}");
+        assert!(names.contains(&"inference.GRPCInferenceService"), "{names:?}");
         assert!(Command::new("kill").arg(server.child.id().to_string()).status().unwrap().success());
         assert_eq!(watched.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
         assert!(watched.message().await.unwrap().is_none(), "a watch holds no server up");

@@ -6,12 +6,13 @@
     reason = "what goes wrong here fails a test"
 )]
 
-mod chat; // what assistants and photo managers send
 mod binary; // Triton's tensors behind the JSON
+mod chat; // what assistants and photo managers send
 mod clients; // clients of other servers, as they are installed
 mod deploy; // files that run the server elsewhere
 mod grpc; // TensorFlow Serving's gRPC, health and reflection
 mod hostile; // what strangers send
+mod inference; // Open Inference over gRPC
 mod limits; // what the server holds at a time
 mod manual; // the commands of docs/serve.md and docs/clients.md, and the Flask example
 mod packed; // bodies that come packed

@@ -1,5 +1,6 @@
 //! The commands of the pages work as they are written.
 
+use std::ffi::OsStr;
 use std::process::Command;
 
 use serde_json::Value;
@@ -23,10 +24,11 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     page.split(&fence).skip(1).filter_map(|rest| rest.split("```").next()).collect()
 }
 
-/// What a program prints beside a server on the pages' address, in the folder of `photo.jpg`.
-fn printed(server: &Server, program: &str, arguments: &[&str], text: &str) -> String {
+/// What a program prints beside a server on the pages' addresses, in the folder of `photo.jpg`.
+fn printed(server: &Server, program: impl AsRef<OsStr>, arguments: &[&str], text: &str) -> String {
     let text =
         text.replace("http://127.0.0.1:8501", &server.http).replace("http://127.0.0.1:11434", &server.http);
+    let text = text.replace("127.0.0.1:8500", server.grpc.strip_prefix("http://").unwrap());
     let mut command = Command::new(program);
     command.args(arguments).arg(&text).current_dir(server.folder.path(""));
     let output = command.output().unwrap();
@@ -91,6 +93,10 @@ fn curl_python_and_javascript_get_the_caption() {
         let answer = printed(&server, "python3", &["-c"], blocks(CLIENTS, "python")[0]);
         assert_eq!(answer.lines().next().unwrap(), caption);
         assert_eq!(answer.lines().count(), 1 + caption.split(' ').count());
+    }
+    if let Some(python) = needs::python("import tritonclient.grpc") {
+        let answer = printed(&server, &python, &["-c"], blocks(CLIENTS, "python")[1]);
+        assert_eq!(answer.trim(), caption);
     }
     if needs::program("node", &["-e", "fetch"]) {
         let script = blocks(CLIENTS, "javascript")[0];

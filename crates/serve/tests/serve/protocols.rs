@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use serve::proto::tensorflow::serving::prediction_service_client::PredictionServiceClient;
 
 use crate::grpc::{predict_request, run};
+use crate::inference;
 use crate::requests::PREDICT;
 use crate::server::{Server, photo};
 
@@ -48,6 +49,7 @@ fn the_same_photo_gets_the_same_caption_on_every_route() {
             sent("/v2/models/caption/versions/1/infer", &infer)["outputs"][0]["data"][0].clone(),
             binary(&server, &photo),
             grpc(&server, &photo).into(),
+            inference::caption(&server, &photo).into(),
         ];
         for (way, found) in found.iter().enumerate() {
             assert_eq!(found, caption, "way {way} of photo {number}");
