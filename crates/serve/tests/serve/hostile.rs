@@ -5,9 +5,16 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use image::{ImageFormat, RgbImage};
-use serde_json::json;
+use serde_json::{Value, json};
+use serve::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
+use serve::proto::tensorflow::serving::prediction_service_client::PredictionServiceClient;
+use tonic::Code;
 
+use crate::grpc::{predict_request, run};
+use crate::inference::raw;
 use crate::server::{Server, photo};
 
 /// A PNG that says it has more pixels than it has bytes.
@@ -108,6 +115,86 @@ fn every_attack_is_refused_by_its_kind() {
         let answer = server.post(path, kind, &body);
         assert_eq!(answer.status, status, "{name}: {}", answer.body);
         assert!(answer.json()["error"].as_str().unwrap().len() > 5, "{name}");
+    }
+    server.caption(&photo(0));
+}
+
+/// Photos that are none, and the status that says so.
+fn photos() -> Vec<(&'static str, Vec<u8>, u16)> {
+    let good = photo(1);
+    vec![
+        ("nothing", vec![], 400),
+        ("text", b"hello".to_vec(), 415),
+        ("half a photo", good[..good.len() / 2].to_vec(), 422),
+        ("a bomb", bomb(60_000, 60_000), 413),
+        ("a long bomb", bomb(29_999, 3_000), 422),
+        ("too many bytes", vec![0; 3 << 20], 413),
+    ]
+}
+
+/// An address, and its body around a photo's base64.
+type Envelope = (&'static str, fn(&str) -> Value);
+
+/// Where each protocol takes a photo.
+fn envelopes() -> Vec<Envelope> {
+    vec![
+        ("/v1/models/caption:predict", |text| json!({ "instances": [{ "b64": text }] })),
+        (
+            "/v1/models/caption/versions/1:predict",
+            |text| json!({ "inputs": { "image_bytes": { "b64": text } } }),
+        ),
+        (
+            "/v2/models/caption/infer",
+            |text| json!({ "inputs": [{ "name": "image", "shape": [1], "datatype": "BYTES", "data": [text] }] }),
+        ),
+        ("/models/caption", |text| json!({ "inputs": text })),
+        ("/", |text| json!({ "inputs": text })),
+        ("/predictions/caption", |text| json!({ "data": text })),
+        ("/predict", |text| json!({ "image": text })),
+        ("/api/generate", |text| json!({ "model": "caption", "images": [text], "stream": false })),
+        (
+            "/api/chat",
+            |text| json!({ "model": "caption", "messages": [{ "role": "user", "images": [text] }] }),
+        ),
+        ("/v1/chat/completions", |text| {
+            let url = format!("data:image/png;base64,{text}");
+            json!({ "messages": [{ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": url } }] }] })
+        }),
+        ("/v1/responses", |text| {
+            let url = format!("data:image/png;base64,{text}");
+            json!({ "input": [{ "role": "user", "content": [{ "type": "input_image", "image_url": url }] }] })
+        }),
+    ]
+}
+
+#[test]
+fn every_protocol_refuses_the_same_photos() {
+    let server = Server::start(&["--max-body-mb", "2"]);
+    for (name, photo, status) in photos() {
+        let text = STANDARD.encode(&photo);
+        for (path, envelope) in envelopes() {
+            let answer = server.post_json(path, &envelope(&text));
+            assert_eq!(answer.status, status, "{name}, {path}: {}", answer.body);
+            assert!(answer.body.len() < 2000 && !answer.json()["error"].is_null(), "{name}, {path}");
+        }
+        run(async {
+            let code = if status == 413 { Code::ResourceExhausted } else { Code::InvalidArgument };
+            let mut tensorflow = PredictionServiceClient::connect(server.grpc.clone()).await.unwrap();
+            let refused = tensorflow.predict(predict_request(&[&photo], &[])).await.unwrap_err();
+            assert_eq!(refused.code(), code, "{name}: {refused}");
+            let mut inference = GrpcInferenceServiceClient::connect(server.grpc.clone()).await.unwrap();
+            let refused = inference.model_infer(raw(&[1], &[&photo])).await.unwrap_err();
+            assert_eq!(refused.code(), code, "{name}: {refused}");
+        });
+    }
+    // No protocol opens what an address or a path names.
+    for (path, envelope) in envelopes() {
+        for place in ["https://example.org/a.png", "file:///etc/passwd", "/etc/passwd"] {
+            let mut body = envelope("").to_string();
+            body = body.replace("data:image/png;base64,", "").replacen("\"\"", &format!("\"{place}\""), 1);
+            let answer = server.post(path, "application/json", body.as_bytes());
+            assert_eq!(answer.status, 400, "{path}: {}", answer.body);
+        }
     }
     server.caption(&photo(0));
 }

@@ -45,7 +45,7 @@ fn typed(shape: &[i64], photos: &[&[u8]]) -> ModelInferRequest {
 }
 
 /// Photos behind the inputs, each after its length.
-fn raw(shape: &[i64], photos: &[&[u8]]) -> ModelInferRequest {
+pub(crate) fn raw(shape: &[i64], photos: &[&[u8]]) -> ModelInferRequest {
     let framed = |photo: &&[u8]| [&(photo.len() as u32).to_le_bytes(), *photo].concat();
     let bytes: Vec<u8> = photos.iter().flat_map(framed).collect();
     ModelInferRequest { raw_input_contents: vec![bytes.into()], ..request(vec![input(shape)]) }

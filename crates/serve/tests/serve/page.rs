@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use image::RgbaImage;
+use pipeline_tests::Workspace;
 use pipeline_tests::browser::Browser;
 
 use crate::server::{Server, photo};
@@ -16,6 +17,30 @@ fn screenshot(browser: &mut Browser, name: &str) -> RgbaImage {
         std::fs::write(Path::new(&folder).join(name), &bytes).unwrap();
     }
     image::load_from_memory(&bytes).unwrap().into_rgba8()
+}
+
+#[test]
+fn one_of_several_models_is_chosen() {
+    let folder = Workspace::new("").with_weights("resnet18");
+    folder.random_model("models/a.safetensors", 1);
+    folder.random_model("models/b.safetensors", 2);
+    let server = Server::start_in(folder, "models", &[]);
+    let of = |model: &str| {
+        let said = server.post(&format!("/caption?model={model}"), "image/png", &photo(1)).ok();
+        said["caption"].as_str().unwrap().to_owned()
+    };
+    let (first, second) = (of("a"), of("b"));
+    assert_ne!(first, second);
+    let path = server.folder.path("photo.png");
+    std::fs::write(&path, photo(1)).unwrap();
+    let Some(mut browser) = Browser::open(&server.http, 1200, 900) else { return };
+    browser.wait("document.querySelectorAll('#model option').length === 2");
+    assert_eq!(browser.value("document.querySelector('#of').classList.contains('hidden')"), false);
+    browser.choose_file("#file", path.to_str().unwrap());
+    let caption = "document.querySelector('#caption').textContent.trim()";
+    browser.wait(&format!("{caption} === {first:?}"));
+    browser.value("const model = document.querySelector('#model'); model.value = 'b'; model.onchange()");
+    browser.wait(&format!("{caption} === {second:?}"));
 }
 
 #[test]

@@ -4,11 +4,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use pipeline_tests::Workspace;
 use serde_json::{Value, json};
+use serve::proto::inference::ModelInferRequest;
+use serve::proto::inference::grpc_inference_service_client::GrpcInferenceServiceClient;
 use serve::proto::tensorflow::serving::model_spec::VersionChoice;
 use serve::proto::tensorflow::serving::prediction_service_client::PredictionServiceClient;
 use serve::proto::tensorflow::serving::{ModelSpec, PredictRequest};
 
 use crate::grpc::{predict_request, run};
+use crate::inference::raw;
 use crate::requests::tensor;
 use crate::server::{Server, photo};
 
@@ -80,6 +83,20 @@ fn captions(server: &Server, model: &str, version: u64) -> Vec<(String, Value)> 
     let label = VersionChoice::VersionLabel("stable".to_owned());
     all.push(("gRPC".to_owned(), grpc(None).into()));
     all.push(("gRPC, by label".to_owned(), grpc(Some(label)).into()));
+    let infer = |version: String| {
+        let request = ModelInferRequest {
+            model_name: model.to_owned(),
+            model_version: version,
+            ..raw(&[1], &[&photo(1)])
+        };
+        run(async {
+            let mut client = GrpcInferenceServiceClient::connect(server.grpc.clone()).await.unwrap();
+            let answer = client.model_infer(request).await.unwrap().into_inner();
+            String::from_utf8(answer.raw_output_contents[0][4..].to_vec()).unwrap()
+        })
+    };
+    all.push(("Open Inference gRPC".to_owned(), infer(String::new()).into()));
+    all.push(("Open Inference gRPC, by version".to_owned(), infer(version.to_string()).into()));
     all
 }
 
