@@ -47,6 +47,11 @@ fn what_is_no_photo_is_said_in_a_sentence_and_never_repeated() {
         (
             "/models/caption",
             json!({ "inputs": "", "parameters": { (long.as_str()): 1 } }),
+            "more than 64 kB of text",
+        ),
+        (
+            "/models/caption",
+            json!({ "inputs": "", "parameters": { (&long[..10_000]): 1 } }),
             "there is no setting",
         ),
         ("/models/caption", json!({ (long.as_str()): 1 }), "unknown field"),
