@@ -19,10 +19,12 @@ import random
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -215,15 +217,19 @@ class Client:
     def __init__(self, port, grpc_port):
         import grpc
 
-        self.http = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        self.http, self.used = http.client.HTTPConnection("127.0.0.1", port, timeout=120), time.time()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{grpc_port}")
         self.error = grpc.RpcError
         self.calls = {name: self.channel.unary_unary(path) for name, (path, _) in GRPC.items()}
 
     def post(self, path, body, headers):
+        if time.time() - self.used > 20:  # the server closes what is idle for 30 s
+            self.http.close()
         self.http.request("POST", path, body, headers)
         answer = self.http.getresponse()
-        return answer.status, answer.read()
+        status, body = answer.status, answer.read()
+        self.used = time.time()
+        return status, body
 
     def send(self, protocol, photo):
         """Status of HTTP (200 for gRPC's OK), and the answer."""
@@ -246,12 +252,10 @@ class Client:
 
 
 def bomb():
-    """400 million pixels in a few hundred kB."""
-    from PIL import Image
-
-    out = io.BytesIO()
-    Image.new("1", (20000, 20000)).save(out, "png")
-    return out.getvalue()
+    """A few bytes that promise 3.6 billion pixels."""
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
 def hostile(client, port, photo, kind, protocol, large):
@@ -320,7 +324,8 @@ def soak(ports, photos, process, total):
     for thread in threads:
         thread.join()
     samples.append(memory(process))
-    print(f"{total} requests, a tenth hostile: {len(lost)} good ones lost or with another caption {lost[:1] or ''}")
+    unanswered = total - sum(answered.values()) - sum(sum(kind.values()) for kind in statuses.values())
+    print(f"{total} requests, {unanswered} unanswered, a tenth hostile: {len(lost)} good ones lost or with another caption {lost[:1] or ''}")
     print("  " + ", ".join(f"{protocol} {count}" for protocol, count in answered.items()))
     for kind in kinds:
         print(f"  {kind:<10} {statuses.get(kind, {})}")
