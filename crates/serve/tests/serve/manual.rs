@@ -94,9 +94,11 @@ fn curl_python_and_javascript_get_the_caption() {
         assert_eq!(answer.lines().next().unwrap(), caption);
         assert_eq!(answer.lines().count(), 1 + caption.split(' ').count());
     }
-    if let Some(python) = needs::python("import tritonclient.grpc") {
-        let answer = printed(&server, &python, &["-c"], blocks(CLIENTS, "python")[1]);
-        assert_eq!(answer.trim(), caption);
+    let of_clients = ["import tritonclient.grpc", "import openai", "import ollama"];
+    for (imports, script) in of_clients.into_iter().zip(&blocks(CLIENTS, "python")[1..]) {
+        if let Some(python) = needs::python(imports) {
+            assert_eq!(printed(&server, &python, &["-c"], script).trim(), caption, "{imports}");
+        }
     }
     if needs::program("node", &["-e", "fetch"]) {
         let script = blocks(CLIENTS, "javascript")[0];
