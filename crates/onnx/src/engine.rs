@@ -1,6 +1,7 @@
 //! Networks at work: grids of images, and a decoder's steps for search.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use model::search::{Step, Stepper, Table};
 
@@ -54,8 +55,8 @@ pub struct Decoder {
 }
 
 /// What a decoder keeps: arrays with one row each per hypothesis (its state) or per image (its memory, behind which the state
-/// before the first word waits).
-pub type Rows = Vec<Array>;
+/// before the first word waits). They are shared, because many rows stay where they are from one step to the next.
+pub type Rows = Vec<Arc<Array>>;
 
 impl Decoder {
     /// The decoder in ONNX files, on so many threads.
@@ -79,7 +80,7 @@ impl Decoder {
     ///
     /// Grids of another shape than the decoder reads, and refusals of ONNX Runtime.
     pub fn encode(&mut self, grids: &[f32], shape: [usize; 3]) -> Result<Rows, OnnxError> {
-        self.encode.run(&[(decoder::GRID, Input::F32 { shape: &shape, values: grids })])
+        Ok(shared(self.encode.run(&[(decoder::GRID, Input::F32 { shape: &shape, values: grids })])?))
     }
 }
 
@@ -92,7 +93,10 @@ impl Stepper for Decoder {
     }
 
     fn select(&self, rows: &Rows, indices: &[usize]) -> Result<Rows, OnnxError> {
-        Ok(rows.iter().map(|array| array.rows(indices)).collect())
+        if indices.iter().copied().eq(0..self.rows(rows)) {
+            return Ok(rows.clone());
+        }
+        Ok(rows.iter().map(|array| Arc::new(array.rows(indices))).collect())
     }
 
     fn start(&mut self, memory: &Rows) -> Result<Rows, OnnxError> {
@@ -103,18 +107,22 @@ impl Stepper for Decoder {
         let words: Vec<i64> = words.iter().map(|&word| word.into()).collect();
         let shape = [words.len()];
         let arrays = self.memory.iter().zip(memory).chain(self.state.iter().zip(state));
-        let inputs =
-            arrays.map(|(name, Array { shape, values })| (name.as_str(), Input::F32 { shape, values }));
+        let inputs = arrays
+            .map(|(name, array)| (name.as_str(), Input::F32 { shape: &array.shape, values: &array.values }));
         let words = (WORDS, Input::I64 { shape: &shape, values: &words });
         let inputs: Vec<(&str, Input)> = inputs.chain([words]).collect();
         let mut outputs = self.step.run(&inputs)?.into_iter();
         let log_probabilities = outputs.next().map(table);
-        let state = outputs.by_ref().take(self.state.len()).collect();
+        let state = shared(outputs.by_ref().take(self.state.len()));
         let attention = outputs.next().map(table);
         let log_probabilities =
             log_probabilities.ok_or_else(|| OnnxError::Absent(LOG_PROBABILITIES.to_owned()))?;
         Ok(Step { log_probabilities, state, attention })
     }
+}
+
+fn shared(arrays: impl IntoIterator<Item = Array>) -> Rows {
+    arrays.into_iter().map(Arc::new).collect()
 }
 
 /// An array `[rows, columns]`.

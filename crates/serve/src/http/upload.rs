@@ -112,7 +112,8 @@ impl Upload {
     pub(super) fn model(&mut self, models: &Models) -> Result<Arc<Served>, ServeError> {
         match self.settings.remove("model") {
             None => Ok(models.default()),
-            Some(Value::String(word)) => models.tagged(&word),
+            // A plus sign that was not escaped in an address is a space there; no name holds one.
+            Some(Value::String(word)) => models.tagged(&word.replace(' ', "+")),
             // A name of digits.
             Some(word) => models.tagged(&word.to_string()),
         }

@@ -24,6 +24,20 @@ fn models() -> Workspace {
     folder
 }
 
+/// Exports of ensembles have such names.
+#[test]
+fn a_name_with_a_plus_sign_is_found_in_a_query() {
+    let folder = Workspace::new("").with_weights("resnet18");
+    folder.random_model("models/a.safetensors", 1);
+    folder.random_model("models/lstm+up_down.safetensors", 2);
+    let server = Server::start_in(folder, "models", &[]);
+    let escaped = caption_of(&server, "lstm%2Bup_down");
+    assert_ne!(escaped, caption_of(&server, "a"));
+    assert_eq!(caption_of(&server, "lstm+up_down"), escaped);
+    let path = server.post("/predictions/lstm+up_down", "image/png", &photo(1)).ok();
+    assert_eq!(path["caption"], escaped);
+}
+
 fn caption_of(server: &Server, model: &str) -> Value {
     server.post(&format!("/caption?model={model}"), "image/png", &photo(1)).ok()["caption"].clone()
 }
