@@ -44,6 +44,15 @@ impl<'de> Deserialize<'de> for Sentence {
                 Ok(Sentence(String::new()))
             }
 
+            // Tables say of what may be missing that it is there.
+            fn visit_none<E: de::Error>(self) -> Result<Sentence, E> {
+                self.visit_unit()
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, present: D) -> Result<Sentence, D::Error> {
+                present.deserialize_any(self)
+            }
+
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Sentence, A::Error> {
                 let object = Object::deserialize(MapAccessDeserializer::new(map))?;
                 let tokens = || object.tokens.map(|tokens| tokens.join(" "));
@@ -72,6 +81,14 @@ impl<'de> Deserialize<'de> for Captions {
 
             fn visit_unit<E: de::Error>(self) -> Result<Captions, E> {
                 Ok(Captions(vec![String::new()]))
+            }
+
+            fn visit_none<E: de::Error>(self) -> Result<Captions, E> {
+                self.visit_unit()
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, present: D) -> Result<Captions, D::Error> {
+                present.deserialize_any(self)
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Captions, A::Error> {

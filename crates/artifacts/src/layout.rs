@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
+use crate::recipe::{Recipe, digest};
 use crate::split::Split;
 
 /// How the name of a folder ends in which an artifact is being made, beside its place.
@@ -13,12 +14,18 @@ const TRAIN: &str = "train";
 /// File name of a backbone's weights in its folder of [`RunFolder::tune`].
 pub const TUNED_WEIGHTS: &str = "weights.safetensors";
 
-/// File name of part `number` of a feature set; `content` tells it from what other recipes and images make.
-pub(crate) fn part(number: usize, content: &str) -> String {
+/// `content` tells a part from what other recipes and images make.
+fn part(number: usize, content: &str) -> String {
     format!("part-{number:05}-{content}.parquet")
 }
 
-/// Whether a file of that name is a part of a feature set.
+/// File name of part `number` of a table: another recipe, or other content that it is made of, gives another name.
+pub fn part_of(number: usize, recipe: &Recipe, content: &str) -> String {
+    let content = digest(format!("{} {content}", recipe.fingerprint()).as_bytes());
+    part(number, &content["blake3:".len()..][..8])
+}
+
+/// Whether a file of that name is a part of a table.
 pub fn is_part(file: &str) -> bool {
     file.starts_with("part-") && Path::new(file).extension().is_some_and(|extension| extension == "parquet")
 }
@@ -57,7 +64,7 @@ impl RunFolder {
         &self.0
     }
 
-    /// `images.parquet`, `captions.parquet`, and for the demo `objects.parquet`.
+    /// `images/part-*.parquet`, `captions/part-*.parquet`, and for the demo `objects.parquet`.
     pub fn dataset(&self) -> PathBuf {
         self.0.join("dataset")
     }
@@ -72,7 +79,7 @@ impl RunFolder {
         self.0.join("features").join(set)
     }
 
-    /// `vocabulary.json` and `tokens.parquet`.
+    /// `vocabulary.json` and `tokens/part-*.parquet`.
     pub fn text(&self) -> PathBuf {
         self.0.join("text")
     }

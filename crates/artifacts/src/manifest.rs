@@ -12,9 +12,10 @@ use crate::model_id::ModelId;
 use crate::recipe::{Recipe, digest};
 use crate::{atomic, layout, seal};
 
-const FILE: &str = "manifest.json";
+/// Its name in the folder of an artifact.
+pub const FILE: &str = "manifest.json";
 /// Its name among the parts of a feature set: who opens the folder as one table passes over names that begin so.
-const FILE_AMONG_PARTS: &str = "_manifest.json";
+pub const FILE_AMONG_PARTS: &str = "_manifest.json";
 
 /// Where the manifest of an artifact folder lies, or would lie if it had one.
 pub fn path(folder: &Path) -> PathBuf {
@@ -132,8 +133,11 @@ impl Manifest {
         }
     }
 
-    /// The content of the file.
-    fn sealed(&self) -> std::io::Result<Vec<u8>> {
+    /// The content of the file, with its checksum.
+    ///
+    /// # Errors
+    /// A recipe that has no form in JSON.
+    pub fn sealed(&self) -> std::io::Result<Vec<u8>> {
         #[derive(Serialize)]
         struct Sealed<'a> {
             checksum: String,
@@ -155,15 +159,22 @@ impl Manifest {
         let path = path(folder);
         let unreadable = |reason: String| ManifestError::Unreadable { path: path.clone(), reason };
         match std::fs::read(&path) {
-            Ok(bytes) => {
-                seal::check(&bytes, bytes.len()).map_err(|broken| unreadable(broken.to_string()))?;
-                serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))
-            }
+            Ok(bytes) => Manifest::parse(&path, &bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 Err(ManifestError::Missing(folder.to_owned()))
             }
             Err(error) => Err(unreadable(error.to_string())),
         }
+    }
+
+    /// The manifest that the content of a file is; `path` only serves the error message.
+    ///
+    /// # Errors
+    /// It is none, or damaged.
+    pub fn parse(path: &Path, bytes: &[u8]) -> Result<Manifest, ManifestError> {
+        let unreadable = |reason: String| ManifestError::Unreadable { path: path.to_owned(), reason };
+        seal::check(bytes, bytes.len()).map_err(|broken| unreadable(broken.to_string()))?;
+        serde_json::from_slice(bytes).map_err(|error| unreadable(error.to_string()))
     }
 
     /// The content hash of one output; `folder` only serves the error message.

@@ -11,7 +11,7 @@ pub const FILE: &str = "objects.parquet";
 /// One drawn object: what grounding is measured against.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRow {
-    /// Id of the scene, as in `images.parquet`.
+    /// Id of the scene, as in `images/part-*.parquet`.
     pub image_id: String,
     /// What it is, as the captions name it.
     pub noun: String,

@@ -26,7 +26,7 @@ const STATISTICS: &str = "_statistics";
 /// One image of the evaluated split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PerImageRow {
-    /// As in `images.parquet`.
+    /// As in `images/part-*.parquet`.
     pub image_id: String,
     /// The generated sentence.
     pub caption: String,

@@ -10,6 +10,9 @@ use crate::recipe::Recipe;
 use crate::split::Split;
 use crate::table::{self, Kind, Row, TableError};
 
+/// Footer entry of a preview that knows nothing.
+const UNKNOWN_KEY: &str = "captioning.unknown";
+
 /// One caption to come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreviewRow {
@@ -33,8 +36,13 @@ impl Row for PreviewRow {
     }
 }
 
-/// The captions to come, in dataset order.
-pub struct Preview(pub Vec<PreviewRow>);
+/// The captions to come.
+pub enum Preview {
+    /// All of them, in dataset order.
+    Known(Vec<PreviewRow>),
+    /// Only reading the dataset's shards would tell.
+    Unknown,
+}
 
 impl Preview {
     /// Reads a preview file.
@@ -42,7 +50,8 @@ impl Preview {
     /// # Errors
     /// When the file is not there or is none.
     pub fn read(path: &Path) -> Result<Preview, TableError> {
-        Ok(Preview(table::read(path)?.0))
+        let (rows, metadata) = table::read(path)?;
+        Ok(if metadata.contains_key(UNKNOWN_KEY) { Preview::Unknown } else { Preview::Known(rows) })
     }
 
     /// Writes it as one file.
@@ -50,11 +59,25 @@ impl Preview {
     /// # Errors
     /// When the disk refuses it.
     pub fn write(&self, path: &Path, recipe: &Recipe) -> Result<(), TableError> {
-        table::write(path, &self.0, recipe, &[])
+        match self {
+            Preview::Known(rows) => table::write(path, rows, recipe, &[]),
+            Preview::Unknown => {
+                table::write::<PreviewRow>(path, &[], recipe, &[(UNKNOWN_KEY, String::new())])
+            }
+        }
     }
 
-    /// The captions of a split.
+    /// Whether there is something to foresee.
+    pub fn is_known(&self) -> bool {
+        matches!(self, Preview::Known(_))
+    }
+
+    /// The captions of a split, as far as they are known.
     pub fn captions(&self, split: Split) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |row| row.split == split).map(|row| row.caption.as_str())
+        let rows = match self {
+            Preview::Known(rows) => rows.as_slice(),
+            Preview::Unknown => &[],
+        };
+        rows.iter().filter(move |row| row.split == split).map(|row| row.caption.as_str())
     }
 }

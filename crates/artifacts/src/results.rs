@@ -8,7 +8,7 @@ pub const FILE: &str = "captions.json";
 /// One generated caption; the file is a JSON list of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CaptionResult {
-    /// As in `images.parquet`.
+    /// As in `images/part-*.parquet`.
     pub image_id: String,
     /// The generated sentence.
     pub caption: String,

@@ -190,6 +190,17 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, TableError>
     Ok(footer(loaded.metadata().file_metadata().key_value_metadata()))
 }
 
+/// The footer of a table that this recipe made with these entries beside it; `None` where there is none, or another.
+pub fn is_made_by<R: Row>(
+    path: &Path,
+    recipe: &Recipe,
+    extra: &[(&str, String)],
+) -> Option<HashMap<String, String>> {
+    let found = read_metadata(path).ok()?;
+    let wanted = metadata(R::KIND, recipe, extra);
+    wanted.iter().all(|(key, value)| found.get(key) == Some(value)).then_some(found)
+}
+
 /// The rows of any Parquet file, from its footer.
 ///
 /// # Errors
@@ -222,7 +233,10 @@ fn load_footer(path: &Path) -> Result<ArrowReaderMetadata, TableError> {
 }
 
 /// What the reader of Parquet gives. It believes the sizes in a file, and panics where they contradict each other.
-pub(crate) fn soundly<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+///
+/// # Errors
+/// Those of `read`, and a panic in it.
+pub fn soundly<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     let contradiction = |_| Err("its sizes contradict each other".to_owned());
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(contradiction)
 }

@@ -25,7 +25,7 @@ pub(crate) fn draw(
         if captioned.attention.is_empty() {
             continue;
         }
-        let view = open(&reference.path, transform, TILE)?;
+        let view = open(&reference.photo, transform, TILE)?;
         let words: Vec<&str> = captioned.best.caption.split(' ').collect();
         let strip = attention::strip(&view, &words, &captioned.attention, grid);
         // Image ids may hold anything; file names are numbers with the id for people.

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -12,6 +11,7 @@ use imaging::Transform;
 use imaging::attention::unmirrored;
 use model::grids;
 use model::search::{SearchSettings, beam_search};
+use shared::FeaturePlace;
 use stage::Context;
 use stage::progress::Progress;
 use torch::checkpoint::Model;
@@ -42,12 +42,14 @@ pub(crate) fn seen(model: &Model) -> anyhow::Result<Seen> {
 /// captions and their probabilities are the same to the last bit.
 pub(crate) fn captions(
     model: &Model,
-    features: &[(PathBuf, String)],
+    features: &[(FeaturePlace, String)],
     settings: &Settings,
     references: &References,
     context: &Context,
 ) -> anyhow::Result<Vec<Captioned>> {
-    let store = GridStore::open(features, settings.split, 0)?;
+    let open = |(place, set): &(FeaturePlace, String)| place.open(set);
+    let sets = features.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let store = GridStore::open(sets, settings.split, 0)?;
     for warning in store.warnings() {
         context.note(&format!("  {warning}"));
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use anyhow::Context as _;
+use artifacts::images::Images;
 use artifacts::recipe::digest_file;
 use artifacts::{Manifest, ModelId, Recipe, Split, captions, images, objects, per_image, tokens};
 use metrics::bootstrap::Bootstrap;
@@ -80,14 +81,10 @@ impl<'a> Evaluation<'a> {
             "split": self.settings.split, "bootstrap": self.bootstrap(), "system": settings,
         });
         let dataset = self.context.folder.dataset();
-        let manifest = Manifest::read(&dataset)?;
-        let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?;
-        for file in [images::FILE, captions::FILE] {
-            recipe = recipe.input(format!("dataset/{file}"), manifest.hash_of(&dataset, file)?);
-        }
-        let text = self.context.folder.text();
-        let words = Manifest::read(&text)?.hash_of(&text, tokens::FILE)?;
-        recipe = recipe.input(format!("text/{}", tokens::FILE), words);
+        let mut recipe = Recipe::new(Evaluate::NAME, SCHEMA_VERSION, &settings)?
+            .input(format!("dataset/{}", images::FOLDER), Images::open(&dataset)?.parts.hash())
+            .input(format!("dataset/{}", captions::FOLDER), captions::open(&dataset)?.hash())
+            .input(format!("text/{}", tokens::FOLDER), tokens::open(&self.context.folder.text())?.hash());
         if let Some(jar) = &self.settings.meteor_jar {
             let hash = digest_file(jar)
                 .with_context(|| format!("evaluate.meteor_jar: {} cannot be read", jar.display()))?;
@@ -175,7 +172,8 @@ impl<'a> Evaluation<'a> {
         let Settings { split, search, attention_images, report_images, .. } = self.settings;
         let folder = &self.context.folder;
         let name = model.to_string();
-        let features: Vec<_> = model.sets.iter().map(|set| (folder.features(set), set.clone())).collect();
+        let place = |set: &String| anyhow::Ok((shared::features(self.context, set)?, set.clone()));
+        let features = model.sets.iter().map(place).collect::<anyhow::Result<Vec<_>>>()?;
         let mut recipe = self.recipe(json!({
             "model": model, "search": search, "attention_images": attention_images,
             "report_images": report_images,
@@ -187,8 +185,8 @@ impl<'a> Evaluation<'a> {
             recipe = recipe.input(format!("train/{member}/{}", checkpoint::FILE), &hash);
             checkpoints.insert(member.to_string(), hash);
         }
-        for (folder, set) in &features {
-            recipe = recipe.input(format!("features/{set}"), Manifest::read(folder)?.hash_of_all());
+        for (place, set) in &features {
+            recipe = recipe.input(format!("features/{set}"), place.manifest()?.hash_of_all());
         }
         if let Some(hash) = Objects::hash(&folder.dataset())? {
             recipe = recipe.input(format!("dataset/{}", objects::FILE), hash);

@@ -35,7 +35,7 @@ impl Objects {
     /// Reads `objects.parquet`.
     pub(crate) fn read(dataset: &Path) -> anyhow::Result<Objects> {
         let (rows, _) = table::read::<ObjectRow>(&dataset.join(objects::FILE))?;
-        let images = Images::read(dataset)?.rows.into_iter();
+        let images = Images::open(dataset)?.parts.all()?.into_iter();
         let mut scenes: HashMap<String, (Vec<ObjectRow>, [u32; 2])> =
             images.map(|image| (image.image_id, (vec![], [image.width, image.height]))).collect();
         for row in rows {

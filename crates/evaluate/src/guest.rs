@@ -41,8 +41,8 @@ impl Guest {
         captioned.collect()
     }
 
-    fn caption(&self, Reference { image_id, path, .. }: &Reference) -> anyhow::Result<Captioned> {
-        let read = || imaging::decode(&imaging::read_file(path).ok()?).ok();
+    fn caption(&self, Reference { image_id, photo, .. }: &Reference) -> anyhow::Result<Captioned> {
+        let read = || imaging::decode(&photo.bytes().ok()?).ok();
         let Some(image) = read() else { return Ok(Captioned::missing(image_id)) };
         let found = self.0.caption(&[self.0.photo_of(&image)], self.search())?;
         let beams = found.into_iter().flat_map(|captioned| captioned.captions);

@@ -171,7 +171,7 @@ struct Photo {
 
 impl Photo {
     fn read(reference: &Reference, seen: &Seen) -> anyhow::Result<Photo> {
-        let View { photo, seen } = view::open(&reference.path, &seen.transform, PHOTO)?;
+        let View { photo, seen } = view::open(&reference.photo, &seen.transform, PHOTO)?;
         let mut jpeg = Cursor::new(Vec::new());
         photo.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY))?;
         Ok(Photo { jpeg: jpeg.into_inner(), size: [photo.width(), photo.height()], seen })

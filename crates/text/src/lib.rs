@@ -7,22 +7,26 @@
 mod suspicion;
 mod vocabulary;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Context as _;
 use artifacts::captions::CaptionRow;
-use artifacts::images::Images;
+use artifacts::images::{ImageRow, Images};
 use artifacts::preview::Preview;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::{SPECIAL, UNK, Vocabulary};
-use artifacts::{Manifest, Recipe, Split, captions, images, table, tokens};
+use artifacts::{Manifest, Parts, Recipe, Split, captions, images, table, tokens};
 use metrics::tokenize::caption_tokens;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 use stage::guard::{Making, Work};
 use stage::{Context, Outcome, Stage};
 
-const SCHEMA_VERSION: u32 = 3;
+use suspicion::Suspicion;
+use vocabulary::Counts;
+
+const SCHEMA_VERSION: u32 = 4;
 
 /// Settings of the `text` stage.
 #[derive(Clone, Debug, Serialize, Deserialize, schemars::JsonSchema)]
@@ -40,7 +44,7 @@ impl Default for Settings {
     }
 }
 
-/// The stage `text`: captions to `vocabulary.json` and `tokens.parquet`.
+/// The stage `text`: captions to `vocabulary.json` and `tokens/part-*.parquet`.
 pub struct Text;
 
 impl Stage for Text {
@@ -54,32 +58,34 @@ impl Stage for Text {
     }
 
     fn foresee(settings: &Settings, context: &Context, preview: &Preview) -> anyhow::Result<()> {
-        let train: Vec<Vec<String>> = preview.captions(Split::Train).map(caption_tokens).collect();
-        vocabulary_of(train.iter().map(Vec::as_slice), settings, context).map(|_| ())
+        let mut counts = Counts::default();
+        for caption in preview.captions(Split::Train) {
+            counts.add(kept(&caption_tokens(caption), settings));
+        }
+        vocabulary_of(counts, settings, context).map(|_| ())
     }
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
-        let dataset = context.folder.dataset();
-        let upstream = Manifest::read(&dataset)?;
+        let dataset = Captioned::open(context)?;
         let recipe = Recipe::new(Self::NAME, SCHEMA_VERSION, settings)?
-            .input(format!("dataset/{}", images::FILE), upstream.hash_of(&dataset, images::FILE)?)
-            .input(format!("dataset/{}", captions::FILE), upstream.hash_of(&dataset, captions::FILE)?);
+            .input(format!("dataset/{}", images::FOLDER), dataset.images.hash())
+            .input(format!("dataset/{}", captions::FOLDER), dataset.captions.hash());
         let made = context.guard(Self::NAME, context.folder.text(), recipe, Making::Anew, |work| {
-            encode(settings, context, work)
+            encode(&dataset, settings, context, work)
         })?;
         Ok(vec![made])
     }
 }
 
+/// The words of a caption that are learnt.
+fn kept<'a>(words: &'a [String], settings: &Settings) -> &'a [String] {
+    &words[..words.len().min(settings.max_length)]
+}
+
 /// The vocabulary of the train captions, which must keep some word.
-fn vocabulary_of<'a>(
-    train: impl Iterator<Item = &'a [String]>,
-    settings: &Settings,
-    context: &Context,
-) -> anyhow::Result<Vocabulary> {
-    let counts = vocabulary::count(train.map(|words| &words[..words.len().min(settings.max_length)]));
-    let most = counts.values().copied().max().unwrap_or(0);
-    let vocabulary = vocabulary::build(counts, settings.min_count)?;
+fn vocabulary_of(counts: Counts, settings: &Settings, context: &Context) -> anyhow::Result<Vocabulary> {
+    let most = counts.most();
+    let vocabulary = counts.vocabulary(settings.min_count)?;
     if vocabulary.len() == SPECIAL.len() {
         let reason = match most {
             0 => "the train captions hold no word".to_owned(),
@@ -90,69 +96,148 @@ fn vocabulary_of<'a>(
     Ok(vocabulary)
 }
 
-fn encode(settings: &Settings, context: &Context, mut work: Work) -> anyhow::Result<Manifest> {
-    let mut rows = read_captions(context)?;
-    let train = rows.iter().filter(|row| row.split == Split::Train);
-    let train = train.map(|row| row.words.as_slice());
-    let vocabulary = vocabulary_of(train.clone(), settings, context)?;
-    let unknown = {
-        let ids = || train.clone().flatten().map(|word| vocabulary.id(word));
-        ids().filter(|&id| id == UNK).count() as f64 / ids().count().max(1) as f64
-    };
-    for reason in suspicion::of_captions(train) {
-        work.warn("the train captions", reason);
-    }
-    if let Some(reason) =
-        suspicion::of_vocabulary(vocabulary.len() - SPECIAL.len(), unknown, settings.min_count)
-    {
-        work.warn("the vocabulary", reason);
-    }
-    for row in &mut rows {
-        let subject = || format!("caption {} of image {}", row.caption_id, row.image_id);
-        let words = &row.words[..row.words.len().min(settings.max_length)];
-        if words.is_empty() {
-            work.warn(subject(), "not trained on: no word is left without punctuation");
-            continue;
+/// Reads the captions twice: to count their words, and to write them as ids. A part of them is in memory at a time.
+fn encode(
+    dataset: &Captioned,
+    settings: &Settings,
+    context: &Context,
+    mut work: Work,
+) -> anyhow::Result<Manifest> {
+    let (mut counts, mut suspicion) = (Counts::default(), Suspicion::default());
+    for part in 0..dataset.parts() {
+        for row in dataset.read(part)?.iter().filter(|row| row.split == Split::Train) {
+            counts.add(kept(&row.words, settings));
+            suspicion.add(&row.words);
         }
-        if words.len() < row.words.len() {
-            work.warn(subject(), format!("cut from {} to {} words", row.words.len(), words.len()));
-        }
-        row.ids = vocabulary.encode(words);
-        row.length = row.ids.len() as u32;
     }
+    let vocabulary = vocabulary_of(counts, settings, context)?;
     artifacts::atomic::write_json(&work.path(artifacts::vocabulary::FILE), &vocabulary)
         .context("cannot write the vocabulary")?;
-    table::write(&work.path(tokens::FILE), &rows, work.recipe(), &[])?;
+    let mut files = vec![artifacts::vocabulary::FILE.to_owned()];
+    let (mut tallies, mut captions, mut notes) = (Tallies::default(), 0, Vec::new());
+    for part in 0..dataset.parts() {
+        let mut rows = dataset.read(part)?;
+        for row in &mut rows {
+            if row.split == Split::Train {
+                suspicion.recount(&row.words);
+                tallies.train_words.add(&row.words, &vocabulary);
+            }
+            let subject = || format!("caption {} of image {}", row.caption_id, row.image_id);
+            let words = kept(&row.words, settings);
+            if words.is_empty() {
+                notes.push((subject(), "not trained on: no word is left without punctuation".to_owned()));
+                continue;
+            }
+            if words.len() < row.words.len() {
+                notes.push((subject(), format!("cut from {} to {} words", row.words.len(), words.len())));
+            }
+            row.ids = vocabulary.encode(words);
+            row.length = row.ids.len() as u32;
+            tallies.ids.entry(row.split).or_default().add_ids(&row.ids);
+        }
+        captions += rows.len();
+        let file = format!("{}/{}", tokens::FOLDER, dataset.file_name(part));
+        table::write(&work.path(&file), &rows, work.recipe(), &[])?;
+        files.push(file);
+        notes.drain(..).for_each(|(subject, reason)| work.warn(subject, reason));
+    }
+    let words = vocabulary.len() - SPECIAL.len();
+    if let Some(reason) =
+        suspicion::of_vocabulary(words, tallies.train_words.unknown_share(), settings.min_count)
+    {
+        work.warn_first("the vocabulary", reason);
+    }
+    // What is true of all captions stands before what is true of one.
+    for reason in suspicion.said().into_iter().rev() {
+        work.warn_first("the train captions", reason);
+    }
     let mut summary = Map::new();
     summary.insert("vocabulary".to_owned(), json!(vocabulary.len()));
-    for split in Split::ALL {
-        let ids = || rows.iter().filter(|row| row.split == split).flat_map(|row| &row.ids);
-        let unknown = ids().filter(|&&id| id == UNK).count();
-        if ids().next().is_some() {
-            summary.insert(format!("unknown_share_{split}"), json!(unknown as f64 / ids().count() as f64));
-        }
+    for (split, tally) in &tallies.ids {
+        summary.insert(format!("unknown_share_{split}"), json!(tally.unknown_share()));
     }
-    context.note(&format!("  {} captions, {} vocabulary entries", rows.len(), vocabulary.len()));
-    Ok(work.finish(&[artifacts::vocabulary::FILE, tokens::FILE], summary)?)
+    context.note(&format!("  {captions} captions, {} vocabulary entries", vocabulary.len()));
+    Ok(work.finish(&files, summary)?)
 }
 
-/// All captions with their words, not yet encoded.
-fn read_captions(context: &Context) -> anyhow::Result<Vec<TokenRow>> {
-    let dataset = context.folder.dataset();
-    let images = Images::read(&dataset)?;
-    let splits: HashMap<&str, Split> =
-        images.rows.iter().map(|image| (image.image_id.as_str(), image.split)).collect();
-    let (captions, _) = table::read::<CaptionRow>(&dataset.join(captions::FILE))?;
-    let row = |row: CaptionRow| {
-        let split = *splits.get(row.image_id.as_str()).with_context(|| {
-            format!(
-                "captions.parquet names image {}, images.parquet does not: run the dataset stage again",
-                row.image_id
-            )
-        })?;
-        let words = caption_tokens(&row.caption);
-        let CaptionRow { image_id, caption_id, .. } = row;
-        Ok(TokenRow { image_id, caption_id, split, words, ids: vec![], length: 0 })
-    };
-    captions.into_iter().map(row).collect()
+/// How much of the text the vocabulary does not know.
+#[derive(Default)]
+struct Tallies {
+    /// Of all words of the train captions.
+    train_words: Tally,
+    /// Of what is written as ids.
+    ids: BTreeMap<Split, Tally>,
+}
+
+#[derive(Default)]
+struct Tally {
+    unknown: usize,
+    all: usize,
+}
+
+impl Tally {
+    fn add(&mut self, words: &[String], vocabulary: &Vocabulary) {
+        self.all += words.len();
+        self.unknown += words.iter().filter(|word| vocabulary.id(word) == UNK).count();
+    }
+
+    fn add_ids(&mut self, ids: &[u32]) {
+        self.all += ids.len();
+        self.unknown += ids.iter().filter(|&&id| id == UNK).count();
+    }
+
+    fn unknown_share(&self) -> f64 {
+        self.unknown as f64 / self.all.max(1) as f64
+    }
+}
+
+/// The captions of a dataset with the splits of their images.
+struct Captioned {
+    images: Parts<ImageRow>,
+    captions: Parts<CaptionRow>,
+}
+
+impl Captioned {
+    fn open(context: &Context) -> anyhow::Result<Captioned> {
+        let dataset = context.folder.dataset();
+        let (images, captions) = (Images::open(&dataset)?.parts, captions::open(&dataset)?);
+        anyhow::ensure!(
+            images.files().count() == captions.files().count(),
+            "the dataset's images and captions have not the same parts: run the dataset stage again"
+        );
+        Ok(Captioned { images, captions })
+    }
+
+    fn parts(&self) -> usize {
+        self.captions.files().count()
+    }
+
+    /// The file name of a part.
+    fn file_name(&self, part: usize) -> &str {
+        let file = self.captions.files().nth(part).unwrap_or_default();
+        file.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The captions of a part with their words, not yet encoded.
+    fn read(&self, part: usize) -> anyhow::Result<Vec<TokenRow>> {
+        let mut splits: HashMap<String, Split> = HashMap::new();
+        for image in self.images.rows_of_part(part) {
+            let image = image?;
+            splits.insert(image.image_id, image.split);
+        }
+        let rows: Vec<CaptionRow> = self.captions.rows_of_part(part).collect::<Result<_, _>>()?;
+        let row = |row: CaptionRow| {
+            let split = *splits.get(&row.image_id).with_context(|| {
+                format!(
+                    "{} names image {}, the images of that part do not: run the dataset stage again",
+                    self.file_name(part),
+                    row.image_id
+                )
+            })?;
+            let words = caption_tokens(&row.caption);
+            let CaptionRow { image_id, caption_id, .. } = row;
+            Ok(TokenRow { image_id, caption_id, split, words, ids: vec![], length: 0 })
+        };
+        rows.into_par_iter().map(row).collect()
+    }
 }

@@ -1,6 +1,6 @@
 //! What of the captions would spoil training without failing it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// Words that other programs put around captions, or for want of one.
 const MARKERS: [&str; 18] = [
@@ -35,45 +35,72 @@ const MOST_UNKNOWN: f64 = 0.25;
 /// Of fewer captions nothing is said that is said of most of them.
 const FEWEST_CAPTIONS: usize = 5;
 
-/// Each thing that is wrong with the words of the train captions, in a sentence that says what to do.
-pub(crate) fn of_captions<'a>(train: impl Iterator<Item = &'a [String]> + Clone) -> Vec<String> {
-    let captions = train.clone().count();
-    let count = |is: &dyn Fn(&[String]) -> bool| train.clone().filter(|words| is(words)).count();
-    let mut found = vec![];
+/// What may be wrong with the words of the train captions, gathered one by one.
+#[derive(Default)]
+pub(crate) struct Suspicion {
+    captions: usize,
+    markers: BTreeSet<String>,
+    /// Captions that hold a marker, have a word that must be several, are a single word.
+    marked: usize,
+    unspaced: usize,
+    single: usize,
+    /// The only caption that can be that of more than half of the images, and by how many votes it leads
+    /// (Boyer & Moore 1991).
+    candidate: (Vec<String>, usize),
+    /// How often it was found in the second reading.
+    alike: usize,
+}
 
-    let markers: BTreeSet<String> = train.clone().flat_map(markers_of).collect();
-    if !markers.is_empty() {
-        let marked = count(&|words| !markers_of(words).is_empty());
-        let names: Vec<String> = markers.iter().map(|marker| format!("`{marker}`")).collect();
-        found.push(format!(
-            "{marked} of {captions} hold {}, which another program put there: take them out, or they are learnt as words",
-            names.join(", ")
-        ));
+impl Suspicion {
+    /// Looks at a caption in the first reading.
+    pub(crate) fn add(&mut self, words: &[String]) {
+        self.captions += 1;
+        let markers = markers_of(words);
+        self.marked += usize::from(!markers.is_empty());
+        self.markers.extend(markers);
+        self.unspaced += usize::from(words.iter().any(|word| is_sentence(word)));
+        self.single += usize::from(words.len() == 1);
+        match &mut self.candidate {
+            (_, 0) => self.candidate = (words.to_vec(), 1),
+            (candidate, lead) if candidate == words => *lead += 1,
+            (_, lead) => *lead -= 1,
+        }
     }
-    let unspaced = count(&|words| words.iter().any(|word| is_sentence(word)));
-    let single = count(&|words| words.len() == 1);
-    if unspaced * 10 > captions {
-        found.push(format!(
-            "{unspaced} of {captions} have no spaces between words, so each is one word and nothing can be learnt from it: \
-            put spaces between the words, or between the characters"
-        ));
-    } else if captions >= FEWEST_CAPTIONS && single * 2 > captions {
-        found.push(format!(
-            "{single} of {captions} are one word each, as labels are: a captioner learns sentences, whose words have spaces between them"
-        ));
+
+    /// Looks at it again in the second.
+    pub(crate) fn recount(&mut self, words: &[String]) {
+        self.alike += usize::from(self.candidate.0 == words);
     }
-    let mut alike: HashMap<&[String], usize> = HashMap::new();
-    train.clone().for_each(|words| *alike.entry(words).or_default() += 1);
-    let commonest = alike.into_iter().max_by(|a, b| a.1.cmp(&b.1).then(b.0.cmp(a.0)));
-    if let Some((words, times)) =
-        commonest.filter(|(_, times)| captions >= FEWEST_CAPTIONS && times * 2 > captions)
-    {
-        found.push(format!(
-            "{times} of {captions} are the same, `{}`: it will be written of most images",
-            words.join(" ")
-        ));
+
+    /// Each thing that is wrong, in a sentence that says what to do.
+    pub(crate) fn said(self) -> Vec<String> {
+        let Suspicion { captions, markers, marked, unspaced, single, candidate, alike } = self;
+        let mut found = vec![];
+        if !markers.is_empty() {
+            let names: Vec<String> = markers.iter().map(|marker| format!("`{marker}`")).collect();
+            found.push(format!(
+                "{marked} of {captions} hold {}, which another program put there: take them out, or they are learnt as words",
+                names.join(", ")
+            ));
+        }
+        if unspaced * 10 > captions {
+            found.push(format!(
+                "{unspaced} of {captions} have no spaces between words, so each is one word and nothing can be learnt from it: \
+                put spaces between the words, or between the characters"
+            ));
+        } else if captions >= FEWEST_CAPTIONS && single * 2 > captions {
+            found.push(format!(
+                "{single} of {captions} are one word each, as labels are: a captioner learns sentences, whose words have spaces between them"
+            ));
+        }
+        if captions >= FEWEST_CAPTIONS && alike * 2 > captions {
+            found.push(format!(
+                "{alike} of {captions} are the same, `{}`: it will be written of most images",
+                candidate.0.join(" ")
+            ));
+        }
+        found
     }
-    found
 }
 
 /// The same of a vocabulary that keeps `words` words, `unknown` being the share of all that it does not keep.
@@ -124,9 +151,16 @@ mod tests {
 
     use super::*;
 
+    fn of_captions(captions: &[Vec<String>]) -> Vec<String> {
+        let mut suspicion = Suspicion::default();
+        captions.iter().for_each(|words| suspicion.add(words));
+        captions.iter().for_each(|words| suspicion.recount(words));
+        suspicion.said()
+    }
+
     fn said(captions: &[&str]) -> String {
         let words: Vec<Vec<String>> = captions.iter().map(|caption| caption_tokens(caption)).collect();
-        of_captions(words.iter().map(Vec::as_slice)).join("\n")
+        of_captions(&words).join("\n")
     }
 
     #[test]
@@ -185,7 +219,7 @@ mod tests {
         #[test]
         fn ordinary_captions_raise_no_suspicion(captions in prop::collection::hash_set("[a-z]{2,9}( [a-z]{2,9}){2,9}", 5..20)) {
             let words: Vec<Vec<String>> = captions.iter().map(|caption| caption_tokens(caption)).collect();
-            prop_assert_eq!(of_captions(words.iter().map(Vec::as_slice)), Vec::<String>::new());
+            prop_assert_eq!(of_captions(&words), Vec::<String>::new());
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use artifacts::Split;
+use artifacts::features::FeatureSet;
 use torch::grids::GridStore;
 
 const BATCH: usize = 32;
@@ -16,7 +17,9 @@ fn main() {
     let name = folder.file_name().unwrap().to_str().unwrap();
     for (kind, memory) in [("from disk", 0), ("from memory", u64::MAX)] {
         let started = Instant::now();
-        let store = GridStore::open(&[(&folder, name)], Split::Train, memory).unwrap();
+        let store =
+            GridStore::open(vec![FeatureSet::open_named(&folder, name).unwrap()], Split::Train, memory)
+                .unwrap();
         let opened = started.elapsed().as_secs_f64();
         // Every row once, far apart from its neighbours: 7919 is a prime that no set's size is a multiple of.
         let order: Vec<usize> = (0..store.len()).map(|row| row * 7919 % store.len()).collect();

@@ -34,7 +34,7 @@ struct Example {
 
 struct Caption {
     ids: Vec<u32>,
-    /// The words as metrics see them, with their end.
+    /// The words as metrics see them, with their end; nothing where no reward is taken.
     words: Tokens,
     sided: bool,
 }
@@ -60,13 +60,28 @@ pub(crate) struct Batch {
 
 impl Examples {
     /// Joins features and captions by image; images that lack either are left out. `mirrored` holds features of the same
-    /// images seen in a mirror.
-    pub(crate) fn new(features: GridStore, mirrored: Option<GridStore>, captions: &[TokenRow]) -> Examples {
-        let mut by_image: HashMap<&str, Vec<Caption>> = HashMap::new();
-        for row in captions.iter().filter(|row| !row.ids.is_empty()) {
-            let sided = row.words.iter().any(|word| SIDED.contains(&word.as_str()));
-            let caption = Caption { ids: row.ids.clone(), words: ended(row.words.clone()), sided };
-            by_image.entry(&row.image_id).or_default().push(caption);
+    /// images seen in a mirror; `with_words` keeps the words, which rewards compare.
+    pub(crate) fn new(
+        features: GridStore,
+        mirrored: Option<GridStore>,
+        captions: impl Iterator<Item = anyhow::Result<TokenRow>>,
+        with_words: bool,
+    ) -> anyhow::Result<Examples> {
+        let mut by_image: HashMap<String, Vec<Caption>> = HashMap::new();
+        for row in captions {
+            let TokenRow { image_id, words, mut ids, .. } = row?;
+            if ids.is_empty() {
+                continue;
+            }
+            let sided = words.iter().any(|word| SIDED.contains(&word.as_str()));
+            let words = if with_words { ended(words) } else { Tokens::new() };
+            // Of a million images with a caption each, room for more would be most of what is kept.
+            ids.shrink_to_fit();
+            by_image.entry(image_id).or_insert_with(|| Vec::with_capacity(1)).push(Caption {
+                ids,
+                words,
+                sided,
+            });
         }
         // What has ended costs nothing where the longest caption stands first.
         by_image.values_mut().for_each(|captions| captions.sort_by_key(|caption| Reverse(caption.ids.len())));
@@ -83,7 +98,7 @@ impl Examples {
             }
         }
         drop(places);
-        Examples { features, mirrored: mirrored.map(|store| (store, twins)), images }
+        Ok(Examples { features, mirrored: mirrored.map(|store| (store, twins)), images })
     }
 
     /// Number of images.
@@ -184,7 +199,7 @@ mod tests {
         let mirrored = [4.0, 3.0, 2.0, 1.0].map(f16::from_f32).to_vec();
         let mirrored = with_mirror.then(|| GridStore::resident(spec.clone(), twins, mirrored));
         let features = GridStore::resident(spec, ids, values);
-        let row = |image_id: &str, caption_id: u32, words: &str, ids: &[u32]| TokenRow {
+        let row = |image_id: &str, caption_id: u64, words: &str, ids: &[u32]| TokenRow {
             image_id: image_id.to_owned(),
             caption_id,
             split: Split::Train,
@@ -198,7 +213,7 @@ mod tests {
             row("a", 1, "up", &[1, 6, 2]),
             row("a", 2, "", &[]),
         ];
-        Examples::new(features, mirrored, &captions)
+        Examples::new(features, mirrored, captions.into_iter().map(Ok), true).unwrap()
     }
 
     #[test]

@@ -16,14 +16,12 @@ mod state;
 mod trainer;
 mod validation;
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use artifacts::features::FeatureSpec;
 use artifacts::preview::Preview;
 use artifacts::tokens::TokenRow;
 use artifacts::vocabulary::Vocabulary;
-use artifacts::{Manifest, ModelId, Recipe, Split, table, tokens, vocabulary};
+use artifacts::{Manifest, ModelId, Recipe, Split, tokens, vocabulary};
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
 use serde_json::{Map, json};
@@ -118,11 +116,10 @@ fn inputs(context: &Context, sources: &Sources) -> anyhow::Result<Vec<(String, S
     let text = context.folder.text();
     let manifest = Manifest::read(&text)?;
     let mut inputs = Vec::new();
-    for file in [vocabulary::FILE, tokens::FILE] {
-        inputs.push((format!("text/{file}"), manifest.hash_of(&text, file)?));
-    }
+    inputs.push((format!("text/{}", vocabulary::FILE), manifest.hash_of(&text, vocabulary::FILE)?));
+    inputs.push((format!("text/{}", tokens::FOLDER), tokens::open(&text)?.hash()));
     for set in sources.sets().into_iter().chain(sources.mirrored_sets().unwrap_or_default()) {
-        let manifest = Manifest::read(&context.folder.features(&set))?;
+        let manifest = shared::features(context, &set)?.manifest()?;
         inputs.push((format!("features/{set}"), manifest.hash_of_all()));
     }
     Ok(inputs)
@@ -201,14 +198,17 @@ fn load(
     sources: &Sources,
     context: &Context,
 ) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>)> {
-    let path = context.folder.text().join(tokens::FILE);
-    let (rows, _) = table::read::<TokenRow>(&path)?;
-    check_ids(&rows, vocabulary).with_context(|| path.display().to_string())?;
-    let folders = |sets: Vec<String>| -> Vec<(PathBuf, String)> {
-        sets.into_iter().map(|set| (context.folder.features(&set), set)).collect()
+    let text = context.folder.text();
+    let captions = tokens::open(&text)?;
+    let of_split = |split| checked(captions.rows(), split, vocabulary);
+    let place = || text.join(tokens::FOLDER).display().to_string();
+    let open = |sets: Vec<String>, split, memory| -> anyhow::Result<GridStore> {
+        let open = |set: &String| anyhow::Ok(shared::features(context, set)?.open(set)?);
+        let sets = sets.iter().map(open).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(GridStore::open(sets, split, memory)?)
     };
     let memory = settings.feature_memory_mb * 1_000_000;
-    let train = GridStore::open(&folders(sources.sets()), Split::Train, memory)?;
+    let train = open(sources.sets(), Split::Train, memory)?;
     if !train.is_resident() {
         context.note("  the features are read from disk as they are needed (train.feature_memory_mb)");
     }
@@ -217,20 +217,27 @@ fn load(
     }
     let specs = train.specs().to_vec();
     let mirrored = sources.mirrored_sets();
-    let mirrored = mirrored.map(|sets| GridStore::open(&folders(sets), Split::Train, memory)).transpose()?;
-    let examples = Examples::new(train, mirrored, &rows);
+    let mirrored = mirrored.map(|sets| open(sets, Split::Train, memory)).transpose()?;
+    let with_words = settings.self_critical.epochs > 0;
+    let examples = Examples::new(train, mirrored, of_split(Split::Train), with_words).with_context(place)?;
     anyhow::ensure!(examples.len() > 0, "no train image has both features and captions");
-    let validation = GridStore::open(&folders(sources.sets()), Split::Val, 0)
+    let validation = open(sources.sets(), Split::Val, 0)
         .context("training needs validation images to choose a checkpoint")?;
-    let validation = Validation::new(validation, &rows, settings.validation_images);
+    let validation =
+        Validation::new(validation, of_split(Split::Val), settings.validation_images).with_context(place)?;
     anyhow::ensure!(validation.len() > 0, "no validation image has both features and captions");
     Ok((examples, validation, specs))
 }
 
-/// Whether every id of the captions is of the vocabulary: the decoder has scores for no other.
-fn check_ids(rows: &[TokenRow], vocabulary: &Vocabulary) -> anyhow::Result<()> {
+/// The captions of a split, every id of which is of the vocabulary: the decoder has scores for no other.
+fn checked<E: Into<anyhow::Error>>(
+    rows: impl Iterator<Item = Result<TokenRow, E>>,
+    split: Split,
+    vocabulary: &Vocabulary,
+) -> impl Iterator<Item = anyhow::Result<TokenRow>> {
     let words = vocabulary.len();
-    for (number, row) in rows.iter().enumerate() {
+    let checked = rows.enumerate().map(move |(number, row)| {
+        let row = row.map_err(Into::into)?;
         if let Some(id) = row.ids.iter().find(|id| **id as usize >= words) {
             anyhow::bail!(
                 "row {number}: caption {} has the id {id}, and the vocabulary ids up to {}: run the text stage again with \
@@ -239,8 +246,9 @@ fn check_ids(rows: &[TokenRow], vocabulary: &Vocabulary) -> anyhow::Result<()> {
                 words - 1
             );
         }
-    }
-    Ok(())
+        Ok(row)
+    });
+    checked.filter(move |row| row.as_ref().map_or(true, |row| row.split == split))
 }
 
 #[cfg(test)]
@@ -250,16 +258,21 @@ mod tests {
     #[test]
     fn an_id_beyond_the_vocabulary_is_named_with_its_row() {
         let vocabulary = Vocabulary::new(["dog".to_owned()]).unwrap();
-        let row = |ids: &[u32]| TokenRow {
+        let row = |split, ids: &[u32]| TokenRow {
             image_id: "a".to_owned(),
             caption_id: 7,
-            split: Split::Train,
+            split,
             words: vec![],
             ids: ids.to_vec(),
             length: ids.len() as u32,
         };
-        assert!(check_ids(&[row(&[1, 4, 2])], &vocabulary).is_ok());
-        let error = check_ids(&[row(&[1, 4, 2]), row(&[1, 5, 2])], &vocabulary).unwrap_err().to_string();
+        let read = |rows: &[TokenRow]| -> anyhow::Result<Vec<TokenRow>> {
+            checked(rows.iter().cloned().map(anyhow::Ok), Split::Train, &vocabulary).collect()
+        };
+        let sound = [row(Split::Train, &[1, 4, 2]), row(Split::Val, &[1, 4, 2])];
+        assert_eq!(read(&sound).unwrap(), sound[..1], "those of another split are left out");
+        let error =
+            read(&[row(Split::Train, &[1, 4, 2]), row(Split::Val, &[1, 5, 2])]).unwrap_err().to_string();
         assert!(error.contains("row 1: caption 7 has the id 5, and the vocabulary ids up to 4"), "{error}");
     }
 }

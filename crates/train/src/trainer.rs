@@ -343,13 +343,13 @@ mod tests {
     }
 
     fn examples() -> Examples {
-        Examples::new(features(), None, &captions())
+        Examples::new(features(), None, captions().into_iter().map(Ok), true).unwrap()
     }
 
     fn captions() -> Vec<TokenRow> {
         let row = |number: u32| TokenRow {
             image_id: number.to_string(),
-            caption_id: number,
+            caption_id: number.into(),
             split: Split::Train,
             words: ["one", "two"].map(str::to_owned).to_vec(),
             ids: vec![1, 4 + number % 3, 4 + number / 2, 2],
@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn validation() -> Validation {
-        Validation::new(features(), &captions(), 6)
+        Validation::new(features(), captions().into_iter().map(Ok), 6).unwrap()
     }
 
     /// Decoders that draw in training: soft attention its dropout, hard attention also where to look.

@@ -20,15 +20,20 @@ pub(crate) struct Validation {
 
 impl Validation {
     /// The first `count` images of the split that have captions.
-    pub(crate) fn new(features: GridStore, captions: &[TokenRow], count: usize) -> Validation {
-        let mut by_image: HashMap<&str, Vec<Vec<String>>> = HashMap::new();
+    pub(crate) fn new(
+        features: GridStore,
+        captions: impl Iterator<Item = anyhow::Result<TokenRow>>,
+        count: usize,
+    ) -> anyhow::Result<Validation> {
+        let mut by_image: HashMap<String, Vec<Vec<String>>> = HashMap::new();
         for row in captions {
-            by_image.entry(&row.image_id).or_default().push(row.words.clone());
+            let row = row?;
+            by_image.entry(row.image_id).or_default().push(row.words);
         }
         let ids = features.image_ids().iter().enumerate();
         let (indices, references) =
             ids.filter_map(|(index, id)| Some((index, by_image.remove(id.as_str())?))).take(count).unzip();
-        Validation { features, indices, references }
+        Ok(Validation { features, indices, references })
     }
 
     /// Number of images.

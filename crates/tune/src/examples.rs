@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
 use artifacts::Split;
-use artifacts::images::{ImageRow, Images};
+use artifacts::images::ImageRow;
 use artifacts::tokens::TokenRow;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -32,7 +32,12 @@ pub(crate) struct Example {
 
 impl Examples {
     /// The images of a split that have captions; `words` are those of the head.
-    pub(crate) fn new(images: &Images, split: Split, captions: &[TokenRow], words: &[String]) -> Examples {
+    pub(crate) fn new(
+        images: &[ImageRow],
+        split: Split,
+        captions: &[TokenRow],
+        words: &[String],
+    ) -> Examples {
         let places: HashMap<&str, usize> =
             words.iter().enumerate().map(|(place, word)| (word.as_str(), place)).collect();
         let mut by_image: HashMap<&str, Vec<&TokenRow>> = HashMap::new();
@@ -43,7 +48,7 @@ impl Examples {
             let captions = by_image.get(row.image_id.as_str())?;
             Some(Example::new(row, captions, &places))
         };
-        Examples { images: images.rows.iter().filter(|row| row.split == split).filter_map(example).collect() }
+        Examples { images: images.iter().filter(|row| row.split == split).filter_map(example).collect() }
     }
 
     /// Number of images.
@@ -117,20 +122,16 @@ mod tests {
         let row = |id: &str, split| ImageRow {
             image_id: id.to_owned(),
             path: format!("{id}.png"),
+            offset: None,
+            length: None,
+            row: None,
             split,
             width: 8,
             height: 8,
             content_hash: String::new(),
         };
-        let images = Images {
-            root: "".into(),
-            rows: vec![
-                row("a", Split::Train),
-                row("b", Split::Val),
-                row("c", Split::Train),
-                row("d", Split::Train),
-            ],
-        };
+        let images =
+            [row("a", Split::Train), row("b", Split::Val), row("c", Split::Train), row("d", Split::Train)];
         let caption = |id: &str, split, words: &str| TokenRow {
             image_id: id.to_owned(),
             caption_id: 0,

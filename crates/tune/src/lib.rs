@@ -8,7 +8,7 @@ mod augment;
 mod captions;
 mod content;
 mod examples;
-mod images;
+mod feed;
 mod objective;
 mod quality;
 mod settings;
@@ -23,11 +23,11 @@ use std::thread::available_parallelism;
 
 use anyhow::Context as _;
 use artifacts::features::WeightsOrigin;
-use artifacts::images::{self as image_table, Images};
+use artifacts::images::{ImageRow, Images};
 use artifacts::layout::TUNED_WEIGHTS;
 use artifacts::tokens::{self, TokenRow};
 use artifacts::vocabulary::{self, Vocabulary};
-use artifacts::{Manifest, Recipe, Split, View, table};
+use artifacts::{Manifest, Recipe, Split, View};
 use model::backbone::BackboneSpec;
 use model::tuned::{TunedHeader, WordScores};
 use model::weights::{self, FetchError, NamedArrays};
@@ -43,7 +43,8 @@ use torch::weights::{tensor, write_safetensors};
 use augment::Augment;
 use captions::Captions;
 use examples::Examples;
-use images::{Feed, Reader};
+use feed::{Feed, Reader};
+use images::ImageSource;
 use objective::Objective;
 use start::{Start, Weights};
 use state::State;
@@ -171,14 +172,15 @@ fn tune(settings: &Settings, wanted: Wanted, context: &Context) -> anyhow::Resul
     }
     let mut recipe = Recipe::new(Tune::NAME, SCHEMA_VERSION, &plan)?;
     recipe.inputs.extend([start.input.clone()]);
-    let inputs = [
-        ("dataset", context.folder.dataset(), image_table::FILE),
-        ("text", context.folder.text(), vocabulary::FILE),
-        ("text", context.folder.text(), tokens::FILE),
-    ];
-    for (stage, folder, file) in inputs {
-        recipe = recipe.input(format!("{stage}/{file}"), Manifest::read(&folder)?.hash_of(&folder, file)?);
-    }
+    let text = context.folder.text();
+    let words = Manifest::read(&text)?.hash_of(&text, vocabulary::FILE)?;
+    recipe = recipe
+        .input(
+            format!("dataset/{}", artifacts::images::FOLDER),
+            Images::open(&context.folder.dataset())?.parts.hash(),
+        )
+        .input(format!("text/{}", vocabulary::FILE), words)
+        .input(format!("text/{}", tokens::FOLDER), tokens::open(&text)?.hash());
     let folder = context.folder.tune(backbone.name);
     let make = |work| Tuning { settings, lesson: &lesson, backbone, view, context }.make(&start, work);
     context.guard(Tune::NAME, folder, recipe, Making::Resumed, make)
@@ -204,10 +206,11 @@ impl Tuning<'_> {
         let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
         let words: Vec<String> = vocabulary.words().take(settings.words).map(str::to_owned).collect();
         let content = content::indices(&words);
-        let images = Images::read(&context.folder.dataset())?;
-        let (captions, _) = table::read::<TokenRow>(&context.folder.text().join(tokens::FILE))?;
+        let images = Images::open(&context.folder.dataset())?;
+        let rows: Vec<ImageRow> = images.parts.all()?;
+        let captions: Vec<TokenRow> = tokens::open(&context.folder.text())?.all()?;
         let [train, val] =
-            [Split::Train, Split::Val].map(|split| Examples::new(&images, split, &captions, &words));
+            [Split::Train, Split::Val].map(|split| Examples::new(&rows, split, &captions, &words));
         anyhow::ensure!(train.len() > 0, "no train image has captions: tuning needs some to learn from");
         anyhow::ensure!(val.len() > 0, "no val image has captions: tuning needs some to calibrate its head");
         let network = Trainable::build(backbone, &weights.tensors, lesson.from_block, device)?;
@@ -233,7 +236,10 @@ impl Tuning<'_> {
         let folder = work.path("");
         let feed = Feed {
             examples: &train,
-            reader: Reader { root: images.root.clone(), transform: backbone.transform_of(self.view) },
+            reader: Reader {
+                source: ImageSource::open(&images.root)?,
+                transform: backbone.transform_of(self.view),
+            },
             augment: Augment { least_area: settings.least_area, light: settings.light },
             seed: context.run.seed,
             threads: &pool("read", cores)?,

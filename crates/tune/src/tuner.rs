@@ -17,7 +17,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use torch::backbone::Trainable;
 
 use crate::examples::Examples;
-use crate::images::{Feed, Pixels, Reader};
+use crate::feed::{Feed, Pixels, Reader};
 use crate::objective::Objective;
 use crate::quality::Predictions;
 use crate::settings::{Lesson, Settings};
@@ -249,9 +249,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
+    use ::images::ImageSource;
     use artifacts::Split;
     use artifacts::features::FeatureSpec;
-    use artifacts::images::{ImageRow, Images};
+    use artifacts::images::ImageRow;
     use artifacts::tokens::TokenRow;
     use artifacts::vocabulary::Vocabulary;
     use model::backbone::BackboneSpec;
@@ -272,7 +273,7 @@ mod tests {
     const IMAGES: usize = 21;
 
     /// Images of two colours in a folder, one of them unreadable, with captions that name the colour.
-    fn dataset(folder: &Path) -> (Images, Vec<TokenRow>) {
+    fn dataset(folder: &Path) -> (Vec<ImageRow>, Vec<TokenRow>) {
         let (mut rows, mut captions) = (vec![], vec![]);
         for number in 0..IMAGES {
             let (path, red) = (format!("{number}.png"), number.is_multiple_of(2));
@@ -288,6 +289,9 @@ mod tests {
                 let row = ImageRow {
                     image_id: image_id.clone(),
                     path: path.clone(),
+                    offset: None,
+                    length: None,
+                    row: None,
                     split,
                     width: 40,
                     height: 30,
@@ -304,7 +308,7 @@ mod tests {
                 });
             }
         }
-        (Images { root: folder.to_owned(), rows }, captions)
+        (rows, captions)
     }
 
     fn weights(spec: &BackboneSpec) -> NamedArrays {
@@ -393,7 +397,7 @@ mod tests {
         let transform = imaging::Transform { resize: 32, crop: 32, ..spec.transform.clone() };
         let feed = Feed {
             examples: &train,
-            reader: Reader { root: images.root.clone(), transform },
+            reader: Reader { source: ImageSource::open(folder.to_str().unwrap()).unwrap(), transform },
             augment: Augment { least_area: 0.5, light: 0.2 },
             seed: 1,
             threads: &pool,

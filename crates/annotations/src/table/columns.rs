@@ -30,6 +30,7 @@ const CAPTION: Names = &[
     &["caption"],
     &["captions"],
     &["text", "sentence", "sentences", "comment", "description", "captiontext", "raw", "title", "alttext"],
+    &["sentencesraw", "txt", "answer"],
 ];
 const SPLIT: Names = &[&["split"]];
 
@@ -47,9 +48,7 @@ impl Columns {
     pub(super) fn of(header: &[&str]) -> Result<Columns, String> {
         let folded: Vec<String> = header.iter().map(|name| fold(name)).collect();
         let image = one(header, &folded, IMAGE, "image")?;
-        let caption = one(header, &folded, CAPTION, "caption")?;
-        let side_by_side = || (0..header.len()).filter(|&column| is_numbered(&folded[column])).collect();
-        let captions = caption.map_or_else(side_by_side, |column| vec![column]);
+        let captions = captions(header, &folded)?;
         match image {
             Some(image) if !captions.is_empty() => {
                 Ok(Columns { image, captions, split: one(header, &folded, SPLIT, "split")? })
@@ -67,6 +66,25 @@ impl Columns {
         let named = unread.filter(|name| !name.is_empty() && !name.starts_with("Unnamed:"));
         named.map(clip).collect()
     }
+}
+
+/// The columns of captions that `header` names, from 0: one, or several side by side.
+///
+/// # Errors
+/// There is none, or two that could be meant, in words.
+pub fn caption_columns(header: &[&str]) -> Result<Vec<usize>, String> {
+    let folded: Vec<String> = header.iter().map(|name| fold(name)).collect();
+    let found = captions(header, &folded)?;
+    if found.is_empty() {
+        Err(format!("it has {}, and none is `caption`", clip(&header.join(", "))))
+    } else {
+        Ok(found)
+    }
+}
+
+fn captions(header: &[&str], folded: &[String]) -> Result<Vec<usize>, String> {
+    let side_by_side = || (0..header.len()).filter(|&column| is_numbered(&folded[column])).collect();
+    Ok(one(header, folded, CAPTION, "caption")?.map_or_else(side_by_side, |column| vec![column]))
 }
 
 /// Whether programs call an image or its caption so.

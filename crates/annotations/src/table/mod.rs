@@ -15,6 +15,8 @@ use std::path::Path;
 
 use crate::{Location, ReadError, text};
 
+pub use columns::caption_columns;
+
 /// The rows of a table.
 #[derive(Debug, Default)]
 pub struct Table {

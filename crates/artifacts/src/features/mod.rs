@@ -14,6 +14,7 @@
 mod foreign;
 mod part;
 mod set;
+mod stored;
 mod sums;
 mod write;
 
@@ -31,6 +32,7 @@ use crate::view::View;
 pub use foreign::{ForeignRow, ForeignRows};
 pub use part::FeaturePart;
 pub use set::FeatureSet;
+pub use stored::Stored;
 pub use write::{complete_part, write_part};
 
 const KIND: Kind = Kind { name: "features", version: 2, maker: "preprocess" };
@@ -177,9 +179,9 @@ pub enum Dtype {
 /// Identity of one image in a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeatureKey {
-    /// As in `images.parquet`.
+    /// As in `images/part-*.parquet`.
     pub image_id: String,
-    /// As in `images.parquet`, when the features were made.
+    /// As in `images/part-*.parquet`, when the features were made.
     pub split: Split,
     /// Hash of the file's bytes.
     pub content_hash: String,
@@ -200,12 +202,11 @@ pub struct FeatureRow {
 ///
 /// Another recipe or other images give another name, so that old parts stay readable until new ones are complete.
 pub fn part_file(part: usize, recipe: &Recipe, keys: &[FeatureKey]) -> String {
-    let content = digest(format!("{} {}", recipe.fingerprint(), part_content(keys)).as_bytes());
-    layout::part(part, &content["blake3:".len()..][..8])
+    layout::part_of(part, recipe, &part_content(keys))
 }
 
 /// Hash of the images that a part was made from, those that turned out unreadable included.
-fn part_content(keys: &[FeatureKey]) -> String {
+pub fn part_content(keys: &[FeatureKey]) -> String {
     digest(&serde_json::to_vec(keys).unwrap_or_default())
 }
 
@@ -364,15 +365,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, recipe) = write(folder.path(), &spec("tiny", [2, 3]), 4, Dtype::F16);
         let keys: Vec<_> = rows(4, 24).into_iter().map(|row| row.key).collect();
-        assert_eq!(complete_part(&path, &recipe, &keys), Some(vec![]));
-        assert_eq!(complete_part(&path, &recipe, &keys[1..]), None);
+        assert_eq!(complete_part(&path, &recipe, &part_content(&keys)), Some(vec![]));
+        assert_eq!(complete_part(&path, &recipe, &part_content(&keys[1..])), None);
         let other = Recipe::new("preprocess", 1, &"other").unwrap();
-        assert_eq!(complete_part(&path, &other, &keys), None);
+        assert_eq!(complete_part(&path, &other, &part_content(&keys)), None);
         assert_ne!(part_file(0, &recipe, &keys), part_file(0, &other, &keys));
         assert_ne!(part_file(0, &recipe, &keys), part_file(0, &recipe, &keys[1..]));
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        assert_eq!(complete_part(&path, &recipe, &keys), None);
+        assert_eq!(complete_part(&path, &recipe, &part_content(&keys)), None);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! level headers: no Arrow array is built. That is what makes a random row as cheap as a sequential one.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +17,7 @@ use parquet::column::page::{Page, PageReader};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
 
+use super::stored::{Opened, PartFile, Stored};
 use super::sums::{self, GRID_SUM, POOLED_SUM, RowSums};
 use super::{FeatureKey, FeatureSpec, KIND, SPEC_KEY};
 use crate::recipe::Recipe;
@@ -26,8 +26,9 @@ use crate::table::{self, TableError, malformed};
 
 /// An open part: its footer and identities are in memory, its numbers on disk.
 pub struct FeaturePart {
-    /// The file, which must stay where it is.
+    /// The file's path or, of one in a store, its address.
     pub path: PathBuf,
+    file: PartFile,
     /// What made its features.
     pub spec: FeatureSpec,
     /// Its images, in order.
@@ -57,9 +58,22 @@ impl FeaturePart {
     ///
     /// The file is not there, cut short, not of this schema and version, or its identities do not fit their checksum.
     pub fn open(path: &Path) -> Result<FeaturePart, TableError> {
+        FeaturePart::read(path, PartFile::Local(path.to_owned()))
+    }
+
+    /// The same for a part that lies in a store, at the address `path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_stored(path: &Path, stored: Arc<dyn Stored>) -> Result<FeaturePart, TableError> {
+        FeaturePart::read(path, PartFile::Stored(stored))
+    }
+
+    fn read(path: &Path, part: PartFile) -> Result<FeaturePart, TableError> {
         let bad = |reason: String| malformed(path, KIND, reason);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
-        let file = File::open(path).map_err(|source| TableError::Io { path: path.to_owned(), source })?;
+        let file = part.open().map_err(|source| TableError::Io { path: path.to_owned(), source })?;
         let (builder, footer) = table::open(path, file, KIND, options)?;
         let text = footer.get(SPEC_KEY).map(String::as_str).unwrap_or_default();
         let spec: FeatureSpec =
@@ -83,7 +97,7 @@ impl FeaturePart {
         for group in metadata.row_groups() {
             starts.push(starts[starts.len() - 1] + group.num_rows().max(0) as usize);
         }
-        Ok(FeaturePart { path: path.to_owned(), spec, keys, footer, sums, metadata, starts })
+        Ok(FeaturePart { path: path.to_owned(), file: part, spec, keys, footer, sums, metadata, starts })
     }
 
     /// Whether it carries checksums: every row that is read is then compared with its own.
@@ -143,8 +157,7 @@ impl FeaturePart {
             let image = self.keys.get(row).map_or("none", |key| &key.image_id);
             malformed(&self.path, KIND, format!("{} of row {row}, image {image}: {reason}", column.name))
         };
-        let file =
-            File::open(&self.path).map_err(|source| TableError::Io { path: self.path.clone(), source })?;
+        let file = self.file.open().map_err(|source| TableError::Io { path: self.path.clone(), source })?;
         let read = || self.page(file, column.leaf, row).map_err(|error| error.to_string());
         let page = table::soundly(read).map_err(bad)?;
         let before = out.len();
@@ -165,7 +178,7 @@ impl FeaturePart {
         Ok(())
     }
 
-    fn page(&self, file: File, leaf: usize, row: usize) -> parquet::errors::Result<Option<Page>> {
+    fn page(&self, file: Opened, leaf: usize, row: usize) -> parquet::errors::Result<Option<Page>> {
         let group = self.starts.partition_point(|&start| start <= row).saturating_sub(1);
         let Some(columns) = self.metadata.row_groups().get(group) else { return Ok(None) };
         let pages = self.metadata.offset_index().and_then(|index| index.get(group)?.get(leaf));
@@ -206,7 +219,7 @@ fn append(page: &[u8], count: usize, out: &mut Vec<f16>) -> Option<()> {
 
 /// The identities of a part's rows, and the sums of their numbers where it has such columns.
 fn identities(
-    builder: ParquetRecordBatchReaderBuilder<File>,
+    builder: ParquetRecordBatchReaderBuilder<Opened>,
 ) -> Result<(Vec<FeatureKey>, Option<Vec<RowSums>>), String> {
     let columns = ["image_id", "split", "content_hash"];
     let mask =

@@ -63,10 +63,23 @@ impl FeatureSet {
     /// weights or transforms.
     pub fn open(folder: &Path) -> Result<FeatureSet, FeatureError> {
         let manifest = Manifest::read(folder)?;
+        FeatureSet::of(folder, &manifest, |file| FeaturePart::open(&folder.join(file)))
+    }
+
+    /// The set in `folder`, a path or an address, whose manifest was read; `open` opens its parts.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn of(
+        folder: &Path,
+        manifest: &Manifest,
+        open: impl Fn(&str) -> Result<FeaturePart, TableError>,
+    ) -> Result<FeatureSet, FeatureError> {
         let mut parts: Vec<FeaturePart> = Vec::new();
         let mut starts = vec![0];
         for output in &manifest.outputs {
-            let part = FeaturePart::open(&folder.join(&output.file))?;
+            let part = open(&output.file)?;
             if let Some(first) = parts.first()
                 && first.spec != part.spec
             {
@@ -88,12 +101,20 @@ impl FeatureSet {
     ///
     /// Those of [`open`](Self::open), and when it is another set.
     pub fn open_named(folder: &Path, name: &str) -> Result<FeatureSet, FeatureError> {
-        let set = FeatureSet::open(folder)?;
-        let (found, wanted) = (set.spec().name(), name.to_owned());
+        FeatureSet::open(folder)?.named(name)
+    }
+
+    /// The set, which must be the one called `name`.
+    ///
+    /// # Errors
+    ///
+    /// It is another one.
+    pub fn named(self, name: &str) -> Result<FeatureSet, FeatureError> {
+        let (found, wanted) = (self.spec().name(), name.to_owned());
         if found != wanted {
-            return Err(FeatureError::OtherBackbone { path: set.parts[0].path.clone(), found, wanted });
+            return Err(FeatureError::OtherBackbone { path: self.parts[0].path.clone(), found, wanted });
         }
-        Ok(set)
+        Ok(self)
     }
 
     /// What made the features, and their shape.

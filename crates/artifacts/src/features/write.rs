@@ -30,10 +30,10 @@ use crate::tail;
 /// A group is encoded by one thread.
 const ROWS_PER_GROUP: usize = 64;
 
-/// The images skipped by a complete part made from the same recipe and images; `None` when it must be made (again).
-pub fn complete_part(path: &Path, recipe: &Recipe, keys: &[FeatureKey]) -> Option<Vec<Warning>> {
+/// The images skipped by a complete part made from the same recipe and images (their [`part_content`]); `None` when it must be made (again).
+pub fn complete_part(path: &Path, recipe: &Recipe, content: &str) -> Option<Vec<Warning>> {
     let found = table::read_metadata(path).ok()?;
-    let wanted = table::metadata(KIND, recipe, &[(CONTENT_KEY, part_content(keys))]);
+    let wanted = table::metadata(KIND, recipe, &[(CONTENT_KEY, content.to_owned())]);
     let same = wanted.iter().all(|(key, value)| found.get(key) == Some(value));
     same.then(|| serde_json::from_str(found.get(SKIPPED_KEY)?).ok())?
 }

@@ -1,8 +1,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use artifacts::Recipe;
+use artifacts::{Locator, Recipe};
 use image::{Rgb, RgbImage};
+use images::ImageSource;
 use metrics::MeteorSource;
 use metrics::bootstrap::Bootstrap;
 use metrics::tokenize::caption_tokens;
@@ -12,6 +13,7 @@ use serde_json::json;
 use stage::guard::{Begin, Making, begin};
 
 use super::*;
+use crate::references::Photo;
 
 const IMAGES: usize = 1000;
 /// Text that would become markup, or end the data, if anything were not escaped.
@@ -43,11 +45,13 @@ fn right(number: usize) -> [String; 5] {
 fn report(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("photo.png");
     RgbImage::from_fn(80, 40, |x, _| Rgb([x as u8 * 3, 90, 200])).save(&path).unwrap();
+    let source = Arc::new(ImageSource::open(folder.to_str().unwrap()).unwrap());
     let reference = |number: usize| {
         let captions = vec![right(number).join(" "), HOSTILE.to_owned()];
         let tokens = captions.iter().map(|caption| caption_tokens(caption)).collect();
-        let path = if number == 7 { folder.join("missing.png") } else { path.clone() };
-        Reference { image_id: format!("image-{number}"), path, captions, tokens }
+        let name = if number == 7 { "missing.png" } else { "photo.png" };
+        let photo = Photo { source: source.clone(), locator: Locator::file(name) };
+        Reference { image_id: format!("image-{number}"), photo, captions, tokens }
     };
     let references = References((0..IMAGES).map(reference).collect());
     let captioned = |number: usize| {

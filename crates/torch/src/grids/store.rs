@@ -16,7 +16,10 @@ pub struct GridStore {
     specs: Vec<FeatureSpec>,
     join: Join,
     image_ids: Vec<String>,
+    /// Where grids are read from; nothing when they are in memory, because the identities of a million images are as large.
     sets: Vec<Set>,
+    /// Names of the sets without checksums.
+    unchecked: Vec<String>,
     /// All grids, joined, when they fit: `[images × regions × channels]`.
     resident: Option<Vec<f16>>,
 }
@@ -28,20 +31,14 @@ struct Set {
 }
 
 impl GridStore {
-    /// Opens one split of finished sets, each a folder and the name that it must have; images must be in all of them.
+    /// Opens one split of finished sets; images must be in all of them.
     ///
     /// Up to `memory` bytes the grids are read at once and kept.
     ///
     /// # Errors
     ///
-    /// When a set is not finished, damaged or another one, or when no image of the split is in all of them.
-    pub fn open<P: AsRef<Path>, N: AsRef<str>>(
-        sets: &[(P, N)],
-        split: Split,
-        memory: u64,
-    ) -> Result<GridStore, FeatureError> {
-        let open = |(folder, name): &(P, N)| FeatureSet::open_named(folder.as_ref(), name.as_ref());
-        let found = sets.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    /// When a set is damaged, or when no image of the split is in all of them.
+    pub fn open(found: Vec<FeatureSet>, split: Split, memory: u64) -> Result<GridStore, FeatureError> {
         let specs: Vec<FeatureSpec> = found.iter().map(|set| set.spec().clone()).collect();
         let places: Vec<HashMap<&str, usize>> = found.iter().map(|set| set.rows_of(split)).collect();
         let in_all = |id: &&str| places.iter().all(|rows| rows.contains_key(*id));
@@ -49,18 +46,22 @@ impl GridStore {
         let ids = first.filter(|key| key.split == split).map(|key| key.image_id.as_str());
         let ids: Vec<&str> = ids.filter(in_all).collect();
         if ids.is_empty() {
-            let folder = sets.first().map(|(folder, _)| folder.as_ref().to_owned()).unwrap_or_default();
+            let first = found.first().and_then(|set| set.parts().first());
+            let folder = first.and_then(|part| part.path.parent()).map(Path::to_owned).unwrap_or_default();
             return Err(FeatureError::Empty { folder, split });
         }
         let rows: Vec<Vec<_>> = places.iter().map(|rows| ids.iter().map(|id| rows[id]).collect()).collect();
         let image_ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+        let without_sums = found.iter().filter(|set| !set.is_checked());
+        let unchecked = without_sums.map(|set| set.spec().name()).collect();
         let sets = found.into_iter().zip(rows).map(|(features, rows)| Set { features, rows }).collect();
         let join = Join::new(&specs);
-        let mut store = GridStore { specs, join, image_ids, sets, resident: None };
+        let mut store = GridStore { specs, join, image_ids, sets, unchecked, resident: None };
         let bytes = (store.len() * store.size() * size_of::<f16>()) as u64;
         if bytes <= memory {
             let all: Vec<usize> = (0..store.len()).collect();
             store.resident = Some(store.read(&all)?);
+            store.sets = Vec::new();
         }
         Ok(store)
     }
@@ -69,7 +70,14 @@ impl GridStore {
     pub fn resident(spec: FeatureSpec, image_ids: Vec<String>, grids: Vec<f16>) -> GridStore {
         debug_assert_eq!(grids.len(), image_ids.len() * spec.regions() * spec.channels);
         let specs = vec![spec];
-        GridStore { join: Join::new(&specs), specs, image_ids, sets: vec![], resident: Some(grids) }
+        GridStore {
+            join: Join::new(&specs),
+            specs,
+            image_ids,
+            sets: vec![],
+            unchecked: vec![],
+            resident: Some(grids),
+        }
     }
 
     /// What made each of the sets.
@@ -79,11 +87,9 @@ impl GridStore {
 
     /// What whoever reads the sets should know: those without checksums, in which damage goes unseen.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
-        let unchecked = self.sets.iter().filter(|set| !set.features.is_checked());
-        unchecked.map(|set| {
-            let set = set.features.spec().name();
-            format!("features {set} carry no checksums: damage in them would go unseen")
-        })
+        let said =
+            |set: &String| format!("features {set} carry no checksums: damage in them would go unseen");
+        self.unchecked.iter().map(said)
     }
 
     /// How they become one.
@@ -229,7 +235,9 @@ mod tests {
         let (path, spec) = (folder.path().join("tiny"), spec("tiny", [2, 3]));
         write(&path, &spec, 70);
         for memory in [0, u64::MAX] {
-            let store = GridStore::open(&[(&path, "tiny")], Split::Val, memory).unwrap();
+            let store =
+                GridStore::open(vec![FeatureSet::open_named(&path, "tiny").unwrap()], Split::Val, memory)
+                    .unwrap();
             assert_eq!((store.len(), store.specs()), (35, &[spec.clone()][..]));
             assert_eq!(store.is_resident(), memory > 0);
             assert_eq!((store.image_ids()[34].as_str(), store.index()["image-69"]), ("image-69", 34));
@@ -245,13 +253,17 @@ mod tests {
         write(&a, &spec("a", [1, 2]), 5);
         write(&b, &spec("b", [1, 2]), 4);
         write(&c, &spec("c", [2, 1]), 4);
-        let store = GridStore::open(&[(&a, "a"), (&b, "b")], Split::Train, 0).unwrap();
+        let open = |paths: [&Path; 2]| {
+            let sets = paths.map(|path| FeatureSet::open(path).unwrap());
+            GridStore::open(sets.into(), Split::Train, 0).unwrap()
+        };
+        let store = open([&a, &b]);
         // image-4 is in the first set only.
         assert_eq!(store.image_ids(), ["image-0", "image-2"]);
         let side_by_side = [16., 17., 18., 19., 16., 17., 18., 19., 20., 21., 22., 23., 20., 21., 22., 23.];
         assert_eq!(values(&store, &[1]), side_by_side);
         // The two regions of c lie above each other, so both of a's cover half of each.
-        let store = GridStore::open(&[(&a, "a"), (&c, "c")], Split::Train, 0).unwrap();
+        let store = open([&a, &c]);
         let side_by_side = [16., 17., 18., 19., 18., 19., 20., 21., 20., 21., 22., 23., 18., 19., 20., 21.];
         assert_eq!(values(&store, &[1]), side_by_side);
     }
@@ -261,9 +273,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tiny");
         write(&path, &spec("tiny", [2, 3]), 4);
-        let open = |name, split| GridStore::open(&[(&path, name)], split, 0).err().unwrap();
-        let error = open("resnet50", Split::Val).to_string();
+        let error = FeatureSet::open_named(&path, "resnet50").err().unwrap().to_string();
         assert!(error.contains("made with tiny, but resnet50 is wanted"), "{error}");
-        assert!(matches!(open("tiny", Split::Test), FeatureError::Empty { .. }));
+        let absent = GridStore::open(vec![FeatureSet::open(&path).unwrap()], Split::Test, 0).err().unwrap();
+        assert!(matches!(absent, FeatureError::Empty { folder, .. } if folder == path));
     }
 }

@@ -1,10 +1,10 @@
 //! Image files as a network takes them, on the threads of whoever asks.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use artifacts::images::ImageRow;
 use image::RgbImage;
+use images::ImageSource;
 use imaging::Transform;
 use rayon::ThreadPool;
 use rayon::prelude::*;
@@ -40,9 +40,9 @@ impl Feed<'_> {
 /// An image with its number and, in training, its change.
 pub(crate) type Wanted<'a> = (usize, &'a ImageRow, Option<Change>);
 
-/// Where images lie, and what a network sees of each.
+/// What reads images, and what a network sees of each.
 pub(crate) struct Reader {
-    pub(crate) root: PathBuf,
+    pub(crate) source: ImageSource,
     pub(crate) transform: Transform,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Pixels {
     pub(crate) images: Vec<usize>,
     /// `[images × 3 × side × side]`, normalised.
     pub(crate) values: Vec<f32>,
-    /// Why others could not be, by path.
+    /// Why others could not be, by place.
     pub(crate) skipped: BTreeMap<String, String>,
 }
 
@@ -66,7 +66,9 @@ impl Pixels {
                     pixels.images.push(*image);
                     pixels.values.extend(square);
                 }
-                Err(error) => drop(pixels.skipped.insert(row.path.clone(), format!("skipped: {error:#}"))),
+                Err(error) => {
+                    drop(pixels.skipped.insert(row.locator().to_string(), format!("skipped: {error:#}")))
+                }
             }
         }
         pixels
@@ -101,11 +103,6 @@ impl Reader {
     }
 
     fn image(&self, row: &ImageRow) -> anyhow::Result<RgbImage> {
-        let bytes = imaging::read_file(&self.root.join(&row.path))?;
-        anyhow::ensure!(
-            artifacts::recipe::digest(&bytes) == row.content_hash,
-            "changed since the dataset stage saw it: run the dataset stage again"
-        );
-        Ok(imaging::decode(&bytes)?)
+        Ok(imaging::decode(&self.source.image(row)?)?)
     }
 }
