@@ -22,14 +22,17 @@ pub struct Demo {
     pub objects: Vec<ObjectRow>,
 }
 
-/// Draws the first `count` scenes of `seed` into `folder/images/`.
+/// Where pictures are drawn: `images/` holds a table.
+pub const FOLDER: &str = "scenes";
+
+/// Draws the first `count` scenes of `seed` into `folder/scenes/`.
 ///
 /// # Errors
 ///
 /// A picture cannot be written.
 pub fn draw(folder: &Path, count: usize, seed: u64, progress: &Progress) -> anyhow::Result<Demo> {
     anyhow::ensure!(COUNTS.contains(&count), "{count} scenes were asked for: from 1 to 1000000 can be drawn");
-    let images = folder.join("images");
+    let images = folder.join(FOLDER);
     std::fs::create_dir_all(&images).with_context(|| images.display().to_string())?;
     let drawn = (0..count as u64).into_par_iter().map(|index| {
         let scene = generate_one(index, seed);
@@ -72,7 +75,7 @@ fn image_id(index: u64) -> String {
 }
 
 fn image_path(index: u64) -> PathBuf {
-    PathBuf::from(format!("images/{}.png", image_id(index)))
+    PathBuf::from(format!("{FOLDER}/{}.png", image_id(index)))
 }
 
 fn objects(scene: &Scene) -> Vec<ObjectRow> {

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use anyhow::Context as _;
-use artifacts::Split;
 use artifacts::images::ImageRow;
 use artifacts::recipe::digest;
+use artifacts::{Locator, Split};
+use images::ImageSource;
 use rayon::prelude::*;
 use stage::progress::Progress;
+use store::Folder;
 
 use crate::layout::{LayoutError, RawDataset, split};
 
@@ -54,14 +56,16 @@ impl Examined {
     /// # Errors
     /// Shares that leave nothing to train on.
     pub(crate) fn new(raw: &RawDataset, shares: &Shares, progress: &Progress) -> Result<Self, LayoutError> {
+        let source = ImageSource::of(Folder::local(&raw.root));
         let read = raw.images.par_iter().map(|image| {
             let read = (|| {
-                let bytes = imaging::read_file(&raw.root.join(&image.path))?;
-                let (width, height) = imaging::probe(&bytes)?;
                 let path = image.path.to_str().context("its name is not UTF-8")?.to_owned();
+                let bytes = source.bytes(&Locator::file(path.clone()))?;
+                let (width, height) = imaging::probe(&bytes)?;
                 let content_hash = digest(&bytes);
                 let (image_id, split) = (image.image_id.clone(), Split::Train);
-                Ok(ImageRow { image_id, path, split, width, height, content_hash })
+                let (offset, length, row) = (None, None, None);
+                Ok(ImageRow { image_id, path, offset, length, row, split, width, height, content_hash })
             })();
             progress.add(1);
             read

@@ -7,30 +7,30 @@ use artifacts::images::ImageRow;
 
 /// What to say of the images, as subjects and reasons; `given` tells whether the dataset brought its splits.
 pub(crate) fn find(rows: &[ImageRow], given: bool) -> Vec<(String, String)> {
-    let mut found = same_in_two_splits(rows);
-    if !rows.iter().any(|row| row.split == Split::Val) {
-        let advice = if given { "give some images the split `val`" } else { "raise dataset.val_fraction" };
-        let reason = format!("no image is in it, and training chooses its checkpoint on it: {advice}");
-        found.push((Split::Val.to_string(), reason));
-    }
-    found
-}
-
-/// Files of equal bytes that are in different splits: what was trained on is scored then, and scores flatter.
-fn same_in_two_splits(rows: &[ImageRow]) -> Vec<(String, String)> {
     let mut first: HashMap<&str, &ImageRow> = HashMap::new();
     let mut found = Vec::new();
     for row in rows {
         let other = *first.entry(row.content_hash.as_str()).or_insert(row);
         if other.split != row.split {
-            let reason = format!(
-                "in {} is the same file as {} in {}: scores flatter; leave one of them out",
-                row.split, other.path, other.split
-            );
-            found.push((row.path.clone(), reason));
+            found.push(same_in_two_splits(row.path.clone(), row.split, &other.path, other.split));
         }
     }
+    found.extend(empty_val(rows.iter().filter(|row| row.split == Split::Val).count(), given));
     found
+}
+
+/// Files of equal bytes that are in different splits: what was trained on is scored then, and scores flatter.
+pub(crate) fn same_in_two_splits(place: String, split: Split, other: &str, of: Split) -> (String, String) {
+    let reason =
+        format!("in {split} is the same file as {other} in {of}: scores flatter; leave one of them out");
+    (place, reason)
+}
+
+/// What to say where no image is in val.
+pub(crate) fn empty_val(images: usize, given: bool) -> Option<(String, String)> {
+    let advice = if given { "give some images the split `val`" } else { "raise dataset.val_fraction" };
+    let reason = format!("no image is in it, and training chooses its checkpoint on it: {advice}");
+    (images == 0).then(|| (Split::Val.to_string(), reason))
 }
 
 #[cfg(test)]
@@ -41,6 +41,9 @@ mod tests {
         ImageRow {
             image_id: path.to_owned(),
             path: path.to_owned(),
+            offset: None,
+            length: None,
+            row: None,
             split,
             width: 1,
             height: 1,

@@ -20,6 +20,14 @@ pub enum LayoutError {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A table in Parquet that cannot be used.
+    #[error("{path} cannot be read as a table of captions: {reason}")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// The first fault, or what to do.
+        reason: String,
+    },
     /// A file where the layout has a folder.
     #[error(
         "{root} is a file; this layout's root is a folder: name the one that holds the dataset, or use layout = \"table\" for a table alone"

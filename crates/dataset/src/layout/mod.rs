@@ -15,9 +15,10 @@ mod finder;
 pub mod flickr8k;
 pub mod folder;
 pub mod karpathy;
+mod parquet_table;
 mod places;
 pub mod split;
-mod split_name;
+pub(crate) mod split_name;
 pub mod table;
 #[cfg(test)]
 mod tests;

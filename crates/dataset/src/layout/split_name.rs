@@ -15,14 +15,14 @@ const NAMES: [(Split, &[&str]); 3] = [
 ];
 
 /// The split of that name, letter case aside.
-pub(super) fn of(name: &str) -> Option<Split> {
+pub(crate) fn of(name: &str) -> Option<Split> {
     let name = name.trim();
     let meant = |(_, names): &&(Split, &[&str])| names.iter().any(|known| known.eq_ignore_ascii_case(name));
     NAMES.iter().find(meant).map(|(split, _)| *split)
 }
 
 /// The one split whose name is a word of `text`, as in `captions_val2017` or `vizwiz-train`.
-pub(super) fn within(text: &str) -> Option<Split> {
+pub(crate) fn within(text: &str) -> Option<Split> {
     let words = text.split(|letter: char| !letter.is_ascii_alphabetic());
     let mut found = words.filter_map(of);
     let first = found.next()?;

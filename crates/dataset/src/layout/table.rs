@@ -5,7 +5,7 @@
 //! Either every row names a split (train, val or test) or none does.
 //!
 //! The root may also be the folder that holds the table, or, as in Hugging Face's `imagefolder`, folders of splits that
-//! hold one each.
+//! hold one each; its `metadata.parquet` is a table too.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use annotations::table::{self, Table};
 use artifacts::Split;
 
 use super::collect::Collector;
-use super::{LayoutError, RawDataset, files, folder_of, split_name};
+use super::{LayoutError, RawDataset, files, folder_of, parquet_table, split_name};
 
 const ENDINGS: [&str; 5] = ["csv", "tsv", "jsonl", "ndjson", "tab"];
 
@@ -37,7 +37,7 @@ pub fn read(file: &Path, root: Option<&Path>) -> Result<RawDataset, LayoutError>
     collector.expect_splits();
     let tables = tables_of_splits(file)?;
     if tables.is_empty() {
-        let names = ENDINGS.map(|ending| format!("*.{ending}")).join(", ");
+        let names = ENDINGS.map(|ending| format!("*.{ending}")).join(", ") + ", " + parquet_table::NAME;
         return Err(LayoutError::NotFound { root: file.to_owned(), what: "table", names });
     }
     for (table, folder, split) in tables {
@@ -53,7 +53,9 @@ pub(super) fn read_rows(
     split: Option<Split>,
     collector: &mut Collector,
 ) -> Result<(), LayoutError> {
-    let Table { rows, odd, unread } = table::read(file)?;
+    let is_parquet = files::ending(file) == "parquet";
+    let read = if is_parquet { parquet_table::read(file)? } else { table::read(file)? };
+    let Table { rows, odd, unread } = read;
     let splits_given = rows.first().is_some_and(|row| row.split.is_some());
     if splits_given {
         collector.expect_splits();
@@ -86,7 +88,7 @@ pub(super) fn read_rows(
 fn table_in(folder: &Path) -> Result<Option<PathBuf>, LayoutError> {
     let tables = files::of_ending(folder, &ENDINGS)?;
     match tables.as_slice() {
-        [] => Ok(None),
+        [] => Ok(Some(folder.join(parquet_table::NAME)).filter(|table| table.is_file())),
         [table] => Ok(Some(folder.join(table))),
         several => Err(LayoutError::several(folder, several)),
     }
