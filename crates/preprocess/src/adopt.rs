@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use artifacts::features::{self, FeatureKey, FeatureRow, FeatureSpec, ForeignRow, ForeignRows, part_file};
-use artifacts::images::{self, ImageRow, Images};
+use artifacts::images::{ImageRow, Images};
 use artifacts::manifest::Warning;
 use artifacts::{Manifest, Recipe};
 use half::f16;
@@ -21,7 +21,7 @@ use crate::{Preprocess, SCHEMA_VERSION, Settings, check_skipped};
 /// What is taken over.
 #[derive(clap::Args)]
 pub struct Request {
-    /// Parquet files with the columns `image_id`, as in dataset/images.parquet, and `grid`, a list of regions that are lists of
+    /// Parquet files with the columns `image_id`, as in dataset/images/part-*.parquet, and `grid`, a list of regions that are lists of
     /// numbers.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -60,19 +60,17 @@ pub fn adopt(request: &Request, context: &Context) -> anyhow::Result<Outcome> {
         model::backbone::BackboneSpec::named(name).is_err(),
         "--name {name} is that of a backbone of this program: choose another"
     );
-    let dataset = context.folder.dataset();
+    let images = Images::open(&context.folder.dataset())?.parts;
     let decisive = json!({ "adopted": name, "grid": request.grid, "dtype": settings.dtype, "part_images": settings.part_images });
-    let mut recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?.input(
-        format!("dataset/{}", images::FILE),
-        Manifest::read(&dataset)?.hash_of(&dataset, images::FILE)?,
-    );
+    let mut recipe = Recipe::new(Preprocess::NAME, SCHEMA_VERSION, &decisive)?
+        .input(format!("dataset/{}", artifacts::images::FOLDER), images.hash());
     for (number, file) in request.files.iter().enumerate() {
         let hash = artifacts::recipe::digest_file(file).with_context(|| file.display().to_string())?;
         recipe = recipe.input(format!("adopted/{number}"), hash);
     }
-    let images = Images::read(&dataset)?.rows;
     let folder = context.folder.features(name);
     context.guard(Preprocess::NAME, folder, recipe, Making::Anew, |work| {
+        let images = images.all()?;
         Adoption { request, settings: &settings, images: &images }.write(work)
     })
 }
@@ -104,11 +102,7 @@ impl Adoption<'_> {
             for row in ForeignRows::open(file)? {
                 let row = row?;
                 let image = by_id.get(row.image_id.as_str()).with_context(|| {
-                    format!(
-                        "{}: image {} is not in the dataset's images.parquet",
-                        file.display(),
-                        row.image_id
-                    )
+                    format!("{}: image {} is not in the dataset's images", file.display(), row.image_id)
                 })?;
                 if let Some(first) = places.insert(row.image_id.clone(), file.clone()) {
                     bail!("{}: image {} is also in {}", file.display(), row.image_id, first.display());

@@ -1,6 +1,6 @@
 //! A finished set of features as people want to know it: what is in it, how large it is, and which images it finds alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -8,10 +8,11 @@ use anyhow::{Context, bail};
 use artifacts::features::{FeatureKey, FeatureSet, FeatureSpec};
 use artifacts::images::Images;
 use artifacts::table::{self, TableError};
-use artifacts::{Manifest, RunFolder, Split};
+use artifacts::{Locator, Manifest, RunFolder, Split};
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use image::codecs::png::PngEncoder;
+use images::ImageSource;
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use serde::Serialize;
 use stage::progress::Progress;
@@ -72,7 +73,7 @@ pub struct Report {
 /// An image and its neighbours.
 #[derive(Serialize)]
 pub struct Like {
-    /// As in `images.parquet`.
+    /// As in `images/part-*.parquet`.
     pub image_id: String,
     /// Others, the most alike first.
     pub neighbours: Vec<Neighbour>,
@@ -81,7 +82,7 @@ pub struct Like {
 /// An image beside another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Neighbour {
-    /// As in `images.parquet`.
+    /// As in `images/part-*.parquet`.
     pub image_id: String,
     /// Where the dataset put it; neighbours come from all splits.
     pub split: Split,
@@ -222,21 +223,27 @@ impl Query {
 fn draw(folder: &Path, like: &Like, path: &Path) -> anyhow::Result<()> {
     let absolute = folder.canonicalize().with_context(|| folder.display().to_string())?;
     let run = absolute.ancestors().nth(2).context("the folder is not below a run's features folder")?;
-    let images = Images::read(&RunFolder::new(run).dataset())?;
-    let files: BTreeMap<&str, &str> =
-        images.rows.iter().map(|row| (row.image_id.as_str(), row.path.as_str())).collect();
+    let images = Images::open(&RunFolder::new(run).dataset())?;
+    let source = ImageSource::open(&images.root)?;
     let label = |neighbour: &Neighbour| (neighbour.image_id.clone(), format!("{:.3}", neighbour.cosine));
     let labels =
         std::iter::once((like.image_id.clone(), "like".to_owned())).chain(like.neighbours.iter().map(label));
+    let labels: Vec<(String, String)> = labels.collect();
+    let wanted: HashSet<&str> = labels.iter().map(|(image_id, _)| image_id.as_str()).collect();
+    let mut found: HashMap<String, Locator> = HashMap::new();
+    for row in images.parts.rows() {
+        let row = row?;
+        if wanted.contains(row.image_id.as_str()) {
+            found.insert(row.image_id.clone(), row.locator());
+        }
+    }
     let mut tiles = Vec::new();
-    for (image_id, title) in labels {
-        let file = files
-            .get(image_id.as_str())
-            .with_context(|| format!("{image_id}: not in the dataset any more"))?;
-        let file = images.root.join(file);
-        let name = || file.display().to_string();
-        let photo = imaging::decode(&imaging::read_file(&file).with_context(name)?).with_context(name)?;
-        tiles.push(contact_sheet::Tile::new(&photo, title, image_id));
+    for (image_id, title) in &labels {
+        let locator =
+            found.get(image_id).with_context(|| format!("{image_id}: not in the dataset any more"))?;
+        let name = || source.folder().place_of(&locator.to_string());
+        let photo = imaging::decode(&source.bytes(locator).with_context(name)?).with_context(name)?;
+        tiles.push(contact_sheet::Tile::new(&photo, title.clone(), image_id.clone()));
     }
     let sheet = contact_sheet::draw(&tiles);
     artifacts::atomic::write(path, |out| {

@@ -9,25 +9,29 @@ mod engine;
 mod extract;
 mod foreign;
 pub mod inspect;
+pub mod part;
 mod parts;
 mod pipeline;
-mod shard;
+mod sharing;
 mod weights;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use artifacts::features::{Dtype, FeatureSpec};
-use artifacts::images::{self, Images};
+use artifacts::images::Images;
 use artifacts::manifest::Warning;
+use artifacts::table::TableError;
 use artifacts::{Manifest, Recipe, View};
+use images::ImageSource;
 use model::grids::transform;
 use onnx::LibraryError;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
+use shared::FeaturePlace;
 use stage::guard::{self, Making, Work};
 use stage::progress::Progress;
-use stage::{Context, Outcome, Sources, Stage};
+use stage::{Context, Outcome, Shard, Sources, Stage};
 use torch::backbone::Placement;
 use torch::device::DeviceError;
 use torch::precision::{Precision, SlowPrecision};
@@ -35,9 +39,9 @@ use torch::precision::{Precision, SlowPrecision};
 use engine::{Engine, Network};
 use extract::Decoder;
 use foreign::{Foreign, Made};
-use parts::{Parts, Writer};
+use parts::{Old, Parts, Writer};
 use pipeline::Threads;
-use shard::Shard;
+use sharing::SharedSet;
 use weights::{Chosen, Weights};
 
 pub use engine::EngineChoice;
@@ -68,7 +72,8 @@ pub struct Settings {
     pub max_bad_fraction: f64,
     /// Threads; 0 takes all cores. Changes nothing in the result.
     pub workers: usize,
-    /// Makes only every n-th part, from the i-th on: "i/n". Left empty, RANK and WORLD_SIZE of the environment count.
+    /// Makes only every n-th part, from the i-th on: "i/n". Left empty, what launched the process says it by variables of the
+    /// environment: torchrun, an Indexed Job of Kubernetes, Slurm, mpirun.
     pub shard: String,
 }
 
@@ -97,6 +102,9 @@ impl Stage for Preprocess {
 
     fn check(settings: &Settings, context: &Context) -> anyhow::Result<()> {
         check_values(settings, context)?;
+        if context.part.is_none() {
+            Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Self>("shard", reason))?;
+        }
         let missing = |error| match error {
             LibraryError::Memory(_) => anyhow::Error::from(error),
             error => context
@@ -114,25 +122,39 @@ impl Stage for Preprocess {
     }
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
-        let shard =
-            Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Self>("shard", reason))?;
         if let Some(lack) = lack(settings, context)? {
             context.note(&format!("preprocess.precision: {}", lack.said()));
         }
-        // What is absent is known before the first image is read.
-        let find = |chosen| Backbone::find(chosen, context);
-        let all = weights::backbones(settings, context)?.into_iter().map(find);
-        let all = all.collect::<anyhow::Result<Vec<Backbone>>>()?;
-        let sets = all.iter().flat_map(|backbone| {
-            settings.sources.views.iter().map(|&view| Set::new(backbone, view, settings, context))
-        });
-        let sets = sets.collect::<anyhow::Result<Vec<Set>>>()?;
+        shared::fetch_dataset(context)?;
+        let backbones = backbones(settings, context)?;
+        let sets = sets(&backbones, settings, context)?;
+        if let Some(number) = context.part {
+            return part::make(number, &sets, settings, context);
+        }
+        let shard = context.shard::<Self>(&settings.shard)?;
         let mut outcomes = Vec::new();
         for set in &sets {
             outcomes.extend(set.make(shard)?);
         }
         Ok(outcomes)
     }
+}
+
+/// The backbones of the sets, with their files: what is absent is known before the first image is read.
+fn backbones<'a>(settings: &'a Settings, context: &Context) -> anyhow::Result<Vec<Backbone<'a>>> {
+    let find = |chosen| Backbone::find(chosen, context);
+    weights::backbones(settings, context)?.into_iter().map(find).collect()
+}
+
+/// The sets that the settings name.
+fn sets<'a>(
+    backbones: &'a [Backbone],
+    settings: &'a Settings,
+    context: &'a Context,
+) -> anyhow::Result<Vec<Set<'a>>> {
+    let views = &settings.sources.views;
+    let of = |backbone| views.iter().map(move |&view| Set::new(backbone, view, settings, context));
+    backbones.iter().flat_map(of).collect()
 }
 
 /// The check of all that the config says; weights are not looked for.
@@ -146,7 +168,6 @@ fn check_values(settings: &Settings, context: &Context) -> anyhow::Result<()> {
     ];
     let problem = problems.into_iter().find(|problem| problem.0).map(|(_, key, reason)| (key, reason));
     context.refuse_any::<Preprocess, _>(problem)?;
-    Shard::choose(&settings.shard).map_err(|reason| context.refuse::<Preprocess>("shard", reason))?;
     weights::backbones(settings, context)?;
     let on_gpu = torch::device::parse(&context.device)?.is_cuda();
     let problem = settings.engine.problem(settings.precision, on_gpu).map(|reason| ("engine", reason));
@@ -239,63 +260,112 @@ impl<'a> Set<'a> {
 
     /// Makes what is missing; nothing comes of it when other shards are not done yet.
     fn make(&self, shard: Shard) -> anyhow::Result<Option<Outcome>> {
-        let Set { settings, context, .. } = self;
-        let dataset = context.folder.dataset();
-        let images_hash = Manifest::read(&dataset)?.hash_of(&dataset, images::FILE)?;
-        let mut recipe = self.recipe.clone().input(format!("dataset/{}", images::FILE), images_hash);
-        recipe.settings["part_images"] = json!(settings.part_images);
-        let folder = context.folder.features(&self.spec.name());
+        let context = self.context;
+        let images = Images::open(&context.folder.dataset())?;
+        let (folder, recipe) = self.wanted(&images);
+        if let Some(set) = self.shared(&recipe)? {
+            return set.make(&images, |part| shard.has(part), true);
+        }
         if shard.count == 1 {
-            let make = |work| self.extract(shard, work)?.context("some parts are missing");
+            let make = |work| self.extract(&images, shard, work)?.context("some parts are missing");
             let made = context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make)?;
             return tidied(made).map(Some);
         }
-        let make = |work| self.extract(shard, work);
+        let make = |work| self.extract(&images, shard, work);
         context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)?.map(tidied).transpose()
     }
 
-    fn extract(&self, shard: Shard, work: Work) -> anyhow::Result<Option<Manifest>> {
-        let images = Images::read(&self.context.folder.dataset())?;
-        let parts = Parts::new(&images.rows, self.settings.part_images, &self.recipe, work.path(""));
-        let missing = parts.missing(shard, self.context.force);
-        if missing.len() < parts.len() && shard.count == 1 {
-            let complete = parts.len() - missing.len();
-            self.context.note(&format!("  {complete} of {} parts are complete already", parts.len()));
-        }
-        if !missing.is_empty() {
-            let old = if self.context.force { Vec::new() } else { parts.old(&self.spec)? };
-            let writer = Writer::new(&self.spec, self.settings.dtype, &self.recipe, missing, &old);
-            if writer.kept() > 0 {
-                self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
-            }
-            work.needs(writer.wanted() as u64 * self.spec.least_bytes())?;
-            self.compute(images.root, writer)?;
-        }
+    /// The folder of the set, and the recipe of all of it.
+    fn wanted(&self, images: &Images) -> (PathBuf, Recipe) {
+        let input = format!("dataset/{}", artifacts::images::FOLDER);
+        let mut recipe = self.recipe.clone().input(input, images.parts.hash());
+        recipe.settings["part_images"] = json!(self.settings.part_images);
+        (self.context.folder.features(&self.spec.name()), recipe)
+    }
+
+    /// The set where many machines share it, if they do.
+    fn shared(&self, recipe: &Recipe) -> anyhow::Result<Option<SharedSet<'_>>> {
+        Ok(match shared::features(self.context, &self.spec.name())? {
+            FeaturePlace::Local(_) => None,
+            FeaturePlace::Shared(folder) => Some(SharedSet::new(self, folder, recipe.clone())),
+        })
+    }
+
+    /// The parts of the set, as `folder` should hold them.
+    fn parts<'i>(&'i self, images: &'i Images, folder: PathBuf) -> Result<Parts<'i>, TableError> {
+        Parts::new(&images.parts, self.settings.part_images, &self.recipe, folder)
+    }
+
+    fn extract(&self, images: &Images, shard: Shard, work: Work) -> anyhow::Result<Option<Manifest>> {
+        let parts = self.parts(images, work.path(""))?;
+        self.complete(&parts, images, |part| shard.has(part), &work)?;
         let Some(skipped) = parts.skipped() else {
             self.context.note("  this shard's parts are complete, those of others are not yet");
             return Ok(None);
         };
-        self.finish(work, &parts, images.rows.len(), skipped).map(Some)
+        self.finish(work, &parts, images.parts.len(), skipped).map(Some)
+    }
+
+    /// Makes what is missing of the parts that `own` tells by their numbers.
+    fn complete(
+        &self,
+        parts: &Parts,
+        images: &Images,
+        own: impl Fn(usize) -> bool,
+        work: &Work,
+    ) -> anyhow::Result<()> {
+        let missing = parts.missing(&own, self.context.force);
+        let all = (0..parts.len()).filter(|&part| own(part)).count();
+        if missing.len() < all && all > 1 {
+            let complete = all - missing.len();
+            self.context.note(&format!("  {complete} of {all} parts are complete already"));
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let old = if self.context.force { Old::default() } else { parts.old(&self.spec, &missing)? };
+        let writer = Writer::new(&self.spec, self.settings.dtype, parts, missing, &old)?;
+        if writer.kept() > 0 {
+            self.context.note(&format!("  {} images are the same as in older parts", writer.kept()));
+        }
+        work.needs(writer.wanted() as u64 * self.spec.least_bytes())?;
+        self.compute(&images.root, writer)
     }
 
     /// Computes and writes all that `writer` wants.
-    fn compute(&self, root: PathBuf, writer: Writer) -> anyhow::Result<()> {
+    fn compute(&self, root: &str, writer: Writer) -> anyhow::Result<()> {
         let Set { spec, backbone, placement, engine, .. } = self;
         let on_gpu = placement.device().is_cuda();
-        let decoder = Decoder { transform: transform(spec)?, at_once: self.at_once, root };
+        let source = ImageSource::open(root)?;
+        let threads = Threads::new(self.settings.workers, on_gpu, source.folder().is_remote());
+        let decoder = Decoder { transform: transform(spec)?, at_once: self.at_once, source };
         let load = || match backbone {
             Backbone::Ours(weights) => {
                 Ok(Network::new(*engine, weights.backbone, &weights.read()?, spec, *placement)?)
             }
             Backbone::Onnx(foreign) => Ok(Network::foreign(&foreign.file, spec)),
         };
-        let threads = Threads::new(self.settings.workers, on_gpu);
         let label = format!("{} by {engine}", spec.name());
         let progress = Progress::new(&label, "images", writer.wanted(), self.context.quiet);
         let waits = pipeline::run(&decoder, load, threads, writer, &progress)?;
         drop(progress);
         waits.lines().iter().for_each(|line| self.context.note(&format!("  {line}")));
         Ok(())
+    }
+
+    /// What the manifest says at a glance.
+    fn summary(&self, images: usize, skipped: usize) -> Map<String, Value> {
+        let mut summary = Map::from_iter([
+            ("images".to_owned(), json!(images - skipped)),
+            ("skipped".to_owned(), json!(skipped)),
+            ("grid".to_owned(), json!(self.spec.grid)),
+            ("channels".to_owned(), json!(self.spec.channels)),
+            ("engine".to_owned(), json!(self.engine)),
+        ]);
+        if let Backbone::Onnx(foreign) = self.backbone {
+            summary.extend([foreign.file.recorded()]);
+        }
+        summary
     }
 
     fn finish(
@@ -306,16 +376,7 @@ impl<'a> Set<'a> {
         skipped: Vec<Warning>,
     ) -> anyhow::Result<Manifest> {
         check_skipped(&skipped, images, self.settings.max_bad_fraction)?;
-        let mut summary = Map::from_iter([
-            ("images".to_owned(), json!(images - skipped.len())),
-            ("skipped".to_owned(), json!(skipped.len())),
-            ("grid".to_owned(), json!(self.spec.grid)),
-            ("channels".to_owned(), json!(self.spec.channels)),
-            ("engine".to_owned(), json!(self.engine)),
-        ]);
-        if let Backbone::Onnx(foreign) = self.backbone {
-            summary.extend([foreign.file.recorded()]);
-        }
+        let summary = self.summary(images, skipped.len());
         if let Some(lack) = lack(self.settings, self.context)? {
             work.warn("preprocess.precision", lack.said());
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use model::backbone::BackboneSpec;
 use model::weights;
-use preprocess::{Preprocess, adopt, inspect};
+use preprocess::{Preprocess, adopt, inspect, part};
 use stage::cli::{self, StageArgs};
 use stage::terminal::{print, print_json};
 use stage::{Context, RunSettings, Sources, Stage};
@@ -19,11 +19,19 @@ struct Flags {
     /// Makes a share of the parts, for one of n machines that write into one folder; i counts from 0.
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
+    /// Makes part K of every set alone, counted from 0, unless it is complete. A run without it writes the manifest when all
+    /// parts are there. While another process makes the part, it waits.
+    #[arg(long, value_name = "K", conflicts_with = "shard")]
+    part: Option<usize>,
 }
 
 impl cli::Flags for Flags {
     fn overrides(&self) -> Vec<String> {
         self.shard.iter().map(|shard| format!("preprocess.shard=\"{shard}\"")).collect()
+    }
+
+    fn part(&self) -> Option<usize> {
+        self.part
     }
 }
 
@@ -33,6 +41,10 @@ enum Command {
     Backbones,
     /// Fetches or converts the published weights of a backbone, or of those that a config wants them of, and checks them.
     Weights(Wanted),
+    /// Says how many parts the sets of a config have, and which are complete: for what hands them out to workers.
+    #[command(mut_arg("json", |arg| arg.help("Prints a JSON object: `parts`, how many; `complete`, the numbers of those that \
+                                              are; and both of every set in `sets`")))]
+    Parts(StageArgs),
     /// Takes over features that another program made of the dataset's images, to train on (docs/features.md).
     Adopt(adopt::Request),
     /// Shows what a set of features holds, and the images most like a given one.
@@ -51,6 +63,7 @@ fn main() -> ExitCode {
     cli::main_with_commands::<Preprocess, Flags, Command>(|command| match command {
         Command::Backbones => list_backbones(),
         Command::Weights(wanted) => fetch(&wanted),
+        Command::Parts(stage) => list_parts(&stage),
         Command::Adopt(request) => take_over(&request),
         Command::Inspect(request) => show(&request),
     })
@@ -92,6 +105,11 @@ fn fetch(wanted: &Wanted) -> anyhow::Result<()> {
         print(&format!("{}\n", path.display()))?;
     }
     Ok(())
+}
+
+fn list_parts(stage: &StageArgs) -> anyhow::Result<()> {
+    let report = part::list(&Context::load(stage)?)?;
+    if stage.json { print_json(&report) } else { Ok(print(&report.lines())?) }
 }
 
 fn take_over(request: &adopt::Request) -> anyhow::Result<()> {

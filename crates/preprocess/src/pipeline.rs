@@ -17,9 +17,11 @@ use rayon::iter::{ParallelBridge, ParallelIterator};
 use stage::progress::Progress;
 
 use crate::engine::Network;
-use crate::extract::{Batch, Decoder, Pixels, features};
-use crate::parts::{FullPart, Writer};
+use crate::extract::{Decoder, Pixels, features};
+use crate::parts::{Batch, FullPart, Writer};
 
+/// Requests of one worker that wait side by side.
+const READERS_PER_WORKER: usize = 8;
 const NO_THREAD: &str = "cannot start a thread";
 
 /// Threads per step.
@@ -30,11 +32,13 @@ pub(crate) struct Threads {
 }
 
 impl Threads {
-    /// What `workers` asks for, 0 being one per core. A GPU takes one batch after the other anyway.
-    pub(crate) fn new(workers: usize, on_gpu: bool) -> Threads {
+    /// What `workers` asks for, 0 being one per core. A GPU takes one batch after the other anyway; whoever reads images that have a
+    /// way to go mostly waits for them.
+    pub(crate) fn new(workers: usize, on_gpu: bool, is_remote: bool) -> Threads {
         let cores = available_parallelism().map_or(1, usize::from);
-        let decoders = if workers == 0 { cores } else { workers };
-        Threads { decoders, networks: if on_gpu { 1 } else { decoders } }
+        let workers = if workers == 0 { cores } else { workers };
+        let decoders = if is_remote { READERS_PER_WORKER * workers } else { workers };
+        Threads { decoders, networks: if on_gpu { 1 } else { workers } }
     }
 }
 
@@ -51,19 +55,21 @@ pub(crate) fn run(
     let batches = writer.batches(decoder.at_once);
     let pen = writer.pen();
     let (decoded, to_network) = bounded::<Pixels>(2 * networks);
-    let (computed, to_collector) = bounded(2 * networks);
+    let (computed, to_collector) = bounded::<anyhow::Result<(Batch, _)>>(2 * networks);
     let (full, to_pen) = sync_channel::<FullPart>(1);
     let bytes = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let (pool, waits, bytes) = (&pool, &waits, &bytes);
         // A thread that the system refuses is an error, where `scope.spawn` would panic.
+        let failed = computed.clone();
         let started = Builder::new().spawn_scoped(scope, move || {
             pool.install(|| {
                 // The bridge hands batches out in order, so parts fill one after the other. When nobody wants
                 // pixels any more, somebody else failed, and says why.
-                let _ = batches.into_iter().par_bridge().try_for_each(|batch: Batch| {
+                let _ = batches.par_bridge().try_for_each(|batch: Result<Batch, _>| {
+                    let batch = batch.map_err(|error| drop(failed.send(Err(error.into()))))?;
                     let pixels = decoder.decode(batch);
-                    waits.decoders.time(|| decoded.send(pixels))
+                    waits.decoders.time(|| decoded.send(pixels)).map_err(drop)
                 });
             });
         });
@@ -74,16 +80,17 @@ pub(crate) fn run(
             let started = Builder::new().spawn_scoped(scope, move || {
                 let mut network = match network.worker() {
                     Ok(network) => network,
-                    Err(error) => return drop(computed.send(Err(error))),
+                    Err(error) => return drop(computed.send(Err(error.into()))),
                 };
                 waits.ready.mark(waits);
                 while let Ok(pixels) = waits.networks.time(|| to_network.recv()) {
                     let features = features(&mut network, &pixels, decoder.at_once);
                     waits.first.mark(waits);
                     let failed = features.is_err();
-                    let images = pixels.batch.images.len();
+                    let images = pixels.batch.places.len();
                     let read = bytes.fetch_add(pixels.bytes, Ordering::Relaxed) + pixels.bytes;
-                    let features = features.map(|features| (pixels.batch, features));
+                    let features =
+                        features.map(|features| (pixels.batch, features)).map_err(anyhow::Error::from);
                     if computed.send(features).is_err() || failed {
                         return;
                     }
@@ -103,14 +110,13 @@ pub(crate) fn run(
         let written = written.context(NO_THREAD)?;
         let mut collect = || -> anyhow::Result<()> {
             loop {
-                for part in writer.full() {
-                    if full.send(part).is_err() {
-                        return Ok(()); // the writer failed, and says why below
-                    }
-                }
                 let Ok(features) = to_collector.recv() else { return Ok(()) };
                 let (batch, features) = features?;
-                writer.accept(&batch, features);
+                if let Some(part) = writer.accept(batch, features)
+                    && full.send(part).is_err()
+                {
+                    return Ok(()); // the writer failed, and says why below
+                }
             }
         };
         let collected = collect();

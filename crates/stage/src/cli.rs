@@ -79,13 +79,18 @@ struct WithCommands<F: clap::Args, C: Subcommand> {
 
 /// `main` of a stage without further commands.
 pub fn main<S: Stage>() -> ExitCode {
-    run::<S>(&parse::<S, Plain>().stage)
+    run::<S>(&parse::<S, Plain>().stage, None)
 }
 
-/// Flags that a stage has beside those of all: short forms of settings.
+/// Flags that a stage has beside those of all.
 pub trait Flags: clap::Args {
     /// The settings they stand for, as `--set` would give them.
     fn overrides(&self) -> Vec<String>;
+
+    /// The one part of the stage's work that is wanted; `None` is all of it.
+    fn part(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// No further flags.
@@ -105,7 +110,7 @@ pub fn main_with_commands<S: Stage, F: Flags, C: Subcommand>(
     let mut args = parse::<S, WithCommands<F, C>>();
     args.stage.set.extend(args.flags.overrides());
     match args.command {
-        None => run::<S>(&args.stage),
+        None => run::<S>(&args.stage, args.flags.part()),
         Some(command) => match run_command(command) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(&error),
@@ -136,8 +141,8 @@ impl StageArgs {
     }
 }
 
-fn run<S: Stage>(args: &StageArgs) -> ExitCode {
-    match try_run::<S>(args) {
+fn run<S: Stage>(args: &StageArgs, part: Option<usize>) -> ExitCode {
+    match try_run::<S>(args, part) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }
@@ -187,15 +192,19 @@ impl Context {
             device: args.device.clone(),
             quiet: args.quiet,
             verbose: args.verbose,
+            part: None,
         })
     }
 }
 
-fn try_run<S: Stage>(args: &StageArgs) -> anyhow::Result<()> {
-    let context = Context::load(args)?;
+fn try_run<S: Stage>(args: &StageArgs, part: Option<usize>) -> anyhow::Result<()> {
+    let context = Context { part, ..Context::load(args)? };
     let settings = context.checked::<S>()?;
     if let Some(preview) = &args.preview {
-        S::foresee(&settings, &context, &Preview::read(preview)?)?;
+        let preview = Preview::read(preview)?;
+        if preview.is_known() {
+            S::foresee(&settings, &context, &preview)?;
+        }
     }
     if args.check {
         return Ok(());

@@ -60,6 +60,9 @@ pub struct RunSettings {
     pub name: String,
     /// Folder that holds all runs.
     pub folder: PathBuf,
+    /// A place that many machines share, such as "s3://bucket/runs": features and the dataset's tables lie in its `<name>/` then, and
+    /// nothing else need be shared. Left empty, all lies in the run's folder.
+    pub store: String,
     /// Folder with the weights of the backbones.
     pub weights: PathBuf,
     /// Decides everything random.
@@ -71,6 +74,7 @@ impl Default for RunSettings {
         RunSettings {
             name: "default".to_owned(),
             folder: PathBuf::from("data/runs"),
+            store: String::new(),
             weights: PathBuf::from("data/weights"),
             seed: 1,
         }

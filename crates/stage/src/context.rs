@@ -9,6 +9,7 @@ use crate::config::{Config, ConfigError, RunSettings};
 use crate::guard::{Begin, Making, Work, begin};
 use crate::progress::note;
 use crate::section::Section;
+use crate::shard::Shard;
 
 /// A stage of the pipeline: settings, their check, and the work that they describe.
 pub trait Stage {
@@ -67,6 +68,8 @@ pub struct Context {
     pub quiet: bool,
     /// Name everything skipped.
     pub verbose: bool,
+    /// The one part to be made, in a stage that has such a flag; `None` is all of its work.
+    pub part: Option<usize>,
 }
 
 /// What became of one artifact.
@@ -105,6 +108,20 @@ impl Context {
         problem: Option<(&str, R)>,
     ) -> Result<(), ConfigError> {
         problem.map_or(Ok(()), |(key, reason)| Err(self.refuse::<S>(key, reason)))
+    }
+
+    /// The share of the work that the key `shard` of a stage's section names, or else the environment, which is said.
+    ///
+    /// # Errors
+    /// A setting or variables that are no share.
+    pub fn shard<S: Stage>(&self, setting: &str) -> Result<Shard, ConfigError> {
+        let refused = |error| self.refuse::<S>("shard", error);
+        if setting.is_empty()
+            && let Some(launched) = Shard::from_environment().map_err(refused)?
+        {
+            self.note(&format!("{}: {launched}", S::NAME));
+        }
+        Shard::choose(setting).map_err(refused)
     }
 
     /// A line for people on stderr, unless `--quiet`.

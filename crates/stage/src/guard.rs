@@ -14,6 +14,9 @@ use crate::place::{self, Lock, Locked, SCRATCH};
 
 pub use crate::place::Making;
 
+/// Warnings that a manifest lists: enough to find a fault by, few enough to be read whatever the size of a dataset.
+const MOST_WARNINGS: usize = 10_000;
+
 /// Why a stage cannot begin or finish.
 #[derive(Debug, thiserror::Error)]
 pub enum StageError {
@@ -66,6 +69,8 @@ pub struct Work {
     reason: String,
     model: Option<ModelId>,
     warnings: Vec<Warning>,
+    /// Warnings beyond those.
+    unlisted: usize,
     started: Instant,
     _lock: Lock,
 }
@@ -107,6 +112,7 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool, making: Making) -> Resu
         reason,
         model: None,
         warnings: Vec::new(),
+        unlisted: 0,
         started: Instant::now(),
         _lock: lock,
     }))
@@ -167,9 +173,18 @@ impl Work {
         Ok(())
     }
 
-    /// Notes that something was skipped or cut.
+    /// Notes that something was skipped or cut. Of many the first are listed, the others counted.
     pub fn warn(&mut self, subject: impl Into<String>, reason: impl Into<String>) {
-        self.warnings.push(Warning { subject: subject.into(), reason: reason.into() });
+        if self.warnings.len() < MOST_WARNINGS {
+            self.warnings.push(Warning { subject: subject.into(), reason: reason.into() });
+        } else {
+            self.unlisted += 1;
+        }
+    }
+
+    /// Notes something that is said before all else.
+    pub fn warn_first(&mut self, subject: impl Into<String>, reason: impl Into<String>) {
+        self.warnings.insert(0, Warning { subject: subject.into(), reason: reason.into() });
     }
 
     /// Says which trained decoder the artifact is of.
@@ -201,6 +216,10 @@ impl Work {
         let outputs = files.iter().map(|file| Output::of(&self.place, file.as_ref()));
         let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         outputs.sort_by(|a, b| a.file.cmp(&b.file));
+        if self.unlisted > 0 {
+            let subject = format!("{} more", self.unlisted);
+            self.warnings.push(Warning { subject, reason: "counted, not listed".to_owned() });
+        }
         let manifest = Manifest {
             fingerprint: self.recipe.fingerprint(),
             recipe: self.recipe.clone(),
@@ -349,6 +368,31 @@ mod tests {
         assert!(matches!(shard(None), Err(StageError::Busy(_))));
         drop(works);
         assert!(matches!(shard(None), Ok(Begin::Work(_))));
+    }
+
+    #[test]
+    fn shards_that_begin_at_once_do_not_take_each_other_for_a_whole_run() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("features");
+        for _ in 0..20 {
+            std::thread::scope(|scope| {
+                for number in 0..8 {
+                    let folder = &folder;
+                    scope.spawn(move || {
+                        let work = begin(folder, recipe(1), false, Making::InPlace(Some(number)));
+                        assert!(matches!(work, Ok(Begin::Work(_))), "shard {number} was kept out");
+                    });
+                }
+            });
+        }
+        // Whoever does the whole has no use for the locks of numbers.
+        let locks = || {
+            let names = std::fs::read_dir(parent.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().starts_with(".features.lock-")).count()
+        };
+        assert_eq!(locks(), 8 + 1);
+        assert!(matches!(begin(&folder, recipe(1), false, Making::InPlace(None)), Ok(Begin::Work(_))));
+        assert_eq!(locks(), 1);
     }
 
     #[test]

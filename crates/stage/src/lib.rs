@@ -16,6 +16,7 @@ mod one_or_several;
 mod place;
 pub mod progress;
 mod section;
+mod shard;
 mod sources;
 pub mod terminal;
 
@@ -23,5 +24,7 @@ pub use config::{Config, ConfigError, RunSettings};
 pub use context::{Context, Outcome, Stage};
 pub use foreign::OnnxNetwork;
 pub use one_or_several::OneOrSeveral;
+pub use place::free;
 pub use section::Section;
+pub use shard::{Launched, Shard, ShardError};
 pub use sources::Sources;

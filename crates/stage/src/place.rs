@@ -45,8 +45,12 @@ impl Lock {
         let whole = open(folder, ".lock")?;
         let Making::InPlace(Some(number)) = making else {
             claim(&whole, File::try_lock)?;
+            if making == Making::InPlace(None) {
+                remove_numbered(folder)?;
+            }
             return Ok(Lock { _files: vec![whole.1] });
         };
+        let _entry = enter(folder)?;
         let own = open(folder, &format!(".lock-{number}"))?;
         claim(&own, File::try_lock)?;
         // Whoever is alone there tidies before it lets others in.
@@ -56,6 +60,31 @@ impl Lock {
         claim(&whole, File::try_lock_shared)?;
         Ok(Lock { _files: vec![own.1, whole.1] })
     }
+}
+
+/// Lets those that share the work in one after the other: one that tidies is alone for a moment, which must not look to the next
+/// like a process that does all the work.
+fn enter(folder: &Path) -> std::result::Result<File, Locked> {
+    let (path, file) = open(folder, ".lock-entry")?;
+    file.lock().map_err(|error| Locked::Failed(path, error))?;
+    Ok(file)
+}
+
+/// Removes the locks of numbers, which may be thousands. For whoever holds the whole: nobody has a number then, or comes by one
+/// meanwhile.
+fn remove_numbered(folder: &Path) -> std::result::Result<(), Locked> {
+    let _entry = enter(folder)?;
+    let begin = format!(".{}.lock-", folder.file_name().unwrap_or_default().to_string_lossy());
+    let parent = folder.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let failed = |error| Locked::Failed(parent.to_owned(), error);
+    for entry in std::fs::read_dir(parent).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let number = entry.file_name().to_string_lossy().strip_prefix(&begin).map(str::parse::<usize>);
+        if let Some(Ok(_)) = number {
+            std::fs::remove_file(entry.path()).map_err(failed)?;
+        }
+    }
+    Ok(())
 }
 
 fn open(folder: &Path, end: &str) -> std::result::Result<(PathBuf, File), Locked> {
@@ -163,7 +192,10 @@ fn remove_folder(folder: &Path) -> Result<()> {
 }
 
 /// Bytes that a user may still write to the disk of `folder`.
-pub(crate) fn free(folder: &Path) -> Result<u64> {
+///
+/// # Errors
+/// The system does not say.
+pub fn free(folder: &Path) -> Result<u64> {
     let disk = statvfs(folder)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
