@@ -1,5 +1,5 @@
 """Makes the seeds from the fixtures of the crates `model`, the small weight files and the pickles inside of them, `imaging`, a
-photo of every kind, and `xmp`, sidecars of several programs.
+photo of every kind, `xmp`, sidecars of several programs, and `dataset`, an archive and a table.
 
     python fuzz/make_seeds.py
 
@@ -29,6 +29,11 @@ for name in ["tiny-zip", "tiny-nested"]:
     with zipfile.ZipFile(FIXTURES / f"{name}.pth") as archive:
         (folder / f"{name}.pkl").write_bytes(archive.read(f"{name}/data.pkl"))
 
+
+for target, file in {"archive": "webdataset/pax.tar", "image_rows": "huggingface/TEST-00000-of-00001.parquet"}.items():
+    folder = HERE / "seeds" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(HERE / "../crates/dataset/tests/fixtures" / file, folder)
 
 folder = HERE / "seeds/xmp"
 folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ use std::io::Cursor;
 use std::path::Path;
 
 use artifacts::features::FeaturePart;
-use artifacts::images::Images;
 use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use evaluate::Evaluate;
@@ -230,7 +229,7 @@ fn what_is_no_readable_file_is_counted_with_its_reason() {
         assert!(reason(locked).contains("cannot be read: "));
     }
     // A loop is walked as far as the table says, and no further.
-    let images = Images::read(&workspace.run_folder().dataset()).unwrap().rows;
+    let (_, images) = workspace.images();
     assert!(images.iter().any(|row| row.image_id == "around.jpg/around.jpg/good1.jpg"));
 }
 

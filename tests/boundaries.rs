@@ -17,17 +17,29 @@ struct Wall {
 
 const TENSORS: &[&str] = &["tch", "torch-sys"];
 
-const WALLS: [Wall; 19] = [
+const WALLS: [Wall; 23] = [
     Wall { name: "annotations", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "artifacts", knows: &[], never: &["tch", "image", "anyhow", "clap", "indicatif", "toml"] },
+    Wall { name: "download", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "imaging", knows: &[], never: &["tch", "parquet", "arrow-array", "anyhow", "clap"] },
+    Wall { name: "store", knows: &[], never: &["tch", "image", "anyhow", "clap", "arrow-array"] },
+    Wall {
+        name: "images",
+        knows: &["artifacts", "imaging", "store"],
+        never: &["tch", "image", "anyhow", "clap", "object_store", "tokio"],
+    },
+    Wall {
+        name: "shared",
+        knows: &["artifacts", "stage", "store"],
+        never: &["tch", "image", "parquet", "arrow-array", "clap", "object_store"],
+    },
     Wall { name: "xmp", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "metrics", knows: &[], never: &["tch", "image", "parquet", "anyhow", "clap"] },
     Wall { name: "stage", knows: &["artifacts"], never: &["tch", "image", "parquet", "arrow-array"] },
     Wall { name: "scoring", knows: &["annotations", "artifacts", "metrics", "stage"], never: TENSORS },
     Wall {
         name: "model",
-        knows: &["artifacts", "imaging"],
+        knows: &["artifacts", "download", "imaging"],
         never: &["tch", "torch-sys", "ort", "anyhow", "clap", "indicatif", "toml"],
     },
     Wall {
@@ -40,27 +52,42 @@ const WALLS: [Wall; 19] = [
         knows: &["artifacts", "model"],
         never: &["tch", "torch-sys", "image", "anyhow", "clap", "toml"],
     },
-    Wall { name: "dataset", knows: &["annotations", "artifacts", "imaging", "stage"], never: TENSORS },
+    Wall {
+        name: "dataset",
+        knows: &["annotations", "artifacts", "download", "images", "imaging", "shared", "stage", "store"],
+        never: &["tch", "torch-sys", "object_store", "tokio"],
+    },
     Wall { name: "text", knows: &["artifacts", "metrics", "stage"], never: &["tch", "image"] },
     Wall {
         name: "preprocess",
-        knows: &["artifacts", "imaging", "model", "onnx", "stage", "torch"],
-        never: &["parquet"],
+        knows: &["artifacts", "images", "imaging", "model", "onnx", "shared", "stage", "store", "torch"],
+        never: &["parquet", "object_store"],
     },
     Wall { name: "learn", knows: &["artifacts"], never: &["image", "parquet", "arrow-array", "clap"] },
     Wall {
         name: "tune",
-        knows: &["artifacts", "imaging", "learn", "model", "stage", "torch"],
+        knows: &["artifacts", "images", "imaging", "learn", "model", "stage", "torch"],
         never: &["parquet", "arrow-array"],
     },
     Wall {
         name: "train",
-        knows: &["artifacts", "learn", "metrics", "model", "stage", "torch"],
+        knows: &["artifacts", "learn", "metrics", "model", "shared", "stage", "torch"],
         never: &["image", "parquet"],
     },
     Wall {
         name: "evaluate",
-        knows: &["artifacts", "caption", "imaging", "metrics", "model", "scoring", "stage", "torch"],
+        knows: &[
+            "artifacts",
+            "caption",
+            "images",
+            "imaging",
+            "metrics",
+            "model",
+            "scoring",
+            "shared",
+            "stage",
+            "torch",
+        ],
         never: &["parquet", "arrow-array"],
     },
     Wall {

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use artifacts::captioned::CaptionedRow;
-use artifacts::{Split, images::Images, table};
+use artifacts::{Split, table};
 use image::codecs::gif::GifEncoder;
 use image::{Frame, ImageFormat, RgbImage};
 use pipeline_tests::{Workspace, program};
@@ -37,9 +37,9 @@ fn at_home(overrides: &[&str]) -> Workspace {
 
 /// The validation images.
 fn scenes(workspace: &Workspace) -> Vec<RgbImage> {
-    let images = Images::read(&workspace.run_folder().dataset()).unwrap();
-    let rows = images.rows.iter().filter(|row| row.split == Split::Val);
-    rows.map(|row| image::open(images.root.join(&row.path)).unwrap().into_rgb8()).collect()
+    let (root, images) = workspace.images();
+    let rows = images.iter().filter(|row| row.split == Split::Val);
+    rows.map(|row| image::open(root.join(&row.path)).unwrap().into_rgb8()).collect()
 }
 
 pub(crate) fn caption(workspace: &Workspace, args: &[&str]) -> Command {

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+use artifacts::features::FeatureSet;
 use artifacts::per_image::{self, PerImage};
 use artifacts::results::{self, CaptionResult};
-use artifacts::{Manifest, Recipe, Split, images::Images};
+use artifacts::{Manifest, Recipe, Split};
 use caption::{CaptionError, Captioned, Captioner, DefaultModel, Options, Photo, SearchSettings};
 use dataset::Dataset;
 use evaluate::Evaluate;
@@ -79,9 +80,9 @@ fn open(workspace: &Workspace, name: &str) -> Captioner {
 
 /// The validation photos by image id, as a user has them: files.
 fn photos(workspace: &Workspace, captioner: &Captioner) -> Vec<(String, Photo)> {
-    let images = Images::read(&workspace.run_folder().dataset()).unwrap();
-    let rows = images.rows.iter().filter(|row| row.split == Split::Val);
-    let photo = |path: &str| captioner.photo(&fs::read(images.root.join(path)).unwrap()).unwrap();
+    let (root, images) = workspace.images();
+    let rows = images.iter().filter(|row| row.split == Split::Val);
+    let photo = |path: &str| captioner.photo(&fs::read(root.join(path)).unwrap()).unwrap();
     rows.map(|row| (row.image_id.clone(), photo(&row.path))).collect()
 }
 
@@ -94,8 +95,8 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], decoder: &str) 
     assert_eq!(ids.len(), 12);
 
     let features = captioner.features(&photos).unwrap();
-    let folders: Vec<_> = sets.iter().map(|set| (folder.features(set), *set)).collect();
-    let cache = GridStore::open(&folders, Split::Val, 0).unwrap();
+    let sets = sets.iter().map(|set| FeatureSet::open_named(&folder.features(set), set).unwrap());
+    let cache = GridStore::open(sets.collect(), Split::Val, 0).unwrap();
     for (id, features) in ids.iter().zip(&features) {
         let row = cache.image_ids().iter().position(|cached| cached == id).unwrap();
         let cached = cache.read(&[row]).unwrap();

@@ -59,11 +59,11 @@ fn damage_is_refused_by_name_or_changes_nothing() {
     let features = folder.features("resnet18");
     let part = Manifest::read(&features).unwrap().outputs.remove(0).file;
     let read: [(PathBuf, Run); 9] = [
-        (folder.dataset().join("images.parquet"), run::<Text>),
-        (folder.dataset().join("captions.parquet"), run::<Text>),
+        (workspace.part(&folder.dataset(), "images"), run::<Text>),
+        (workspace.part(&folder.dataset(), "captions"), run::<Text>),
         (folder.dataset().join("manifest.json"), run::<Text>),
         (folder.text().join("vocabulary.json"), run::<Train>),
-        (folder.text().join("tokens.parquet"), run::<Train>),
+        (workspace.part(&folder.text(), "tokens"), run::<Train>),
         (features.join(part), run::<Train>),
         (features.join("_manifest.json"), run::<Train>),
         (folder.train("resnet18-lstm").join("model.safetensors"), run::<Evaluate>),

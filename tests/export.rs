@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use artifacts::results::{self, CaptionResult};
-use artifacts::{Split, images::Images, show};
+use artifacts::{Split, show};
 use caption::{Captioner, Options, Photo};
 use model::weights;
 use pipeline_tests::{Workspace, program};
@@ -49,9 +49,9 @@ pub(crate) fn written(workspace: &Workspace, model: &str) -> BTreeMap<PathBuf, S
     let captions: Vec<CaptionResult> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
     let captions: BTreeMap<String, String> =
         captions.into_iter().map(|result| (result.image_id, result.caption)).collect();
-    let images = Images::read(&folder.dataset()).unwrap();
-    let val = images.rows.iter().filter(|row| row.split == Split::Val);
-    val.map(|row| (images.root.join(&row.path), captions[&row.image_id].clone())).collect()
+    let (root, images) = workspace.images();
+    let val = images.iter().filter(|row| row.split == Split::Val);
+    val.map(|row| (root.join(&row.path), captions[&row.image_id].clone())).collect()
 }
 
 /// The captioner in an export, without any weights beside it.

@@ -76,7 +76,7 @@ fn mark(folder: &Path) {
 /// The recipe of the rows: that of the stage without what concerns other images.
 fn recipe(folder: &Path) -> Recipe {
     let mut recipe = Manifest::read(folder).unwrap().recipe;
-    recipe.inputs.remove("dataset/images.parquet");
+    recipe.inputs.remove("dataset/images");
     recipe.settings.as_object_mut().unwrap().remove("part_images");
     recipe
 }
@@ -257,7 +257,7 @@ fn tuned_weights_are_those_of_the_run_and_nobody_fetches_them() {
     assert_eq!(set.spec().weights_sha256, model::weights::sha256_file(&file).unwrap());
     let inputs = Manifest::read(&folder).unwrap().recipe.inputs;
     let names: Vec<&str> = inputs.keys().map(String::as_str).collect();
-    assert_eq!(names, ["dataset/images.parquet", "tune/resnet18/weights.safetensors"]);
+    assert_eq!(names, ["dataset/images", "tune/resnet18/weights.safetensors"]);
     let request = Request { folder: folder.clone(), like: None, neighbours: 0, sheet: None, json: true };
     let shown = inspect::inspect(&request).unwrap().to_string();
     assert!(shown.contains("resnet18, view centre, tuned weights sha256:"), "{shown}");

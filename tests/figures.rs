@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use artifacts::features::FeatureSet;
 use artifacts::per_image::{self, PerImage};
 use artifacts::{Manifest, RunFolder, Split};
 use dataset::Dataset;
@@ -73,8 +74,8 @@ fn numbers(folder: &RunFolder) -> Stages {
     let summary = |folder: &Path, key: &str| {
         (key.to_owned(), Manifest::read(folder).unwrap().summary[key].as_f64().unwrap())
     };
-    let sets = [(folder.features("resnet18"), "resnet18")];
-    let store = GridStore::open(&sets, Split::Val, 0).unwrap();
+    let set = FeatureSet::open(&folder.features("resnet18")).unwrap();
+    let store = GridStore::open(vec![set], Split::Val, 0).unwrap();
     let grids = store.read(&(0..store.len()).collect::<Vec<_>>()).unwrap();
     let mean =
         |power: i32| grids.iter().map(|value| value.to_f64().powi(power)).sum::<f64>() / grids.len() as f64;

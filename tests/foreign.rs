@@ -61,7 +61,7 @@ fn a_vision_transformer_makes_features_that_are_trained_on_and_goes_with_the_exp
     assert_eq!((output.output.as_str(), output.regions, output.drop_tokens), ("tokens", Layout::Tokens, 1));
     let manifest = Manifest::read(&folder).unwrap();
     let inputs: Vec<&String> = manifest.recipe.inputs.keys().collect();
-    assert_eq!(inputs, ["dataset/images.parquet", "weights/tiny_vit"]);
+    assert_eq!(inputs, ["dataset/images", "weights/tiny_vit"]);
     let request = Request { folder, like: None, neighbours: 0, sheet: None, json: true };
     let shown = inspect::inspect(&request).unwrap().to_string();
     assert!(

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use artifacts::captions::{self, CaptionRow};
-use artifacts::images::Images;
-use artifacts::{Manifest, Split, table};
+use artifacts::captions;
+use artifacts::{Manifest, Split};
 use dataset::Dataset;
 use image::{Rgb, RgbImage};
 use pipeline_tests::{Workspace, message};
@@ -36,15 +35,19 @@ fn write_json(workspace: &Workspace, name: &str, value: &Value) {
 
 /// Path, split and width of every image by its id.
 fn images(workspace: &Workspace) -> BTreeMap<String, (String, Split, u32)> {
-    let images = Images::read(&workspace.run_folder().dataset()).unwrap();
-    assert_eq!(images.root, workspace.path("raw"));
-    images.rows.into_iter().map(|row| (row.image_id, (row.path, row.split, row.width))).collect()
+    let (root, images) = workspace.images();
+    assert_eq!(root, workspace.path("raw"));
+    images.into_iter().map(|row| (row.image_id, (row.path, row.split, row.width))).collect()
 }
 
 fn sentences(workspace: &Workspace) -> Vec<(String, String)> {
-    let path = workspace.run_folder().dataset().join(captions::FILE);
-    let (rows, _) = table::read::<CaptionRow>(&path).unwrap();
-    rows.into_iter().map(|row| (row.image_id, row.caption)).collect()
+    captions::open(&workspace.run_folder().dataset())
+        .unwrap()
+        .all()
+        .unwrap()
+        .into_iter()
+        .map(|row| (row.image_id, row.caption))
+        .collect()
 }
 
 fn summary(folder: &Path) -> Value {

@@ -20,7 +20,11 @@ mod interop; // the feature cache in other tools, as the documentation shows it
 mod layouts; // public layouts of images and captions
 mod licences; // whose code may come in
 mod own; // a few photos of one's own go on from a model of others
+mod parts; // features part by part, as engines hand them out
 mod pipeline; // from scenes to scores; what reruns and what does not
+mod scale; // engines of others make the features part by part
+mod shards; // photos of files, archives, tables and stores have the same features
+mod shared; // a run whose features lie in an object store
 mod sidecars; // captions in the sidecars of photo libraries, run after run
 mod starter; // the model in the box, and its card
 mod tune; // tuned weights from the images to an export, and out of it again

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use artifacts::features::FeatureSpec;
+use artifacts::images::{ImageRow, Images};
 use artifacts::layout::TUNED_WEIGHTS;
 use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, Recipe, RunFolder, manifest};
@@ -129,6 +130,20 @@ impl Workspace {
         }
         checkpoint::save(&path, &header, &store).unwrap();
         path
+    }
+
+    /// The images of the dataset, and where their paths start.
+    pub fn images(&self) -> (PathBuf, Vec<ImageRow>) {
+        let images = Images::open(&self.run_folder().dataset()).unwrap();
+        (PathBuf::from(&images.root), images.parts.all().unwrap())
+    }
+
+    /// The only part of a table in an artifact folder.
+    pub fn part(&self, folder: &Path, table: &str) -> PathBuf {
+        let parts: Vec<_> =
+            std::fs::read_dir(folder.join(table)).unwrap().map(|part| part.unwrap().path()).collect();
+        assert_eq!(parts.len(), 1, "{parts:?}");
+        parts[0].clone()
     }
 
     /// A path below the temporary folder.

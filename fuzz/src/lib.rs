@@ -1,4 +1,4 @@
-//! What the targets of the weight readers have in common.
+//! What targets have in common.
 //!
 //! From the root of the repository, with a stable toolchain and `cargo install cargo-fuzz --locked`:
 //!
@@ -9,7 +9,7 @@
 //!
 //! What is found becomes a test beside the reader.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use model::weights::NamedArrays;
 
@@ -23,4 +23,12 @@ pub fn read_weights(bytes: &[u8]) {
     }
     let total: usize = arrays.map(|array| array.bytes().len()).sum();
     assert!(total <= 4 * bytes.len(), "{total} bytes of tensors in a file of {}", bytes.len());
+}
+
+/// A folder of this process in which a file of that name holds the bytes, for readers that take files.
+pub fn file_of(name: &str, bytes: &[u8]) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("fuzz-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+    std::fs::write(folder.join(name), bytes).expect("room for temporary files");
+    folder
 }

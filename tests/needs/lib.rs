@@ -2,12 +2,17 @@
 //!
 //! A test without what it needs does not pass in silence. It says on the terminal what is missing and does nothing more,
 //! or it fails where the environment variable `REQUIRE_ALL_TESTS` is set and the thing could have been installed. Every such
-//! test asks here, and in one of two ways: [`tool`] (with [`program`] and [`python`] on top of it) for what
-//! `scripts/get-test-tools.sh` installs, [`machine`] for what nobody can install.
+//! test asks here, and in one of three ways: [`tool`] (with [`program`] and [`python`] on top of it) for what
+//! `scripts/get-test-tools.sh` installs, [`large_tool`] for what it installs when one asks for it, [`machine`] for what nobody can
+//! install.
+
+mod s3;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+pub use s3::S3;
 
 /// Where it is set, a test without its tools fails.
 const REQUIRE_ALL: &str = "REQUIRE_ALL_TESTS";
@@ -23,6 +28,15 @@ pub fn tool<T>(name: &str, found: Option<T>) -> Option<T> {
         let lack = format!("needs {name}, which scripts/get-test-tools.sh installs");
         assert!(std::env::var_os(REQUIRE_ALL).is_none(), "{} {lack} ({REQUIRE_ALL} is set)", test());
         skip(&lack);
+    }
+    found
+}
+
+/// Passes on what was found of a tool that is too large for every run of the tests: `scripts/get-test-tools.sh` installs it where
+/// the variable `asked` is set. `None` skips the test, aloud, wherever it runs.
+pub fn large_tool<T>(name: &str, asked: &str, found: Option<T>) -> Option<T> {
+    if found.is_none() {
+        skip(&format!("needs {name}, which {asked}=1 scripts/get-test-tools.sh installs"));
     }
     found
 }
@@ -77,6 +91,7 @@ mod tests {
     #[test]
     fn what_is_there_is_handed_on() {
         assert_eq!(tool("a tool", Some(1)), Some(1));
+        assert_eq!(large_tool("a large tool", "WITH_TOOL", Some(1)), Some(1));
         assert_eq!(machine("a machine", Some(1)), Some(1));
         assert!(program("cargo", &["--version"]));
     }
@@ -86,6 +101,7 @@ mod tests {
     fn a_lack_is_said_aloud_and_fails_where_everything_is_required() {
         if std::env::var_os("NEEDS_LACKS").is_some() {
             assert_eq!(machine::<()>("a moon", None), None);
+            assert_eq!(large_tool::<()>("a whale", "WITH_WHALE", None), None);
             assert!(!program("no-such-program", &[]));
             return;
         }
@@ -102,7 +118,11 @@ mod tests {
         };
         let (passed, said) = run(false);
         assert!(passed, "{said}");
-        for lack in ["needs a moon, which cannot be installed", "needs no-such-program, which scripts/"] {
+        for lack in [
+            "needs a moon, which cannot be installed",
+            "needs a whale, which WITH_WHALE=1 scripts/",
+            "needs no-such-program, which scripts/",
+        ] {
             assert!(said.contains(lack), "{said}");
         }
         let (passed, said) = run(true);
