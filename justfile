@@ -15,12 +15,12 @@ default:
 pipeline *args: build
     @scripts/pipeline.sh "$@"
 
-# Raw images and captions → images.parquet, captions.parquet
+# Raw images and captions → images/part-*.parquet, captions/part-*.parquet
 [group('pipeline')]
 dataset *args: build
     @scripts/with-config.sh {{bin}}/dataset -- "$@"
 
-# Captions → vocabulary.json, tokens.parquet
+# Captions → vocabulary.json, tokens/part-*.parquet
 [group('pipeline')]
 text *args: build
     @scripts/with-config.sh {{bin}}/text -- "$@"
@@ -86,6 +86,11 @@ backbones: build
 [group('look')]
 inspect folder *args: build
     @{{bin}}/preprocess inspect "$@"
+
+# Public captioning sets: lists them, or fetches one into data/raw: just data flickr8k (docs/datasets.md)
+[group('set-up')]
+data *args: build
+    @{{bin}}/dataset fetch "$@"
 
 # Fetches and checks the weights of a backbone into data/weights
 [group('set-up')]

@@ -48,7 +48,7 @@ def ours(paths, out):
     for stage in ["dataset", "preprocess"]:
         subprocess.run([ROOT / "target/release" / stage, "--config", config, "-q"], check=True)
     folder = out / "fidelity"
-    images = pq.read_table(folder / "dataset/images.parquet").to_pylist()
+    images = pq.read_table(folder / "dataset/images").to_pylist()
     by_id = {image["image_id"]: names[image["path"]] for image in images}
     rows = pq.ParquetDataset(sorted((folder / "features/efficientnet_lite0").glob("part-*.parquet"))).read()
     for row in rows.to_pylist():

@@ -20,11 +20,15 @@ case "$what" in
         "$python" scripts/bench/tune.py "$@" ;;
     serve) # MODEL PHOTOS [--export FILE] [--soak 10000]: the server against Flask with PyTorch, and among attacks
         "$python" scripts/bench/serve.py "$@" ;;
+    scale) # [--photos N] [--shards N]: every stage on a million tiny photos in tar shards, with peak memory
+        "$python" scripts/bench/scale.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p torch --bench backbones -- "$@" ;;
     engines) # [BACKBONE...]: the networks alone, fp32, on both engines and in PyTorch, on one thread and on all cores
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p preprocess --bench engines -- "$@"
         "$python" scripts/bench/engines.py "$@" ;;
+    ray) # FOLDER_OF_IMAGES: the feature stage by Ray, a task on each core, against one process
+        PYTHONPATH="${SCALE_PACKAGES:-}" "$python" scripts/bench/engines_scale.py "$@" ;;
     int8) # MODEL IMAGES REFERENCES: ONNX exports with weights in bytes against those without, and dynamic quantization
         "$python" scripts/bench/int8.py "$@" ;;
     metrics) # [--images N] [--captions FILE]: the native metrics against pycocoevalcap, which needs Java

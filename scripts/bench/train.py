@@ -37,7 +37,7 @@ def load(run, feature_set):
             if split == "train":
                 grids[image] = values[number]
     captions = {}
-    for row in pq.read_table(run / "text/tokens.parquet").to_pylist():
+    for row in pq.read_table(run / "text/tokens").to_pylist():
         if row["image_id"] in grids:
             captions.setdefault(row["image_id"], []).append(row["ids"])
     words = len(json.loads((run / "text/vocabulary.json").read_text())["words"])

@@ -68,7 +68,7 @@ def ours(config, run):
         last = next(line for line in reversed(lines) if "train/epoch_seconds" in line)
         import pyarrow.parquet as pq
 
-        images = pq.read_table(run / "dataset/images.parquet", columns=["split"])["split"].to_pylist().count("train")
+        images = pq.read_table(run / "dataset/images", columns=["split"])["split"].to_pylist().count("train")
         return images / last["train/epoch_seconds"]
 
 
