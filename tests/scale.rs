@@ -139,7 +139,7 @@ fn the_jobs_of_kubernetes_make_and_finish_a_set() {
         let [name, config] = [&line[0], &line[2]];
         assert_eq!(
             [name.as_str(), &line[1], config],
-            ["/captioning/target/release/preprocess", "--config", "/work/run.toml"]
+            ["/captioning/target/release/preprocess", "--config", "/data/run.toml"]
         );
         let mut command = Command::new(program("preprocess"));
         command.arg("--config").arg(workspace.path("config.toml")).args(&line[3..]).envs(variables);

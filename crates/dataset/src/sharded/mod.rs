@@ -26,7 +26,7 @@ use stage::{Context, Outcome, Shard as Share, Stage as _};
 
 use self::gather::{Gathered, Rules, Seen};
 use self::part::Part;
-use self::shards::{Shard, Shards};
+use self::shards::Shards;
 use crate::settings::{Kind, Settings};
 use crate::{Dataset, SCHEMA_VERSION};
 
@@ -199,12 +199,5 @@ impl<'a> Sharded<'a> {
         let manifest = work.commit(&files, summary)?;
         part::remove_old(work.folder(), &manifest)?;
         Ok(manifest)
-    }
-}
-
-/// What is wrong with a shard, if it is known before one is read.
-impl Shard {
-    pub(crate) fn place(&self, source: &images::ImageSource) -> String {
-        source.folder().place_of(&self.name)
     }
 }

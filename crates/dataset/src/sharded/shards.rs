@@ -94,6 +94,13 @@ pub(crate) struct Shard {
     pub(crate) stats: Option<String>,
 }
 
+impl Shard {
+    /// Where it lies, for people.
+    pub(crate) fn place(&self, source: &ImageSource) -> String {
+        source.folder().place_of(&self.name)
+    }
+}
+
 impl Shards {
     /// The shards at `root`: a folder, a pattern of names (`shards/{00000..00331}.tar`), or one file, of this machine or in a store.
     ///
