@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -13,7 +14,6 @@ use pipeline_tests::{Workspace, program};
 
 const CONFIG: &str = r#"
 [dataset]
-layout = "table"
 val_fraction = 0.4
 test_fraction = 0.0
 [preprocess]
@@ -54,22 +54,54 @@ enum Fault {
     Kill,
 }
 
+fn photo(number: u8) -> Vec<u8> {
+    let image = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 6, y as u8 * 8, number * 40]));
+    let mut png = Cursor::new(Vec::new());
+    image.write_to(&mut png, ImageFormat::Png).unwrap();
+    png.into_inner()
+}
+
+/// Six photos beside a table.
 fn workspace() -> Workspace {
     let workspace = Workspace::new("").with_weights("resnet18");
     let raw = workspace.path("raw");
     fs::create_dir(&raw).unwrap();
     let mut csv = "image,caption\n".to_owned();
-    for number in 0..6u8 {
-        let image = RgbImage::from_fn(40, 30, |x, y| Rgb([x as u8 * 6, y as u8 * 8, number * 40]));
-        image.save_with_format(raw.join(format!("{number}.png")), ImageFormat::Png).unwrap();
+    for number in 0..6 {
+        fs::write(raw.join(format!("{number}.png")), photo(number)).unwrap();
         csv += &format!("{number}.png,a picture of number {number}\n{number}.png,number {number} again\n");
     }
     fs::write(raw.join("captions.csv"), csv).unwrap();
-    let root = format!("root = \"{}\"\nval_fraction", raw.join("captions.csv").display());
+    configure(&workspace, "table", &raw.join("captions.csv"));
+    workspace
+}
+
+/// Two of them in each of three tar files.
+fn workspace_of_shards() -> Workspace {
+    let workspace = Workspace::new("");
+    let raw = workspace.path("raw");
+    fs::create_dir(&raw).unwrap();
+    for shard in 0..3 {
+        let mut tar = tar::Builder::new(fs::File::create(raw.join(format!("{shard}.tar"))).unwrap());
+        for number in [2 * shard, 2 * shard + 1] {
+            let caption = format!("a picture of number {number}");
+            for (ending, bytes) in [("png", photo(number)), ("txt", caption.into_bytes())] {
+                let mut header = tar::Header::new_ustar();
+                header.set_size(bytes.len() as u64);
+                tar.append_data(&mut header, format!("{number}.{ending}"), bytes.as_slice()).unwrap();
+            }
+        }
+        tar.finish().unwrap();
+    }
+    configure(&workspace, "webdataset", &raw);
+    workspace
+}
+
+fn configure(workspace: &Workspace, layout: &str, root: &Path) {
+    let root = format!("layout = \"{layout}\"\nroot = \"{}\"", root.display());
     let config = workspace.path("config.toml");
     let run = fs::read_to_string(&config).unwrap();
-    fs::write(&config, run + &CONFIG.replacen("val_fraction", &root, 1)).unwrap();
-    workspace
+    fs::write(&config, run + &CONFIG.replacen("[dataset]", &format!("[dataset]\n{root}"), 1)).unwrap();
 }
 
 /// A stage on the command line, one thread of computation.
@@ -109,18 +141,26 @@ fn artifacts(run: &Path, told: &str) -> Artifacts {
 
 /// What lies in a run beside artifacts and locks.
 fn litter(run: &Path) -> Vec<PathBuf> {
+    let promised: Vec<PathBuf> = (show::artifact_folders(run).unwrap().into_iter())
+        .flat_map(|folder| {
+            let outputs = Manifest::read(&folder).unwrap().outputs;
+            outputs.into_iter().map(move |output| folder.join(output.file))
+        })
+        .collect();
     let mut found = Vec::new();
-    let outputs = Manifest::read(run).map_or(vec![], |manifest| manifest.outputs);
-    for entry in fs::read_dir(run).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let unfinished = name.starts_with(".writing-") || name.contains(".unfinished") || name == "state";
-        // A table that no manifest promises was one of older settings.
-        let old = name.ends_with(".parquet") && outputs.iter().all(|output| output.file != name);
-        if unfinished || old {
-            found.push(path);
-        } else if path.is_dir() {
-            found.extend(litter(&path));
+    let mut folders = vec![run.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let unfinished = name.starts_with(".writing-") || name.contains(".unfinished") || name == "state";
+            // A table that no manifest promises was one of older settings.
+            let old = name.ends_with(".parquet") && !promised.contains(&path);
+            if unfinished || old {
+                found.push(path);
+            } else if path.is_dir() {
+                folders.push(path);
+            }
         }
     }
     found
@@ -139,9 +179,9 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// Runs a stage again and again over what it has made by other settings, each time with a fault at a later one of each
-/// kind of calls, until none is left to hit. `next` says which is hit after which.
-fn torture(name: &str, changed: &str, next: fn(u32) -> u32) {
+/// Runs a stage again and again over what these stages, itself among them, have made by other settings, each time with a fault
+/// at a later one of each kind of calls, until none is left to hit. `next` says which is hit after which.
+fn torture(workspace: &Workspace, stages: &[&str], name: &str, changed: &str, next: fn(u32) -> u32) {
     let found = Command::new("strace").arg("--version").output().is_ok_and(|output| output.status.success());
     if needs::tool("strace", found.then_some(())).is_none() {
         return;
@@ -151,14 +191,13 @@ fn torture(name: &str, changed: &str, next: fn(u32) -> u32) {
     if needs::machine("a system that lets processes be traced", able.then_some(())).is_none() {
         return;
     }
-    let workspace = workspace();
     let (run, saved) = (workspace.path("runs/test"), workspace.path("saved"));
-    for name in STAGES {
-        assert!(stage(&workspace, name, &[], &[]).success(), "{name}");
+    for name in stages {
+        assert!(stage(workspace, name, &[], &[]).success(), "{name}");
     }
     copy(&run, &saved);
     let old = artifacts(&run, "undisturbed");
-    assert!(stage(&workspace, name, &[], &[changed]).success());
+    assert!(stage(workspace, name, &[], &[changed]).success());
     let new = artifacts(&run, "undisturbed");
     assert_ne!(old, new);
     let log = workspace.path("strace.log");
@@ -176,7 +215,7 @@ fn torture(name: &str, changed: &str, next: fn(u32) -> u32) {
             };
             let (trace, inject) = (format!("trace={call}"), format!("inject={call}:{what}:when={when}"));
             let tracer = ["strace", "-f", "-o", log.to_str().unwrap(), "-e", &trace, "-e", &inject];
-            let status = stage(&workspace, name, &tracer, &[changed]);
+            let status = stage(workspace, name, &tracer, &[changed]);
             let hit = fs::read_to_string(&log).unwrap();
             if !hit.contains("(INJECTED)") && !hit.contains("killed by SIGKILL") {
                 break;
@@ -191,7 +230,7 @@ fn torture(name: &str, changed: &str, next: fn(u32) -> u32) {
                 old.keys().all(|folder| found.contains_key(folder)),
                 "{told}: something finished is gone"
             );
-            assert!(stage(&workspace, name, &[], &[changed]).success(), "{told}: the next run fails");
+            assert!(stage(workspace, name, &[], &[changed]).success(), "{told}: the next run fails");
             assert!(artifacts(&run, &told) == new, "{told}: the next run ends elsewhere");
             assert_eq!(litter(&run), [] as [PathBuf; 0], "{told}");
             when = next(when);
@@ -212,32 +251,37 @@ fn some(when: u32) -> u32 {
 
 #[test]
 fn a_fault_in_dataset_leaves_the_old_tables_or_the_new() {
-    torture("dataset", "dataset.val_fraction=0.2", each);
+    torture(&workspace(), &STAGES, "dataset", "dataset.val_fraction=0.2", each);
+}
+
+#[test]
+fn a_fault_in_a_dataset_of_shards_leaves_the_old_tables_or_the_new() {
+    torture(&workspace_of_shards(), &["dataset"], "dataset", "run.seed=9", each);
 }
 
 #[test]
 fn a_fault_in_text_leaves_the_old_vocabulary_or_the_new() {
-    torture("text", "text.min_count=2", each);
+    torture(&workspace(), &STAGES, "text", "text.min_count=2", each);
 }
 
 #[test]
 fn a_fault_in_tune_leaves_the_old_weights_or_the_new() {
-    torture("tune", "tune.head_learning_rate=0.002", some);
+    torture(&workspace(), &STAGES, "tune", "tune.head_learning_rate=0.002", some);
 }
 
 #[test]
 fn a_fault_in_preprocess_leaves_the_old_features_or_the_new() {
-    torture("preprocess", "preprocess.dtype=f32", some);
+    torture(&workspace(), &STAGES, "preprocess", "preprocess.dtype=f32", some);
 }
 
 #[test]
 fn a_fault_in_train_leaves_the_old_model_or_the_new() {
-    torture("train", "train.learning_rate=0.003", some);
+    torture(&workspace(), &STAGES, "train", "train.learning_rate=0.003", some);
 }
 
 #[test]
 fn a_fault_in_evaluate_leaves_the_old_scores_or_the_new() {
-    torture("evaluate", "evaluate.search.beam_size=2", some);
+    torture(&workspace(), &STAGES, "evaluate", "evaluate.search.beam_size=2", some);
 }
 
 /// A program that may take so many bytes of address space; its libraries alone take several hundred million.

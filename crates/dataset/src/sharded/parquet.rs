@@ -15,7 +15,7 @@ use ::parquet::file::metadata::PageIndexPolicy;
 use annotations::{Captions, table::caption_columns};
 use anyhow::Context as _;
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
+use arrow_schema::{DataType, Schema};
 use artifacts::table::soundly;
 use artifacts::{Locator, Within};
 use images::columns::{self, ImageColumn};
@@ -81,7 +81,17 @@ impl Columns {
                 names.join(", ")
             );
         };
-        Ok(Columns { image, captions, has_split: has(SPLIT), has_status: has(STATUS) })
+        let split = schema.field_with_name(SPLIT).ok();
+        // A column of `Null` misses all its values.
+        if let Some(other) =
+            split.filter(|field| !matches!(field.data_type(), DataType::Utf8 | DataType::Null))
+        {
+            anyhow::bail!(
+                "{at}: its column `split` is {}, not text; write train, val or test in each row, or leave the column out",
+                other.data_type()
+            );
+        }
+        Ok(Columns { image, captions, has_split: split.is_some(), has_status: has(STATUS) })
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -48,6 +48,8 @@ write("coco2017", {
     "answer": pa.array([["one", "two"], ["three"]]), "id": [1, 2], "file_name": ["a", "b"], "height": [1, 2],
 })
 write("text", {"image": images([0, 0, 1]), "text": ["one", "two", "three"]})
+write("labels", {"image": images([0, 1]), "caption": ["one", "two"], "split": pa.array([0, 1])})
+write("unlabelled", {"image": images([0, 1]), "caption": ["one", "two"], "split": pa.nulls(2)})
 write("urls", {"sentences": pa.array([["one"]]), "url": ["http://x/"], "filepath": ["x"]})
 write("conceptual", {"image_url": ["http://x/"], "caption": ["one"]})
 

@@ -57,6 +57,7 @@ fn the_tables_of_the_hub_are_read() {
     assert_eq!(run.found()["0"].row.content_hash, artifacts::recipe::digest(&picture(0)));
     case("nested", &[("n", &["one"])]);
     case("none", &[("0", &["one"])]);
+    case("unlabelled", &one);
     case("described", &[("0", &["one"])]);
     run.case("dots");
     run.make(&["--set", "dataset.caption_column=\"the.caption\""]);
@@ -94,6 +95,7 @@ fn what_a_table_lacks_is_said() {
         &["it has text and description, and only one can be `caption`", "dataset.caption_column"],
     );
     refused("number", &[], &["number/train-00000-of-00001.parquet", "its captions are no text"]);
+    refused("labels", &[], &["labels/train-00000-of-00001.parquet", "column `split` is Int64, not text"]);
     for codec in ["gzip", "brotli"] {
         refused(&format!("packed-{codec}"), &[], &["cannot be read as Parquet", codec]);
     }
