@@ -22,6 +22,8 @@ case "$what" in
         "$python" scripts/bench/serve.py "$@" ;;
     scale) # [--photos N] [--shards N]: every stage on a million tiny photos in tar shards, with peak memory
         "$python" scripts/bench/scale.py "$@" ;;
+    places) # FOLDER_OF_IMAGES: the feature stage on files, tar shards, Parquet files, and those in an object store on loopback
+        "$python" scripts/bench/places.py "$@" ;;
     networks) # [BACKBONE...]: the networks alone, fp32 and bf16, on one thread
         OMP_NUM_THREADS=1 cargo bench --locked --quiet -p torch --bench backbones -- "$@" ;;
     engines) # [BACKBONE...]: the networks alone, fp32, on both engines and in PyTorch, on one thread and on all cores
