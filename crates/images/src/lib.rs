@@ -9,6 +9,7 @@
 pub mod archive;
 pub mod columns;
 mod error;
+mod recent;
 mod rows;
 mod source;
 

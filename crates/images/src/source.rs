@@ -1,7 +1,6 @@
 //! Locators to bytes.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use artifacts::images::ImageRow;
 use artifacts::recipe::digest;
@@ -11,10 +10,8 @@ use imaging::{FileError, MAX_FILE_BYTES};
 use store::{Blob, Folder};
 
 use crate::SourceError;
+use crate::recent::Recent;
 use crate::rows::ImageRows;
-
-/// Files that are kept open: more than threads read at once.
-const MOST_OPEN: usize = 64;
 
 /// Gives the bytes of a dataset's images. Threads share it.
 ///
@@ -88,39 +85,5 @@ impl ImageSource {
     pub fn image(&self, row: &ImageRow) -> Result<Bytes, SourceError> {
         let bytes = self.bytes(&row.locator())?;
         if digest(&bytes) == row.content_hash { Ok(bytes) } else { Err(SourceError::Changed) }
-    }
-}
-
-/// What was opened last, by its name.
-struct Recent<T>(Mutex<VecDeque<(String, T)>>);
-
-impl<T> Default for Recent<T> {
-    fn default() -> Self {
-        Recent(Mutex::default())
-    }
-}
-
-impl<T: Clone> Recent<T> {
-    fn get<E>(&self, name: &str, open: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let lock = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut kept = lock();
-        if let Some(place) = kept.iter().position(|(other, _)| other == name) {
-            // Found again soon where files are read from front to back.
-            if let Some(entry) = kept.remove(place) {
-                kept.push_back(entry);
-            }
-            if let Some((_, value)) = kept.back() {
-                return Ok(value.clone());
-            }
-        }
-        drop(kept);
-        // Two threads may open it at the same time, which costs less than waiting for another file's opening.
-        let opened = open()?;
-        let mut kept = lock();
-        kept.push_back((name.to_owned(), opened.clone()));
-        if kept.len() > MOST_OPEN {
-            kept.pop_front();
-        }
-        Ok(opened)
     }
 }

@@ -29,7 +29,7 @@ use onnx::LibraryError;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use shared::FeaturePlace;
-use stage::guard::{self, Making, Work};
+use stage::guard::{Making, Work};
 use stage::progress::Progress;
 use stage::{Context, Outcome, Shard, Sources, Stage};
 use torch::backbone::Placement;
@@ -268,11 +268,10 @@ impl<'a> Set<'a> {
         }
         if shard.count == 1 {
             let make = |work| self.extract(&images, shard, work)?.context("some parts are missing");
-            let made = context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make)?;
-            return tidied(made).map(Some);
+            return context.guard(Preprocess::NAME, folder, recipe, Making::InPlace(None), make).map(Some);
         }
         let make = |work| self.extract(&images, shard, work);
-        context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)?.map(tidied).transpose()
+        context.guard_shard(Preprocess::NAME, folder, recipe, shard.index, make)
     }
 
     /// The folder of the set, and the recipe of all of it.
@@ -383,19 +382,8 @@ impl<'a> Set<'a> {
         for warning in skipped {
             work.warn(warning.subject, warning.reason);
         }
-        let manifest = work.commit(&parts.files(), summary)?;
-        parts::remove_old(work.folder())?;
-        Ok(manifest)
+        Ok(work.finish(&parts.files(), summary)?)
     }
-}
-
-/// A finished set without the parts that a run left which was killed right after its commit.
-fn tidied(outcome: Outcome) -> anyhow::Result<Outcome> {
-    let folder = &outcome.folder;
-    if outcome.up_to_date && !parts::old(folder)?.is_empty() {
-        guard::when_alone(folder, Making::InPlace(None), || parts::remove_old(folder))?;
-    }
-    Ok(outcome)
 }
 
 fn check_skipped(skipped: &[Warning], images: usize, max_bad_fraction: f64) -> anyhow::Result<()> {

@@ -8,14 +8,13 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use artifacts::features::{
     self, Dtype, FeatureKey, FeaturePart, FeatureRow, FeatureSpec, complete_part, part_content, part_file,
 };
 use artifacts::images::ImageRow;
-use artifacts::manifest::{self, Warning};
+use artifacts::manifest::Warning;
 use artifacts::table::TableError;
-use artifacts::{Manifest, Recipe, layout};
+use artifacts::{Recipe, layout};
 use half::f16;
 
 /// Takes over a written part, with what was skipped in it.
@@ -190,29 +189,6 @@ impl Old {
         hash.copy_from_slice(&digest.as_bytes()[..16]);
         hash
     }
-}
-
-/// Removes what [`old`] finds; for whoever holds the lock.
-pub(crate) fn remove_old(folder: &Path) -> anyhow::Result<()> {
-    for path in old(folder)? {
-        std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
-    }
-    Ok(())
-}
-
-/// Parts that a finished set has replaced: its manifest does not name them and is newer. What is newer than the manifest
-/// belongs to a run that is not finished, which goes on with it.
-pub(crate) fn old(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let manifest = Manifest::read(folder)?;
-    let finished = std::fs::metadata(manifest::path(folder))?.modified()?;
-    let mut old = Vec::new();
-    for path in in_folder(folder)? {
-        let named = manifest.outputs.iter().any(|output| folder.join(&output.file) == path);
-        if !named && std::fs::metadata(&path)?.modified()? <= finished {
-            old.push(path);
-        }
-    }
-    Ok(old)
 }
 
 /// All parts that lie in a folder, in the order of their names.

@@ -96,7 +96,7 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool, making: Making) -> Resu
     if let Some(manifest) = up_to_date {
         // A run that was killed right after its commit.
         if place::is_untidy(folder) {
-            when_alone(folder, making, || place::tidy(folder).map_err(|source| io(folder, source)))?;
+            tidy(folder, making)?;
         }
         return Ok(Begin::UpToDate(manifest));
     }
@@ -119,18 +119,11 @@ pub fn begin(folder: &Path, recipe: Recipe, force: bool, making: Making) -> Resu
 }
 
 /// Tidies a finished artifact, unless another process works in its folder.
-///
-/// # Errors
-/// When the system refuses the lock, or those of `tidy`.
-pub fn when_alone<E: From<StageError>>(
-    folder: &Path,
-    making: Making,
-    tidy: impl FnOnce() -> Result<(), E>,
-) -> Result<(), E> {
-    match Lock::take(folder, making) {
-        Ok(_lock) => tidy(),
+fn tidy(folder: &Path, making: Making) -> Result<(), StageError> {
+    match Lock::alone(folder, making) {
+        Ok(_lock) => place::tidy(folder).map_err(|source| StageError::Io { path: folder.to_owned(), source }),
         Err(Locked::ByAnother) => Ok(()),
-        Err(Locked::Failed(path, source)) => Err(StageError::Io { path, source }.into()),
+        Err(Locked::Failed(path, source)) => Err(StageError::Io { path, source }),
     }
 }
 
@@ -201,18 +194,6 @@ impl Work {
         files: &[impl AsRef<str>],
         summary: Map<String, Value>,
     ) -> Result<Manifest, StageError> {
-        self.commit(files, summary)
-    }
-
-    /// The same for work that goes on: what the new artifact no longer needs is removed while the lock is held.
-    ///
-    /// # Errors
-    /// Those of [`finish`](Self::finish).
-    pub fn commit(
-        &mut self,
-        files: &[impl AsRef<str>],
-        summary: Map<String, Value>,
-    ) -> Result<Manifest, StageError> {
         let outputs = files.iter().map(|file| Output::of(&self.place, file.as_ref()));
         let mut outputs = outputs.collect::<Result<Vec<_>, _>>()?;
         outputs.sort_by(|a, b| a.file.cmp(&b.file));
@@ -238,6 +219,12 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+    use std::time::Duration;
+
+    use artifacts::captions::CaptionRow;
+    use artifacts::table;
+
     use super::*;
 
     fn recipe(setting: u32) -> Recipe {
@@ -393,6 +380,34 @@ mod tests {
         assert_eq!(locks(), 8 + 1);
         assert!(matches!(begin(&folder, recipe(1), false, Making::InPlace(None)), Ok(Begin::Work(_))));
         assert_eq!(locks(), 1);
+    }
+
+    #[test]
+    fn parts_that_a_finished_artifact_replaced_go_with_the_commit_or_the_next_run() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("dataset");
+        let (part, replaced, begun) = ("images/part-1.parquet", "images/part-0.parquet", "part-2.parquet");
+        let Ok(Begin::Work(work)) = begin(&folder, recipe(1), false, Making::InPlace(None)) else { panic!() };
+        std::fs::create_dir(folder.join("images")).unwrap();
+        table::write::<CaptionRow>(&folder.join(part), &[], work.recipe(), &[]).unwrap();
+        for file in [replaced, "images/notes.parquet"] {
+            std::fs::write(folder.join(file), file).unwrap();
+        }
+        work.finish(&[part], Default::default()).unwrap();
+        assert_eq!(names(&folder.join("images")), ["notes.parquet", "part-1.parquet"]);
+
+        // A run that was killed right after its commit, and one of other settings that is not finished.
+        let finished = std::fs::metadata(folder.join("manifest.json")).unwrap().modified().unwrap();
+        for (file, time) in [(replaced, finished), (begun, finished + Duration::from_secs(1))] {
+            std::fs::write(folder.join(file), file).unwrap();
+            File::options().write(true).open(folder.join(file)).unwrap().set_modified(time).unwrap();
+        }
+        for number in [Some(0), None] {
+            let again = begin(&folder, recipe(1), false, Making::InPlace(number));
+            assert!(matches!(again, Ok(Begin::UpToDate(_))));
+            assert_eq!(names(&folder.join("images")), ["notes.parquet", "part-1.parquet"]);
+            assert_eq!(names(&folder), ["images", "manifest.json", begun]);
+        }
     }
 
     #[test]

@@ -3,15 +3,17 @@
 //! An artifact of several files is made in `<name>.unfinished` and exchanged with `<name>` when it is whole, so there is no
 //! moment in which half of the old and half of the new lie under the name, whatever fails.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 
-use artifacts::layout::unfinished;
-use artifacts::{atomic, manifest};
+use artifacts::layout::{self, unfinished};
+use artifacts::{Manifest, atomic, manifest};
 use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 use rustix::io::Errno;
+use walkdir::{DirEntry, WalkDir};
 
 /// What a stage keeps to go on after a kill, in the folder in which it works; of no use when the artifact is whole.
 pub(crate) const SCRATCH: &str = "state";
@@ -59,6 +61,18 @@ impl Lock {
         }
         claim(&whole, File::try_lock_shared)?;
         Ok(Lock { _files: vec![own.1, whole.1] })
+    }
+
+    /// Keeps all others away for a moment in which something finished is tidied.
+    pub(crate) fn alone(folder: &Path, making: Making) -> std::result::Result<Lock, Locked> {
+        let mut files = Vec::new();
+        if matches!(making, Making::InPlace(_)) {
+            files.push(enter(folder)?);
+        }
+        let whole = open(folder, ".lock")?;
+        claim(&whole, File::try_lock)?;
+        files.push(whole.1);
+        Ok(Lock { _files: files })
     }
 }
 
@@ -154,13 +168,36 @@ pub(crate) fn tidy(folder: &Path) -> Result<()> {
         std::fs::rename(&place, &old)?;
     }
     remove_folder(&old)?;
-    remove_folder(&folder.join(SCRATCH))
+    remove_folder(&folder.join(SCRATCH))?;
+    for part in replaced(folder) {
+        // Of processes that end together each does it.
+        std::fs::remove_file(part).or_else(|error| match error.kind() {
+            ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
+        })?;
+    }
+    Ok(())
 }
 
 /// Whether there is something for [`tidy`] to do.
 pub(crate) fn is_untidy(folder: &Path) -> bool {
     manifest::is_in(&unfinished(folder))
         || [set_aside(folder), folder.join(SCRATCH)].iter().any(|path| path.exists())
+        || !replaced(folder).is_empty()
+}
+
+/// Parts in a finished artifact, and in the folders of its tables, that it has replaced: its manifest does not name them and is
+/// newer. What is newer than the manifest belongs to a run that is not finished, which goes on with it.
+fn replaced(folder: &Path) -> Vec<PathBuf> {
+    let written = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified());
+    let (Ok(manifest), Ok(finished)) = (Manifest::read(folder), written(&manifest::path(folder))) else {
+        return Vec::new();
+    };
+    let named: HashSet<PathBuf> = manifest.outputs.iter().map(|output| folder.join(&output.file)).collect();
+    let files = WalkDir::new(folder).max_depth(2).into_iter().flatten().map(DirEntry::into_path);
+    let parts =
+        files.filter(|path| path.file_name().is_some_and(|name| layout::is_part(&name.to_string_lossy())));
+    parts.filter(|path| !named.contains(path) && written(path).is_ok_and(|time| time <= finished)).collect()
 }
 
 fn exchange(place: &Path, folder: &Path) -> Result<()> {

@@ -196,8 +196,6 @@ impl<'a> Sharded<'a> {
         }
         self.context.note(&format!("  {} images, {} captions", all.images, all.captions));
         let files: Vec<&str> = parts.iter().flat_map(|part| part.files()).collect();
-        let manifest = work.commit(&files, summary)?;
-        part::remove_old(work.folder(), &manifest)?;
-        Ok(manifest)
+        Ok(work.finish(&files, summary)?)
     }
 }

@@ -1,13 +1,12 @@
 //! One part of the tables: what a shard gave, complete or absent.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
 use artifacts::captions::{self, CaptionRow, caption_id};
 use artifacts::images::{self, ImageRow, Images};
 use artifacts::recipe::digest;
 use artifacts::table::{self, TableError};
-use artifacts::{Manifest, Recipe, layout};
+use artifacts::{Recipe, layout};
 
 use super::gather::{Gathered, Seen};
 use super::shards::Shard;
@@ -75,20 +74,4 @@ pub(crate) fn rows<'a>(parts: &'a [Part]) -> impl Iterator<Item = Result<ImageRo
         };
         rows.into_iter().map(Ok).chain(error)
     })
-}
-
-/// Removes what a finished dataset has replaced: files that its manifest does not name and that are older.
-pub(crate) fn remove_old(folder: &Path, manifest: &Manifest) -> anyhow::Result<()> {
-    let finished = std::fs::metadata(artifacts::manifest::path(folder))?.modified()?;
-    for table in [images::FOLDER, captions::FOLDER] {
-        for entry in std::fs::read_dir(folder.join(table))? {
-            let path = entry?.path();
-            let named = manifest.outputs.iter().any(|output| folder.join(&output.file) == path);
-            let is_part = path.file_name().is_some_and(|name| layout::is_part(&name.to_string_lossy()));
-            if is_part && !named && std::fs::metadata(&path)?.modified()? <= finished {
-                std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
-            }
-        }
-    }
-    Ok(())
 }

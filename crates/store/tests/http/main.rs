@@ -5,6 +5,7 @@ mod hub; // datasets of the Hugging Face hub
 mod server; // a server that does what a test wants
 
 use std::io::Read;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use store::{Folder, Limits, StoreError};
@@ -47,6 +48,23 @@ fn what_is_read_from_front_to_back_comes_in_blocks() {
     let gets: Vec<&Request> = asked.iter().filter(|request| is_get(request)).collect();
     assert_eq!(gets.len(), 3, "{gets:#?}");
     assert!(gets.iter().all(|get| get.path == "/data%20set/a.tar" && get.headers["if-match"] == TAG));
+}
+
+#[test]
+fn threads_that_read_one_shard_share_its_blocks() {
+    let all = bytes(9 << 20);
+    let content = all.clone();
+    let server = Server::new(move |request| file(request, &content).with("etag", TAG));
+    let blob = open(&server).blob("a.tar").unwrap();
+    let photos = Mutex::new((0..all.len()).step_by(64 << 10));
+    let read = || {
+        while let Some(from) = { photos.lock().unwrap().next() } {
+            let photo = blob.range(from as u64, 50 << 10).unwrap();
+            assert_eq!(photo, all[from..from + (50 << 10)]);
+        }
+    };
+    std::thread::scope(|scope| (0..8).for_each(|_| drop(scope.spawn(read))));
+    assert_eq!(server.asked().iter().filter(|request| is_get(request)).count(), 3);
 }
 
 #[test]
