@@ -1,10 +1,12 @@
-"""Features by Ray, a task of one core on each, beside one process on all cores: same photos, same machine, in turns.
+"""Features by Ray, a task of one core on each, beside one process on all cores, and beside the same parts started by xargs: same
+photos, same machine, in turns.
 
-    scripts/bench/engines_scale.py FOLDER_OF_IMAGES [--images 4096] [--part-images 512]
+    scripts/bench/engines_scale.py FOLDER_OF_IMAGES [--images 16384] [--part-images 2048]
 
 Needs Ray (`SCALE_PACKAGES` of scripts/get-test-tools.sh will do), the release programs, and the weights of the backbone. Ray runs
 already when the clock starts, as it does on a cluster; what its script adds (it connects, asks for the parts, starts a process for
-each, and finishes the set) counts. The best of the rounds counts, because a machine is never idle.
+each, and finishes the set) counts, and so does what Ray's own processes take of the same cores, which is told apart: the work of the
+machine while Ray has nothing to do, less that without it. The best of the rounds counts, because a machine is never idle.
 """
 
 import argparse
@@ -19,6 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 CORES = len(os.sched_getaffinity(0))
+# Seconds in which Ray has nothing to do.
+IDLE = 15
 
 
 def prepare(args, folder):
@@ -46,9 +50,30 @@ def one_process(args, config):
     subprocess.run([args.programs / "preprocess", "--config", config, "-q"], check=True)
 
 
+def by_xargs(args, config):
+    parts = -(-args.images // args.part_images)
+    preprocess = [args.programs / "preprocess", "--config", config, "-q"]
+    part = [*preprocess, "--set", "preprocess.workers=1", "--part"]
+    numbers = "".join(f"{number}\n" for number in range(parts))
+    subprocess.run(["xargs", "-n", "1", "-P", str(CORES), *part], input=numbers, text=True, check=True)
+    subprocess.run(preprocess, check=True)
+
+
 def by_ray(args, config, address):
     script = [sys.executable, ROOT / "scripts/scale/ray_features.py", config, "--cpus", "1", "--programs", args.programs]
     subprocess.run(script, check=True, capture_output=True, env=dict(os.environ, RAY_ADDRESS=address))
+
+
+def busy_cores():
+    """How many cores work, whoever they work for, over some seconds in which nothing is done here."""
+
+    def busy():
+        user, nice, system = Path("/proc/stat").read_text().split()[1:4]
+        return (int(user) + int(nice) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    before = busy()
+    time.sleep(IDLE)
+    return (busy() - before) / IDLE
 
 
 def timed(work, features):
@@ -62,9 +87,9 @@ def timed(work, features):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--images", type=int, default=4096)
-    parser.add_argument("--part-images", type=int, default=512)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--images", type=int, default=16384)
+    parser.add_argument("--part-images", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--weights", type=Path, default=ROOT / "data/weights")
     parser.add_argument("--programs", type=Path, default=ROOT / "target/release")
@@ -74,19 +99,24 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         config = prepare(args, Path(folder))
         features = Path(folder) / "runs/bench/features"
-        seconds = {"one process": [], "Ray": []}
+        without = busy_cores()
+        seconds = {"one process": [], "xargs": [], "Ray": []}
         for _ in range(args.rounds):
             taken, wanted = timed(lambda: one_process(args, config), features)
             seconds["one process"].append(taken)
+            taken, by_loop = timed(lambda: by_xargs(args, config), features)
+            seconds["xargs"].append(taken)
             address = ray.init(num_cpus=CORES, log_to_driver=False).address_info["address"]
+            idle = busy_cores()
             taken, made = timed(lambda: by_ray(args, config, address), features)
             seconds["Ray"].append(taken)
             ray.shutdown()
-            assert made == wanted, "Ray made other parts"
+            assert made == by_loop == wanted, "other parts"
     print(f"{args.images} images, {len(wanted)} parts, {args.backbone}, {CORES} cores, best of {args.rounds} rounds")
     for name, taken in seconds.items():
-        print(f"  {name:12} {args.images / min(taken):9.1f} images/s   ({', '.join(f'{second:.1f}' for second in taken)} s)")
-    print(f"  Ray / one process: {min(seconds['one process']) / min(seconds['Ray']):.2f}")
+        rate, ratio = args.images / min(taken), min(seconds["one process"]) / min(taken)
+        print(f"  {name:12} {rate:9.1f} images/s   {ratio:.2f}   ({', '.join(f'{second:.1f}' for second in taken)} s)")
+    print(f"  Ray, idle, takes {idle - without:.2f} of a core")
 
 
 if __name__ == "__main__":
