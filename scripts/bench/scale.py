@@ -152,7 +152,7 @@ def predict(args):
         spans = [f"{hours / machines:.1f} h" if hours / machines < 48 else f"{hours / machines / 24:.1f} days" for machines in (1, 8, 64)]
         sizes = [f"{photos * size / 1e9:.2f} TB" if photos * size > 1e9 else f"{photos * size / 1e6:.0f} GB" for size in (PHOTO_KB, GRID_KB)]
         cost = hours * args.cores * args.core_hour
-        print(f"| {name} | {photos / 1e6:g} M | {' | '.join([*sizes, *spans])} | ${cost:,.0f} |")
+        print(f"| {name} | {photos / 1e6:g} M | {' | '.join([*sizes, *spans])} | ${cost:,.2f} |")
 
 
 def main():
