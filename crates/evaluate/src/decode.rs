@@ -1,6 +1,5 @@
 //! Captions of a whole split from cached features.
 
-use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,7 +63,7 @@ pub(crate) fn captions(
         );
     }
     let progress = Progress::new("captions", "images", references.0.len(), context.quiet);
-    let (index, view) = (store.index(), seen(model)?);
+    let view = seen(model)?;
     let batches: Vec<&[Reference]> = references.0.chunks(IMAGES_AT_ONCE).collect();
     let next = AtomicUsize::new(0);
     let work = |model: Model| {
@@ -73,7 +72,7 @@ pub(crate) fn captions(
         let mut done = vec![];
         while let Some(number) = Some(next.fetch_add(1, Relaxed)).filter(|&number| number < batches.len()) {
             let batch = batches[number];
-            let captioned = caption(&model, &settings.search, &store, &index, &view, batch)
+            let captioned = caption(&model, &settings.search, &store, &view, batch)
                 .inspect_err(|_| next.store(batches.len(), Relaxed))?;
             done.push((number, captioned));
             progress.add(batch.len());
@@ -103,22 +102,21 @@ fn caption(
     model: &Model,
     search: &SearchSettings,
     store: &GridStore,
-    index: &HashMap<&str, usize>,
     view: &Seen,
     images: &[Reference],
 ) -> anyhow::Result<Vec<Captioned>> {
     let ids = || images.iter().map(|image| image.image_id.as_str());
-    let grids: Vec<usize> = ids().filter_map(|id| index.get(id).copied()).collect();
+    let grids: Vec<usize> = ids().filter_map(|id| store.index().get(id)).collect();
     let mut found = if grids.is_empty() {
         vec![]
     } else {
         let grid = store.tensor(&grids, model.device())?;
-        let memory = tch::no_grad(|| model.network.encode(&grid, false))?;
+        let memory = tch::no_grad(|| model.network.encode(&grid, None))?;
         beam_search(&mut &model.network, &memory, search)?
     }
     .into_iter();
     let captioned = ids().map(|id| {
-        if !index.contains_key(id) {
+        if store.index().get(id).is_none() {
             // Without features there is no caption, and no caption scores 0: leaving the image out would flatter.
             return Ok(Captioned::missing(id));
         }

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::Tokens;
-use crate::corpus::{Corpus, Image, check_references};
+use crate::corpus::{Corpus, Image};
 use crate::error::ScoreError;
 use crate::ngrams::{Caption, MAX_ORDER, Ngram, WordIds, next_id, order_index};
 use crate::tally::{Means, Tallied};
@@ -35,12 +35,27 @@ impl DocumentFrequency {
     /// # Errors
     /// When there is no image, or one has no references.
     pub fn new(references: &[Vec<Tokens>]) -> Result<Self, ScoreError> {
-        check_references(references)?;
+        Self::counted(references.iter().map(Ok))
+    }
+
+    /// Counts over the captions of one image after the other, so that nothing but the counts is kept: some 40 bytes for
+    /// each distinct n-gram.
+    ///
+    /// # Errors
+    /// Those of `references`; when there is no image, or one has no references.
+    pub fn counted<I: AsRef<[Tokens]>, E: From<ScoreError>>(
+        references: impl IntoIterator<Item = Result<I, E>>,
+    ) -> Result<Self, E> {
         let mut words = WordIds::new();
         let mut images: HashMap<Ngram, u32> = HashMap::new();
+        let mut count = 0;
         for captions in references {
+            let captions = captions?;
+            if captions.as_ref().is_empty() {
+                return Err(ScoreError::NoReferences { image: count }.into());
+            }
             let mut seen: Vec<Ngram> = Vec::new();
-            for tokens in captions {
+            for tokens in captions.as_ref() {
                 let ids = tokens.iter().map(|word| known_id(word, &mut words)).collect();
                 seen.extend(Caption::new(ids).ngrams.iter().map(|(ngram, _)| ngram));
             }
@@ -49,8 +64,12 @@ impl DocumentFrequency {
             for ngram in seen {
                 *images.entry(ngram).or_insert(0) += 1;
             }
+            count += 1;
         }
-        Ok(Self { words, images, log_images: (references.len() as f64).ln() })
+        if count == 0 {
+            return Err(ScoreError::NoImages.into());
+        }
+        Ok(Self { words, images, log_images: (count as f64).ln() })
     }
 
     /// ln(images / images with `ngram`); an n-gram that was never seen counts as seen once.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use artifacts::features::{FeatureKey, FeatureSet, FeatureSpec};
+use artifacts::features::{FeatureKey, FeaturePart, FeatureSet, FeatureSpec};
 use artifacts::images::Images;
 use artifacts::table::{self, TableError};
 use artifacts::{Locator, Manifest, RunFolder, Split};
@@ -99,7 +99,8 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     let folder = &request.folder;
     let manifest = Manifest::read(folder)?;
     let set = FeatureSet::open(folder)?;
-    let rows: Vec<Row> = Row::all(&set).collect();
+    let parts: Vec<FeaturePart> = set.parts().collect::<Result<_, _>>()?;
+    let rows: Vec<Row> = parts.iter().flat_map(Row::all).collect();
     let query = request.like.as_deref().map(|id| Query::find(id, &rows, folder)).transpose()?;
 
     let progress = Progress::new("inspect", "images", rows.len(), request.json);
@@ -130,11 +131,11 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
         folder: folder.clone(),
         features: set.spec().clone(),
         provenance: manifest.recipe.provenance(),
-        columns: table::columns(&set.parts()[0].path)?,
+        columns: table::columns(&parts[0].path)?,
         splits,
         rows: rows.len(),
         skipped: manifest.warnings.len(),
-        parts: set.parts().len(),
+        parts: parts.len(),
         bytes,
         bytes_per_image: bytes as f64 / rows.len().max(1) as f64,
         zeros: zeros as f64 / numbers.max(1) as f64,
@@ -143,9 +144,9 @@ pub fn inspect(request: &Request) -> anyhow::Result<Report> {
     })
 }
 
-/// A row of the set.
+/// A row of a part.
 struct Row<'a> {
-    set: &'a FeatureSet,
+    part: &'a FeaturePart,
     number: usize,
     key: &'a FeatureKey,
 }
@@ -159,18 +160,18 @@ struct Measured {
 }
 
 impl<'a> Row<'a> {
-    fn all(set: &'a FeatureSet) -> impl Iterator<Item = Row<'a>> {
-        set.keys().enumerate().map(move |(number, key)| Row { set, number, key })
+    fn all(part: &'a FeaturePart) -> impl Iterator<Item = Row<'a>> {
+        part.keys.iter().enumerate().map(move |(number, key)| Row { part, number, key })
     }
 
     fn pooled(&self) -> Result<Vec<f32>, TableError> {
-        Ok(self.set.pooled(self.number)?.to_f32_vec())
+        Ok(self.part.pooled(self.number)?.to_f32_vec())
     }
 
     fn measure(&self, query: Option<&Query>) -> Result<Measured, TableError> {
         let pooled = self.pooled()?;
         let mut grid = Vec::new();
-        self.set.grid(self.number, &mut grid)?;
+        self.part.grid(self.number, &mut grid)?;
         Ok(Measured {
             norm: dot(&pooled, &pooled).sqrt(),
             zeros: grid.iter().filter(|&&value| value == f16::ZERO).count(),

@@ -87,8 +87,8 @@ impl FeaturePlace {
         match self {
             FeaturePlace::Local(path) => FeatureSet::open(path),
             FeaturePlace::Shared(folder) => {
-                let place = PathBuf::from(folder.to_string());
-                FeatureSet::of(&place, &self.manifest()?, |file| shared_part(folder, file))
+                let (place, folder) = (PathBuf::from(folder.to_string()), folder.clone());
+                FeatureSet::of(&place, &self.manifest()?, move |file| shared_part(&folder, file))
             }
         }
     }

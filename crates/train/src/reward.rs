@@ -2,7 +2,6 @@
 
 use artifacts::vocabulary::Vocabulary;
 use metrics::{DocumentFrequency, Tokens, cider_d};
-use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 /// Stands for `<eos>` in the reward: a caption that stops in the middle of a phrase misses the n-grams that end with it.
 const END: &str = "<eos>";
@@ -19,9 +18,11 @@ pub(crate) fn ended(mut tokens: Tokens) -> Tokens {
 }
 
 impl Reward {
-    /// Counts over `references[image][caption]`, each [`ended`].
-    pub(crate) fn new(references: &[Vec<Tokens>]) -> anyhow::Result<Reward> {
-        Ok(Reward { frequency: DocumentFrequency::new(references)? })
+    /// Counts over the captions of all images, one image after the other, each [`ended`].
+    pub(crate) fn new(
+        references: impl Iterator<Item = anyhow::Result<Vec<Tokens>>>,
+    ) -> anyhow::Result<Reward> {
+        Ok(Reward { frequency: DocumentFrequency::counted(references)? })
     }
 
     /// The reward of each of `samples[image][sample]` (ids, and whether it ended) against `references[image]`.
@@ -31,8 +32,7 @@ impl Reward {
         references: &[Vec<Tokens>],
         samples: &[Vec<(&[u32], bool)>],
     ) -> anyhow::Result<Vec<Vec<f32>>> {
-        let images: Vec<_> = references.iter().zip(samples).collect();
-        let rewards = images.par_iter().map(|(references, samples)| {
+        let rewards = references.iter().zip(samples).map(|(references, samples)| {
             let words = samples.iter().map(|&(ids, finished)| {
                 let tokens = metrics::tokenize::caption_tokens(&vocabulary.decode(ids).join(" "));
                 if finished { ended(tokens) } else { tokens }
@@ -65,7 +65,7 @@ mod tests {
     fn the_right_caption_with_its_end_is_worth_most() {
         let vocabulary = Vocabulary::new(["a", "dog", "cat", "runs"].map(str::to_owned)).unwrap();
         let references = [vec![tokens("a dog runs")], vec![tokens("a cat")]];
-        let reward = Reward::new(&references).unwrap();
+        let reward = Reward::new(references.iter().cloned().map(Ok)).unwrap();
         let [a, dog, cat, runs] = [4, 5, 6, 7];
         let sentence = [a, dog, runs];
         let other = [a, cat];

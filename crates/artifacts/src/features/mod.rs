@@ -12,7 +12,10 @@
 //! [`FeatureSet`] reads one.
 
 mod foreign;
+mod index;
+mod page;
 mod part;
+mod rows;
 mod set;
 mod stored;
 mod sums;
@@ -30,7 +33,9 @@ use crate::table::{Kind, TableError};
 use crate::view::View;
 
 pub use foreign::{ForeignRow, ForeignRows};
+pub use index::ImageIndex;
 pub use part::FeaturePart;
+pub use rows::GridRows;
 pub use set::FeatureSet;
 pub use stored::Stored;
 pub use write::{complete_part, write_part};
@@ -336,19 +341,18 @@ mod tests {
             write(folder.path(), &spec, 700, dtype);
             let set = FeatureSet::open(folder.path()).unwrap();
             let wanted = rows(700, 24);
-            assert_eq!((set.spec(), set.parts().len()), (&spec, 3));
-            assert!(set.keys().eq(wanted.iter().map(|row| &row.key)));
-            let val = set.rows_of(Split::Val);
-            assert_eq!((val.len(), val["image-699"]), (350, 699));
-            for row in [0, 299, 300, 699] {
+            assert_eq!((set.spec(), set.parts().count()), (&spec, 3));
+            assert!(set.rows().map(Result::unwrap).eq(wanted.iter().cloned()));
+            let (grids, images) = set.grids(Split::Val).unwrap();
+            assert_eq!((grids.len(), images.len(), grids.is_checked()), (350, 350, true));
+            for row in [699, 1, 299, 301] {
                 let mut grid = Vec::new();
-                set.grid(row, &mut grid).unwrap();
-                assert_eq!(
-                    (grid, set.pooled(row).unwrap()),
-                    (wanted[row].grid.clone(), wanted[row].pooled.clone())
-                );
+                grids.append(images.get(&format!("image-{row}")).unwrap(), &mut grid).unwrap();
+                assert_eq!(grid, wanted[row].grid);
             }
-            assert!(set.pooled(700).is_err());
+            assert_eq!(images.get("image-0"), None, "of another split");
+            let last = set.parts().last().unwrap().unwrap();
+            assert!(last.pooled(99).is_ok() && last.pooled(100).is_err());
         }
     }
 
@@ -446,5 +450,12 @@ mod tests {
         });
         let found = found.unwrap().to_string();
         assert!(found.contains("of row ") && found.contains("image image-"), "{found}");
+        std::fs::write(&path, &whole).unwrap();
+        let (grids, _) = FeatureSet::open(folder.path()).unwrap().grids(Split::Val).unwrap();
+        std::fs::write(&path, whole.iter().map(|byte| !byte).collect::<Vec<u8>>()).unwrap();
+        let mut grid = vec![f16::ONE];
+        let found = grids.append(1, &mut grid).unwrap_err().to_string();
+        assert!(found.contains("part-00000") && found.contains("the grid at byte "), "{found}");
+        assert_eq!(grid, [f16::ONE], "nothing of it is handed out");
     }
 }

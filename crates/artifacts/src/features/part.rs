@@ -1,7 +1,4 @@
-//! Reading a part, all its identities at once and its numbers a row at a time.
-//!
-//! A row's numbers are one page, so reading them is finding the page, decompressing it, and taking what follows the
-//! level headers: no Arrow array is built. That is what makes a random row as cheap as a sequential one.
+//! Reading a part: all its identities at once, and its numbers a row at a time.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,44 +9,33 @@ use arrow_array::types::UInt32Type;
 use half::f16;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use parquet::basic::Encoding;
-use parquet::column::page::{Page, PageReader};
-use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
-use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::metadata::PageIndexPolicy;
 
-use super::stored::{Opened, PartFile, Stored};
+use super::page::{Column, Page};
+use super::stored::{Ahead, PartFile, Stored};
 use super::sums::{self, GRID_SUM, POOLED_SUM, RowSums};
-use super::{FeatureKey, FeatureSpec, KIND, SPEC_KEY};
+use super::{FeatureKey, FeatureRow, FeatureSpec, KIND, SPEC_KEY};
 use crate::recipe::Recipe;
 use crate::split::Split;
 use crate::table::{self, TableError, malformed};
 
-/// An open part: its footer and identities are in memory, its numbers on disk.
+/// An open part: its identities, and where its numbers lie, are in memory, its numbers on disk.
 pub struct FeaturePart {
     /// The file's path or, of one in a store, its address.
     pub path: PathBuf,
-    file: PartFile,
+    pub(super) file: PartFile,
     /// What made its features.
     pub spec: FeatureSpec,
     /// Its images, in order.
     pub keys: Vec<FeatureKey>,
     footer: HashMap<String, String>,
-    /// The CRC-32 of each row's numbers; none in a part that carries no checksums.
-    sums: Option<Vec<RowSums>>,
-    metadata: Arc<ParquetMetaData>,
-    /// Row groups' first rows, then the number of rows.
-    starts: Vec<usize>,
+    pooled: (Column, Vec<Page>),
+    pub(super) grid: (Column, Vec<Page>),
 }
 
-/// A column of numbers, by its name and its place among the leaves of the schema.
-struct Column {
-    name: &'static str,
-    leaf: usize,
-    sum: fn(&RowSums) -> u32,
-}
-
-const POOLED: Column = Column { name: "pooled", leaf: 3, sum: |sums| sums.pooled };
-const GRID: Column = Column { name: "grid", leaf: 4, sum: |sums| sums.grid };
+/// The columns of numbers, by their names and their places among the leaves of the schema.
+const POOLED: (&str, usize) = ("pooled", 3);
+const GRID: (&str, usize) = ("grid", 4);
 
 impl FeaturePart {
     /// Opens a part and reads the identities of its images.
@@ -74,12 +60,12 @@ impl FeaturePart {
         let bad = |reason: String| malformed(path, KIND, reason);
         let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
         let file = part.open().map_err(|source| TableError::Io { path: path.to_owned(), source })?;
-        let (builder, footer) = table::open(path, file, KIND, options)?;
+        let (builder, footer) = table::open(path, Ahead::new(file), KIND, options)?;
         let text = footer.get(SPEC_KEY).map(String::as_str).unwrap_or_default();
         let spec: FeatureSpec =
             serde_json::from_str(text).map_err(|error| bad(format!("footer entry {SPEC_KEY}: {error}")))?;
         let metadata = builder.metadata().clone();
-        for Column { name, leaf, .. } in [POOLED, GRID] {
+        for (name, leaf) in [POOLED, GRID] {
             let column = metadata.file_metadata().schema_descr().columns().get(leaf);
             if column.is_none_or(|column| column.path().parts()[0] != name) {
                 return Err(bad(format!("column {name} is not where it is written")));
@@ -93,16 +79,22 @@ impl FeaturePart {
                 return Err(bad("its images and their checksums are not those that were written".to_owned()));
             }
         };
-        let mut starts = vec![0];
-        for group in metadata.row_groups() {
-            starts.push(starts[starts.len() - 1] + group.num_rows().max(0) as usize);
-        }
-        Ok(FeaturePart { path: path.to_owned(), file: part, spec, keys, footer, sums, metadata, starts })
+        let column = |(name, leaf), count, sum: fn(&RowSums) -> u32| {
+            let sums = sums.as_ref().map(|rows| rows.iter().map(sum));
+            let (column, pages) = Column::find(&metadata, leaf, count, sums).map_err(bad)?;
+            if pages.len() != keys.len() {
+                return Err(bad(format!("{} images with {} pages of {name}", keys.len(), pages.len())));
+            }
+            Ok((column, pages))
+        };
+        let pooled = column(POOLED, spec.channels, |sums| sums.pooled)?;
+        let grid = column(GRID, spec.regions() * spec.channels, |sums| sums.grid)?;
+        Ok(FeaturePart { path: path.to_owned(), file: part, spec, keys, footer, pooled, grid })
     }
 
     /// Whether it carries checksums: every row that is read is then compared with its own.
     pub fn is_checked(&self) -> bool {
-        self.sums.is_some()
+        self.grid.0.is_checked()
     }
 
     /// Reads all rows, to find damage.
@@ -120,6 +112,15 @@ impl FeaturePart {
         Ok(())
     }
 
+    /// All its rows, read one after the other.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = Result<FeatureRow, TableError>> {
+        (0..self.keys.len()).map(move |row| {
+            let mut grid = Vec::new();
+            self.grid(row, &mut grid)?;
+            Ok(FeatureRow { key: self.keys[row].clone(), pooled: self.pooled(row)?, grid })
+        })
+    }
+
     /// Whether it was made by this recipe.
     pub fn is_made_by(&self, recipe: &Recipe) -> bool {
         let wanted = table::metadata(KIND, recipe, &[]);
@@ -133,7 +134,7 @@ impl FeaturePart {
     /// The file cannot be read any more, the row is beyond its last, or its page is damaged.
     pub fn pooled(&self, row: usize) -> Result<Vec<f16>, TableError> {
         let mut pooled = Vec::new();
-        self.numbers(&POOLED, row, self.spec.channels, &mut pooled)?;
+        self.numbers(&self.pooled, row, &mut pooled)?;
         Ok(pooled)
     }
 
@@ -143,83 +144,28 @@ impl FeaturePart {
     ///
     /// The file cannot be read any more, the row is beyond its last, or its page is damaged.
     pub fn grid(&self, row: usize, grid: &mut Vec<f16>) -> Result<(), TableError> {
-        self.numbers(&GRID, row, self.spec.regions() * self.spec.channels, grid)
+        self.numbers(&self.grid, row, grid)
     }
 
     fn numbers(
         &self,
-        column: &Column,
+        (column, pages): &(Column, Vec<Page>),
         row: usize,
-        count: usize,
         out: &mut Vec<f16>,
     ) -> Result<(), TableError> {
         let bad = |reason: String| {
             let image = self.keys.get(row).map_or("none", |key| &key.image_id);
-            malformed(&self.path, KIND, format!("{} of row {row}, image {image}: {reason}", column.name))
+            malformed(&self.path, KIND, format!("{} of row {row}, image {image}: {reason}", column.name()))
         };
+        let page = *pages.get(row).ok_or_else(|| bad(format!("there are {} rows", pages.len())))?;
         let file = self.file.open().map_err(|source| TableError::Io { path: self.path.clone(), source })?;
-        let read = || self.page(file, column.leaf, row).map_err(|error| error.to_string());
-        let page = table::soundly(read).map_err(bad)?;
-        let before = out.len();
-        match page {
-            Some(Page::DataPage { buf, num_values, encoding: Encoding::PLAIN, .. })
-                if num_values as usize == count =>
-            {
-                append(&buf, count, out)
-                    .ok_or_else(|| bad("the page is too short, or has missing values".to_owned()))?;
-            }
-            _ => return Err(bad("not one plain page per row, as it was written".to_owned())),
-        }
-        let promised = self.sums.as_ref().and_then(|sums| sums.get(row)).map(column.sum);
-        if promised.is_some_and(|promised| promised != sums::of(&out[before..])) {
-            out.truncate(before);
-            return Err(bad("its numbers do not fit their checksum".to_owned()));
-        }
-        Ok(())
+        column.append(file, page, out).map_err(bad)
     }
-
-    fn page(&self, file: Opened, leaf: usize, row: usize) -> parquet::errors::Result<Option<Page>> {
-        let group = self.starts.partition_point(|&start| start <= row).saturating_sub(1);
-        let Some(columns) = self.metadata.row_groups().get(group) else { return Ok(None) };
-        let pages = self.metadata.offset_index().and_then(|index| index.get(group)?.get(leaf));
-        let pages = pages.map(|index| index.page_locations().as_slice()).unwrap_or_default();
-        let number = row - self.starts[group];
-        let (Some(first), Some(wanted)) = (pages.first(), pages.get(number)) else { return Ok(None) };
-        let rows = columns.num_rows().max(0) as usize;
-        if pages.len() != rows {
-            return Ok(None);
-        }
-        // The reader takes space before the first page for a dictionary, so the first page must be named, and skipped.
-        let locations = if number == 0 { vec![first.clone()] } else { vec![first.clone(), wanted.clone()] };
-        let mut reader =
-            SerializedPageReader::new(Arc::new(file), columns.column(leaf), rows, Some(locations))?;
-        if number > 0 {
-            reader.skip_next_page()?;
-        }
-        reader.get_next_page()
-    }
-}
-
-/// Takes `count` numbers off a page without missing values: behind two blocks of levels, each with its length in front.
-fn append(page: &[u8], count: usize, out: &mut Vec<f16>) -> Option<()> {
-    let mut values = page;
-    for _levels in ["repetition", "definition"] {
-        let (length, rest) = values.split_first_chunk::<4>()?;
-        values = rest.get(u32::from_le_bytes(*length) as usize..)?;
-    }
-    if values.len() == 2 * count {
-        out.extend(values.as_chunks::<2>().0.iter().map(|&bytes| f16::from_le_bytes(bytes)));
-    } else if values.len() == 4 * count {
-        out.extend(values.as_chunks::<4>().0.iter().map(|&bytes| f16::from_f32(f32::from_le_bytes(bytes))));
-    } else {
-        return None;
-    }
-    Some(())
 }
 
 /// The identities of a part's rows, and the sums of their numbers where it has such columns.
 fn identities(
-    builder: ParquetRecordBatchReaderBuilder<Opened>,
+    builder: ParquetRecordBatchReaderBuilder<Ahead>,
 ) -> Result<(Vec<FeatureKey>, Option<Vec<RowSums>>), String> {
     let columns = ["image_id", "split", "content_hash"];
     let mask =

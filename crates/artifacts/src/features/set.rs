@@ -1,16 +1,14 @@
-//! Reading a finished set: all its identities at once, and its numbers a row at a time.
+//! Reading a finished set part by part.
 
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use half::f16;
-
-use super::{FeatureError, FeatureKey, FeaturePart, FeatureSpec};
+use super::index;
+use super::{FeatureError, FeaturePart, FeatureRow, FeatureSpec, GridRows, ImageIndex};
 use crate::Manifest;
 use crate::split::Split;
 use crate::table::TableError;
 
-/// A finished set, the rows of its parts numbered through.
+/// A finished set. Its parts are opened one after the other as they are asked for.
 ///
 /// ```
 /// use artifacts::Split;
@@ -41,29 +39,32 @@ use crate::table::TableError;
 /// // A set that `preprocess` has finished, `data/runs/demo/features/resnet18` for example.
 /// let set = FeatureSet::open(&folder)?;
 /// assert_eq!(set.spec().grid, [1, 2]);
-/// let rows = set.rows_of(Split::Val);
+/// let (grids, images) = set.grids(Split::Val)?;
 /// // `[regions × channels]` half floats, appended to those of other images.
 /// let mut grid = Vec::new();
-/// set.grid(rows["beach"], &mut grid)?;
+/// grids.append(images.get("beach").ok_or("no beach")?, &mut grid)?;
 /// assert_eq!(grid.iter().map(|value| value.to_f32()).collect::<Vec<_>>(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct FeatureSet {
-    parts: Vec<FeaturePart>,
-    /// First row of each part, then the number of rows.
-    starts: Vec<usize>,
+    folder: PathBuf,
+    files: Vec<String>,
+    open: Box<Open>,
+    spec: FeatureSpec,
 }
+
+/// Opens the part of a name.
+type Open = dyn Fn(&str) -> Result<FeaturePart, TableError> + Send + Sync;
 
 impl FeatureSet {
     /// Opens the finished set in `folder`.
     ///
     /// # Errors
     ///
-    /// When the folder has no manifest or no part, when a part cannot be read, or when parts were made by different
-    /// weights or transforms.
+    /// The set is not finished, has no part, or its first one is damaged.
     pub fn open(folder: &Path) -> Result<FeatureSet, FeatureError> {
-        let manifest = Manifest::read(folder)?;
-        FeatureSet::of(folder, &manifest, |file| FeaturePart::open(&folder.join(file)))
+        let (manifest, place) = (Manifest::read(folder)?, folder.to_owned());
+        FeatureSet::of(folder, &manifest, move |file| FeaturePart::open(&place.join(file)))
     }
 
     /// The set in `folder`, a path or an address, whose manifest was read; `open` opens its parts.
@@ -74,25 +75,12 @@ impl FeatureSet {
     pub fn of(
         folder: &Path,
         manifest: &Manifest,
-        open: impl Fn(&str) -> Result<FeaturePart, TableError>,
+        open: impl Fn(&str) -> Result<FeaturePart, TableError> + Send + Sync + 'static,
     ) -> Result<FeatureSet, FeatureError> {
-        let mut parts: Vec<FeaturePart> = Vec::new();
-        let mut starts = vec![0];
-        for output in &manifest.outputs {
-            let part = open(&output.file)?;
-            if let Some(first) = parts.first()
-                && first.spec != part.spec
-            {
-                let wanted = format!("one set of {} weights for all parts", first.spec.name());
-                return Err(FeatureError::OtherBackbone { path: part.path, found: part.spec.name(), wanted });
-            }
-            starts.push(starts[starts.len() - 1] + part.keys.len());
-            parts.push(part);
-        }
-        if parts.is_empty() {
-            return Err(FeatureError::NoParts(folder.to_owned()));
-        }
-        Ok(FeatureSet { parts, starts })
+        let files: Vec<String> = manifest.outputs.iter().map(|output| output.file.clone()).collect();
+        let first = files.first().ok_or_else(|| FeatureError::NoParts(folder.to_owned()))?;
+        let spec = open(first)?.spec;
+        Ok(FeatureSet { folder: folder.to_owned(), files, open: Box::new(open), spec })
     }
 
     /// Opens the finished set in `folder`, which must be the one called `name` ([`FeatureSpec::name`]).
@@ -110,63 +98,68 @@ impl FeatureSet {
     ///
     /// It is another one.
     pub fn named(self, name: &str) -> Result<FeatureSet, FeatureError> {
-        let (found, wanted) = (self.spec().name(), name.to_owned());
+        let (found, wanted) = (self.spec.name(), name.to_owned());
         if found != wanted {
-            return Err(FeatureError::OtherBackbone { path: self.parts[0].path.clone(), found, wanted });
+            let path = self.folder.join(&self.files[0]);
+            return Err(FeatureError::OtherBackbone { path, found, wanted });
         }
         Ok(self)
     }
 
+    /// Where it lies: a path or an address.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What made the features, and their shape.
     pub fn spec(&self) -> &FeatureSpec {
-        &self.parts[0].spec
+        &self.spec
     }
 
-    /// Whether all parts carry checksums, with which every row that is read is compared.
-    pub fn is_checked(&self) -> bool {
-        self.parts.iter().all(FeaturePart::is_checked)
+    /// The parts in their order. One that is damaged, or of other features than the first, is an error in its place.
+    pub fn parts(&self) -> impl Iterator<Item = Result<FeaturePart, FeatureError>> {
+        self.files.iter().map(|file| {
+            let part = (self.open)(file)?;
+            if part.spec != self.spec {
+                let wanted = format!("one set of {} weights for all parts", self.spec.name());
+                let (path, found) = (part.path, part.spec.name());
+                return Err(FeatureError::OtherBackbone { path, found, wanted });
+            }
+            Ok(part)
+        })
     }
 
-    /// The parts in their order.
-    pub fn parts(&self) -> &[FeaturePart] {
-        &self.parts
+    /// All rows in their order. One that cannot be read is an error in its place, and so is a part.
+    pub fn rows(&self) -> impl Iterator<Item = Result<FeatureRow, FeatureError>> {
+        self.parts().flat_map(|part| {
+            let (part, error) = match part {
+                Ok(part) => (Some(part), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            part.into_iter().flat_map(FeaturePart::into_rows).map(|row| Ok(row?)).chain(error)
+        })
     }
 
-    /// The images in the order of their rows.
-    pub fn keys(&self) -> impl Iterator<Item = &FeatureKey> {
-        self.parts.iter().flat_map(|part| &part.keys)
-    }
-
-    /// The row of each image of a split.
-    pub fn rows_of(&self, split: Split) -> HashMap<&str, usize> {
-        let keys = self.keys().enumerate().filter(|(_, key)| key.split == split);
-        keys.map(|(row, key)| (key.image_id.as_str(), row)).collect()
-    }
-
-    /// The mean over the regions of row number `row`: `[channels]`.
+    /// The grids of the images of a split, in the order of their rows, and which image each is of.
     ///
     /// # Errors
     ///
-    /// When the part is damaged, or has no such row.
-    pub fn pooled(&self, row: usize) -> Result<Vec<f16>, TableError> {
-        let (part, row) = self.place(row);
-        part.pooled(row)
-    }
-
-    /// Appends the grid of row number `row`, `[regions × channels]`, to `out`.
-    ///
-    /// # Errors
-    ///
-    /// When the part is damaged, or has no such row.
-    pub fn grid(&self, row: usize, out: &mut Vec<f16>) -> Result<(), TableError> {
-        let (part, row) = self.place(row);
-        part.grid(row, out)
-    }
-
-    /// The part that holds a row, and the row's number there.
-    fn place(&self, row: usize) -> (&FeaturePart, usize) {
-        let after = self.starts.partition_point(|&start| start <= row);
-        let part = after.saturating_sub(1).min(self.parts.len() - 1);
-        (&self.parts[part], row - self.starts[part])
+    /// A part is damaged, or of other features than the first; or no image is of the split.
+    pub fn grids(&self, split: Split) -> Result<(GridRows, ImageIndex), FeatureError> {
+        let mut grids = GridRows::default();
+        let mut images = Vec::new();
+        for part in self.parts() {
+            let part = part?;
+            let of_split = |row: &usize| part.keys[*row].split == split;
+            let rows: Vec<usize> = (0..part.keys.len()).filter(of_split).collect();
+            let numbers = images.len() as u32..;
+            let image = |(&row, number): (&usize, u32)| (index::hash(&part.keys[row].image_id), number);
+            images.extend(rows.iter().zip(numbers).map(image));
+            grids.add(&part, &rows);
+        }
+        if grids.is_empty() {
+            return Err(FeatureError::Empty { folder: self.folder.clone(), split });
+        }
+        Ok((grids, ImageIndex::sorted(images)))
     }
 }

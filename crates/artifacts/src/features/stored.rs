@@ -4,12 +4,14 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{ChunkReader, Length};
 
+/// How much is read at once of small pieces that follow one another: the identities of a row group are as large.
+const WINDOW: usize = 16 << 10;
 /// How much is read at once where it is not known how much is wanted.
 const PIECE: u64 = 64 << 10;
 
@@ -82,6 +84,52 @@ impl ChunkReader for Opened {
                 stored.range(start, length as u64).map_err(|error| ParquetError::External(Box::new(error)))
             }
         }
+    }
+}
+
+/// An open file whose small pieces are read in the order of their places, several at once.
+pub(super) struct Ahead {
+    file: Opened,
+    size: u64,
+    /// What was read last, and from where on.
+    window: Mutex<(u64, Bytes)>,
+}
+
+impl Ahead {
+    pub(super) fn new(file: Opened) -> Ahead {
+        Ahead { size: file.len(), file, window: Mutex::new((0, Bytes::new())) }
+    }
+}
+
+impl Length for Ahead {
+    fn len(&self) -> u64 {
+        self.size
+    }
+}
+
+impl ChunkReader for Ahead {
+    type T = Box<dyn Read + Send>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        self.file.get_read(start)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let left = self.size.saturating_sub(start);
+        if length > WINDOW || length as u64 > left {
+            return self.file.get_bytes(start, length);
+        }
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let within = |(at, bytes): &(u64, Bytes)| {
+            let from = usize::try_from(start.checked_sub(*at)?).ok()?;
+            (from + length <= bytes.len()).then(|| bytes.slice(from..from + length))
+        };
+        if let Some(bytes) = within(&window) {
+            return Ok(bytes);
+        }
+        let bytes = self.file.get_bytes(start, left.min(WINDOW as u64) as usize)?;
+        *window = (start, bytes.clone());
+        Ok(bytes.slice(..length))
     }
 }
 

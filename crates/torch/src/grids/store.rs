@@ -1,10 +1,7 @@
 //! The grids of one split, of one set or several joined: in memory when they fit, read by the page when not.
 
-use std::collections::HashMap;
-use std::path::Path;
-
 use artifacts::Split;
-use artifacts::features::{FeatureError, FeatureSet, FeatureSpec};
+use artifacts::features::{FeatureError, FeatureSet, FeatureSpec, GridRows, ImageIndex};
 use half::f16;
 use model::grids::Join;
 use tch::{Device, Tensor};
@@ -15,48 +12,40 @@ use super::{GridError, tensor};
 pub struct GridStore {
     specs: Vec<FeatureSpec>,
     join: Join,
-    image_ids: Vec<String>,
-    /// Where grids are read from; nothing when they are in memory, because the identities of a million images are as large.
-    sets: Vec<Set>,
+    index: ImageIndex,
+    /// Number of images.
+    len: usize,
+    /// Where grids are read from, each set's in the order of the images; nothing when they are in memory.
+    sets: Vec<GridRows>,
     /// Names of the sets without checksums.
     unchecked: Vec<String>,
     /// All grids, joined, when they fit: `[images × regions × channels]`.
     resident: Option<Vec<f16>>,
 }
 
-/// One set, and where in it each image is.
-struct Set {
-    features: FeatureSet,
-    rows: Vec<usize>,
-}
-
 impl GridStore {
     /// Opens one split of finished sets; images must be in all of them.
     ///
-    /// Up to `memory` bytes the grids are read at once and kept.
+    /// Up to `memory` bytes the grids are read at once and kept. Of each image that is not, some 24 bytes a set are in
+    /// memory, and 20 for its id.
     ///
     /// # Errors
     ///
     /// When a set is damaged, or when no image of the split is in all of them.
     pub fn open(found: Vec<FeatureSet>, split: Split, memory: u64) -> Result<GridStore, FeatureError> {
-        let specs: Vec<FeatureSpec> = found.iter().map(|set| set.spec().clone()).collect();
-        let places: Vec<HashMap<&str, usize>> = found.iter().map(|set| set.rows_of(split)).collect();
-        let in_all = |id: &&str| places.iter().all(|rows| rows.contains_key(*id));
-        let first = found.first().into_iter().flat_map(FeatureSet::keys);
-        let ids = first.filter(|key| key.split == split).map(|key| key.image_id.as_str());
-        let ids: Vec<&str> = ids.filter(in_all).collect();
-        if ids.is_empty() {
-            let first = found.first().and_then(|set| set.parts().first());
-            let folder = first.and_then(|part| part.path.parent()).map(Path::to_owned).unwrap_or_default();
+        let opened = found.iter().map(|set| set.grids(split)).collect::<Result<Vec<_>, _>>()?;
+        let (mut sets, indices): (Vec<GridRows>, Vec<ImageIndex>) = opened.into_iter().unzip();
+        let index = in_all(&mut sets, indices);
+        if index.is_empty() {
+            let folder = found.first().map(|set| set.folder().to_owned()).unwrap_or_default();
             return Err(FeatureError::Empty { folder, split });
         }
-        let rows: Vec<Vec<_>> = places.iter().map(|rows| ids.iter().map(|id| rows[id]).collect()).collect();
-        let image_ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
-        let without_sums = found.iter().filter(|set| !set.is_checked());
-        let unchecked = without_sums.map(|set| set.spec().name()).collect();
-        let sets = found.into_iter().zip(rows).map(|(features, rows)| Set { features, rows }).collect();
+        let without_sums = found.iter().zip(&sets).filter(|(_, grids)| !grids.is_checked());
+        let unchecked = without_sums.map(|(set, _)| set.spec().name()).collect();
+        let specs: Vec<FeatureSpec> = found.iter().map(|set| set.spec().clone()).collect();
         let join = Join::new(&specs);
-        let mut store = GridStore { specs, join, image_ids, sets, unchecked, resident: None };
+        let len = index.len();
+        let mut store = GridStore { specs, join, index, len, sets, unchecked, resident: None };
         let bytes = (store.len() * store.size() * size_of::<f16>()) as u64;
         if bytes <= memory {
             let all: Vec<usize> = (0..store.len()).collect();
@@ -73,7 +62,8 @@ impl GridStore {
         GridStore {
             join: Join::new(&specs),
             specs,
-            image_ids,
+            len: image_ids.len(),
+            index: ImageIndex::new(image_ids),
             sets: vec![],
             unchecked: vec![],
             resident: Some(grids),
@@ -97,24 +87,24 @@ impl GridStore {
         &self.join
     }
 
-    /// The images in their order.
-    pub fn image_ids(&self) -> &[String] {
-        &self.image_ids
+    /// Where each image is, by its id.
+    pub fn index(&self) -> &ImageIndex {
+        &self.index
     }
 
-    /// Where each image is, by its id.
-    pub fn index(&self) -> HashMap<&str, usize> {
-        self.image_ids.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect()
+    /// Takes the index out, for whoever is done with ids before it is done with grids.
+    pub fn take_index(&mut self) -> ImageIndex {
+        std::mem::take(&mut self.index)
     }
 
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.image_ids.len()
+        self.len
     }
 
     /// True when there is no image.
     pub fn is_empty(&self) -> bool {
-        self.image_ids.is_empty()
+        self.len == 0
     }
 
     /// True when the grids are in memory.
@@ -152,11 +142,11 @@ impl GridStore {
     pub fn append(&self, image: usize, out: &mut Vec<f16>) -> Result<(), FeatureError> {
         match (&self.resident, self.sets.as_slice()) {
             (Some(grids), _) => out.extend_from_slice(&grids[image * self.size()..(image + 1) * self.size()]),
-            (None, [set]) => set.features.grid(set.rows[image], out)?,
+            (None, [set]) => set.append(image, out)?,
             (None, sets) => {
                 let mut grids = vec![Vec::new(); sets.len()];
                 for (set, grid) in sets.iter().zip(&mut grids) {
-                    set.features.grid(set.rows[image], grid)?;
+                    set.append(image, grid)?;
                 }
                 self.join.append(&grids, out);
             }
@@ -170,8 +160,26 @@ impl GridStore {
     }
 }
 
+/// Keeps in each set the images that are in all of them, in the order of the first, and says which these are.
+fn in_all(sets: &mut [GridRows], indices: Vec<ImageIndex>) -> ImageIndex {
+    let mut indices = indices.into_iter();
+    let first = indices.next().unwrap_or_default();
+    let others: Vec<Vec<Option<u32>>> = indices.map(|other| first.rows_in(&other)).collect();
+    let (Some((own, sets)), false) = (sets.split_first_mut(), others.is_empty()) else { return first };
+    let kept: Vec<u32> = (0..first.len() as u32)
+        .filter(|&row| others.iter().all(|rows| rows[row as usize].is_some()))
+        .collect();
+    own.select(kept.iter().copied());
+    for (set, rows) in sets.iter_mut().zip(&others) {
+        set.select(kept.iter().filter_map(|&row| rows[row as usize]));
+    }
+    first.of_rows(&kept)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use artifacts::Recipe;
     use artifacts::features::{Dtype, FeatureKey, FeatureRow, part_file, write_part};
     use artifacts::manifest::{Manifest, Output};
@@ -240,7 +248,7 @@ mod tests {
                     .unwrap();
             assert_eq!((store.len(), store.specs()), (35, &[spec.clone()][..]));
             assert_eq!(store.is_resident(), memory > 0);
-            assert_eq!((store.image_ids()[34].as_str(), store.index()["image-69"]), ("image-69", 34));
+            assert_eq!(store.index().get("image-69"), Some(34));
             let wanted = [69, 1, 41].map(|image| (0..24).map(move |value| (image * 24 + value) as f32));
             assert_eq!(values(&store, &[34, 0, 20]), wanted.into_iter().flatten().collect::<Vec<_>>());
         }
@@ -258,8 +266,9 @@ mod tests {
             GridStore::open(sets.into(), Split::Train, 0).unwrap()
         };
         let store = open([&a, &b]);
-        // image-4 is in the first set only.
-        assert_eq!(store.image_ids(), ["image-0", "image-2"]);
+        let index = |id| store.index().get(id);
+        assert_eq!(["image-0", "image-2"].map(index), [Some(0), Some(1)]);
+        assert_eq!((store.len(), index("image-4")), (2, None), "it is in the first set only");
         let side_by_side = [16., 17., 18., 19., 16., 17., 18., 19., 20., 21., 22., 23., 20., 21., 22., 23.];
         assert_eq!(values(&store, &[1]), side_by_side);
         // The two regions of c lie above each other, so both of a's cover half of each.
