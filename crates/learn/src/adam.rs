@@ -5,10 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, TchError, Tensor};
+use rayon::ThreadPool;
+use rayon::prelude::*;
+use tch::{TchError, Tensor};
+use torch::native::{AdamW, adamw};
 
-const BETA_1: f64 = 0.9;
-const BETA_2: f64 = 0.999;
+const BETAS: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
 
 /// The optimiser of some tensors with gradients, in the order of their names.
@@ -40,65 +42,45 @@ impl Adam {
         self.parameters.iter().map(|(name, parameter)| (name.as_str(), &parameter.value))
     }
 
-    /// Forgets the gradients of the last step.
-    pub fn zero_gradients(&mut self) {
-        for parameter in self.parameters.values_mut() {
-            parameter.value.zero_grad();
-        }
-    }
-
-    /// Scales the gradients that lie in the tensors to norm `clip` at most, and takes a step.
+    /// Scales gradients, one for each of [`parameters`](Self::parameters), to norm `clip` at most, and takes a step along them, on
+    /// all `threads`; undefined ones are left out.
     ///
     /// # Errors
     ///
     /// libtorch refuses.
-    pub fn step(&mut self, learning_rate: f64, clip: f64) -> Result<(), TchError> {
-        let gradients: Vec<Tensor> =
-            self.parameters.values().map(|parameter| parameter.value.grad()).collect();
-        self.step_along(&gradients, learning_rate, clip)
-    }
-
-    /// The same with gradients that lie elsewhere, one for each of [`parameters`](Self::parameters); undefined ones are left
-    /// out.
-    ///
-    /// # Errors
-    ///
-    /// libtorch refuses.
-    pub fn step_along(
+    pub fn step(
         &mut self,
         gradients: &[Tensor],
         learning_rate: f64,
         clip: f64,
+        threads: &ThreadPool,
     ) -> Result<(), TchError> {
-        tch::no_grad(|| self.apply(gradients, learning_rate, clip))
-    }
-
-    fn apply(&mut self, gradients: &[Tensor], learning_rate: f64, clip: f64) -> Result<(), TchError> {
         self.steps += 1;
-        let defined = gradients.iter().filter(|gradient| gradient.defined());
-        let squares = defined.map(|gradient| gradient.f_square()?.f_sum(Kind::Float));
-        let squares: Vec<Tensor> = squares.collect::<Result<_, _>>()?;
-        let norm = Tensor::f_stack(&squares, 0)?.f_sum(Kind::Float)?.f_sqrt()?.f_double_value(&[])?;
+        let defined = self.parameters.values().zip(gradients).filter(|(_, gradient)| gradient.defined());
+        let moved = defined.map(|(Parameter { value, mean, square }, gradient)| {
+            [value, gradient, mean, square].map(Tensor::shallow_clone)
+        });
+        let moved: Vec<[Tensor; 4]> = moved.collect();
+        let (squares, moved): (Vec<f64>, Vec<[Tensor; 4]>) = threads
+            .install(|| {
+                let squared = |tensors: [Tensor; 4]| {
+                    let norm = tch::no_grad(|| tensors[1].f_norm()?.f_double_value(&[]))?;
+                    Ok((norm * norm, tensors))
+                };
+                moved.into_par_iter().map(squared).collect::<Result<Vec<_>, TchError>>()
+            })?
+            .into_iter()
+            .unzip();
+        let norm = squares.iter().sum::<f64>().sqrt();
         let scale = (clip / (norm + 1e-6)).min(1.0);
-        let correction_1 = 1.0 - BETA_1.powi(self.steps);
-        let correction_2 = 1.0 - BETA_2.powi(self.steps);
-        for (Parameter { value, mean, square }, gradient) in self.parameters.values_mut().zip(gradients) {
-            if !gradient.defined() {
-                continue;
-            }
-            let gradient = gradient.f_mul_scalar(scale)?;
-            let _ = mean.f_lerp_(&gradient, 1.0 - BETA_1)?;
-            let _ = square.f_lerp_(&gradient.f_square()?, 1.0 - BETA_2)?;
-            if self.weight_decay > 0.0 && value.dim() > 1 {
-                let _ = value.f_mul_scalar_(1.0 - learning_rate * self.weight_decay)?;
-            }
-            // The corrections are numbers, taken out of the tensors.
-            let root = f64::sqrt(correction_2);
-            let denominator = square.f_sqrt()?.f_add_scalar_(EPSILON * root)?;
-            let change = mean.f_div(&denominator)?.f_mul_scalar_(-learning_rate * root / correction_1)?;
-            let _ = value.f_add_(&change)?;
-        }
-        Ok(())
+        let (step, decay) = (i64::from(self.steps), self.weight_decay);
+        threads.install(|| {
+            moved.into_par_iter().try_for_each(|[value, gradient, mean, square]| {
+                let weight_decay = if value.dim() > 1 { decay } else { 0.0 };
+                let by = AdamW { betas: BETAS, epsilon: EPSILON, weight_decay, learning_rate, step, scale };
+                adamw(&value, &gradient, [&mean, &square], &by)
+            })
+        })
     }
 
     /// The moments by name, to be saved.
@@ -117,8 +99,9 @@ impl Adam {
 
 #[cfg(test)]
 mod tests {
-    use tch::Device;
+    use rayon::ThreadPoolBuilder;
     use tch::nn::{self, OptimizerConfig, VarStore};
+    use tch::{Device, Kind};
 
     use super::*;
 
@@ -133,9 +116,10 @@ mod tests {
     }
 
     fn minimize(adam: &mut Adam, loss: &Tensor) {
-        adam.zero_gradients();
-        loss.backward();
-        adam.step(0.05, 10.0).unwrap();
+        let threads = ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        let parameters: Vec<&Tensor> = adam.parameters().map(|(_, value)| value).collect();
+        let gradients = Tensor::run_backward(&[loss], &parameters, false, false);
+        adam.step(&gradients, 0.05, 10.0, &threads).unwrap();
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tch::nn::VarStore;
 use tch::{Device, TchError, Tensor};
 
 use crate::decoder::{BuildError, Network};
+use crate::precision::Precision;
 use crate::weights::{NamedTensors, read, write_safetensors};
 
 /// A decoder that cannot be set up.
@@ -79,7 +80,7 @@ impl Model {
         parameters: NamedTensors,
         device: Device,
     ) -> Result<Model, LoadError> {
-        let network = Network::new(description, &(&parameters).into())?;
+        let network = Network::new(description, &(&parameters).into(), Precision::F32)?;
         Ok(Model { header, network, device, parameters })
     }
 
@@ -174,7 +175,6 @@ mod tests {
 
     use super::*;
     use crate::decoder::{self, Decoder};
-    use crate::precision::Precision;
 
     fn header() -> Header {
         let features = FeatureSpec {
@@ -208,7 +208,7 @@ mod tests {
 
     /// Scores of the word after the first one.
     fn logits(network: &Network, grid: &Tensor) -> Tensor {
-        let memory = network.encode(grid, false).unwrap();
+        let memory = network.encode(grid, None).unwrap();
         let state = network.start(&memory).unwrap();
         network.step(&memory, &state, &Tensor::from_slice(&[1i64])).unwrap().logits
     }

@@ -1,5 +1,7 @@
 //! The numbers that a network computes with.
 
+use std::ffi::c_int;
+
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
 
@@ -21,6 +23,11 @@ impl Precision {
             Precision::F32 => Kind::Float,
             Precision::Bf16 => Kind::BFloat16,
         }
+    }
+
+    /// As C++ reads it.
+    pub(crate) fn is_bf16(self) -> c_int {
+        c_int::from(self == Precision::Bf16)
     }
 }
 

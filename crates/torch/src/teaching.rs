@@ -3,7 +3,9 @@
 use artifacts::vocabulary::PAD;
 use tch::{Device, Kind, TchError, Tensor};
 
+use crate::decoder::ragged::Ragged;
 use crate::decoder::{Decoder, Forced};
+use crate::native;
 
 /// Captions as a decoder reads and should write them. It costs least where the longest of an image stands first.
 pub struct Captions {
@@ -54,7 +56,7 @@ impl Captions {
     /// Refusals of libtorch.
     pub fn taught(&self, decoder: &dyn Decoder, forced: Forced, smoothing: f64) -> Result<Taught, TchError> {
         let (mut loss, log_probabilities) =
-            cross_entropy(&forced.logits, &self.target, &self.mask, smoothing)?;
+            cross_entropy(&forced.logits, &forced.ragged, &self.target, &self.mask, smoothing)?;
         let attention = forced.attention.map(|attention| decoder.attention_loss(&attention, &self.mask));
         let choices =
             forced.choices.map(|choices| decoder.choice_loss(&choices, &log_probabilities, &self.mask));
@@ -68,7 +70,7 @@ impl Captions {
 }
 
 /// Cross-entropy of the words, smoothed (Szegedy et al. 2016): the target word weighs `1 − smoothing`, and the rest is
-/// spread over the whole vocabulary. `logits [rows, steps, vocabulary]`, `target` and `mask` `[rows, steps]`.
+/// spread over the whole vocabulary. `logits [places, vocabulary]` of the places of `ragged`, `target` and `mask` `[rows, steps]`.
 ///
 /// Returns the loss to minimise and the log-probability of each word, `[rows, steps]`.
 ///
@@ -77,32 +79,38 @@ impl Captions {
 /// Tensors of other shapes.
 pub fn cross_entropy(
     logits: &Tensor,
+    ragged: &Ragged,
     target: &Tensor,
     mask: &Tensor,
     smoothing: f64,
 ) -> Result<(Tensor, Tensor), TchError> {
-    let log_probabilities = logits.f_log_softmax(-1, Kind::Float)?;
-    let of_words = of_targets(&log_probabilities, target)?;
-    let plain = mean_word(&of_words, mask)?.f_neg()?;
+    let [of_words, of_all] = log_probabilities(logits, &ragged.select(target)?)?;
+    let own_mask = ragged.select(mask)?;
+    let plain = mean_word(&of_words, &own_mask)?.f_neg()?;
+    let padded = ragged.spread(&of_words.f_unsqueeze(-1)?)?.f_squeeze_dim(-1)?;
     if smoothing == 0.0 {
-        return Ok((plain, of_words));
+        return Ok((plain, padded));
     }
-    let spread = log_probabilities.f_mean_dim([-1i64].as_slice(), false, Kind::Float)?;
-    let spread = mean_word(&spread, mask)?.f_neg()?;
+    let spread = mean_word(&of_all, &own_mask)?.f_neg()?;
     let loss = plain.f_mul_scalar(1.0 - smoothing)?.f_add(&spread.f_mul_scalar(smoothing)?)?;
-    Ok((loss, of_words))
+    Ok((loss, padded))
 }
 
-/// Of values `[rows, steps, vocabulary]` those of the words `target [rows, steps]`.
+/// Of `logits [rows, vocabulary]` the log-probability of each word `target [rows]`, and the mean of those of all words: `[rows]` each.
 ///
 /// # Errors
 ///
 /// Tensors of other shapes.
-pub fn of_targets(values: &Tensor, target: &Tensor) -> Result<Tensor, TchError> {
-    values.f_gather(-1, &target.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)
+pub fn log_probabilities(logits: &Tensor, target: &Tensor) -> Result<[Tensor; 2], TchError> {
+    if native::is_for(logits)? {
+        return native::log_probabilities(logits, target);
+    }
+    let all = logits.f_log_softmax(-1, Kind::Float)?;
+    let of_words = all.f_gather(-1, &target.f_unsqueeze(-1)?, false)?.f_squeeze_dim(-1)?;
+    Ok([of_words, all.f_mean_dim([-1i64].as_slice(), false, Kind::Float)?])
 }
 
-/// The mean of `values [rows, steps]` over what is no padding.
+/// The mean of `values` over what is no padding: `mask`, of the same shape, is 1 there.
 ///
 /// # Errors
 ///
@@ -122,6 +130,9 @@ mod tests {
         let logits = (Tensor::arange(30, (Kind::Float, Device::Cpu)) * 2.0).sin().view([2, 3, 5]);
         let target = Tensor::from_slice(&[4i64, 2, 0, 3, 0, 0]).view([2, 3]);
         let mask = target.ne(i64::from(PAD)).to_kind(Kind::Float);
+        // Two images with a caption each, of which the last places are no words.
+        let ragged = Ragged::new(&Tensor::from_slice(&[1i64, 4, 2, 1, 3, 2]).view([2, 1, 3])).unwrap();
+        let logits = logits.view([2, 3, 5]);
         let reference = |smoothing| {
             let flat = logits.flatten(0, 1);
             let loss =
@@ -129,7 +140,8 @@ mod tests {
             loss.double_value(&[])
         };
         for smoothing in [0.0, 0.1, 0.5] {
-            let (loss, of_words) = cross_entropy(&logits, &target, &mask, smoothing).unwrap();
+            let (loss, of_words) =
+                cross_entropy(&ragged.select(&logits).unwrap(), &ragged, &target, &mask, smoothing).unwrap();
             assert!((loss.double_value(&[]) - reference(smoothing)).abs() < 1e-5);
             assert!((mean_word(&of_words, &mask).unwrap().double_value(&[]) + reference(0.0)).abs() < 1e-5);
         }

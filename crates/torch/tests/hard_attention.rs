@@ -10,6 +10,7 @@ use model::decoder::{DecoderConfig, Dimensions, HardAttentionConfig};
 use tch::nn::{OptimizerConfig, VarStore};
 use tch::{Device, Kind, Reduction, Tensor};
 use torch::decoder::{self, Decoder};
+use torch::draws::Draws;
 use torch::precision::Precision;
 
 /// Seeds libtorch's generator for whoever holds what is returned.
@@ -61,22 +62,24 @@ fn it_learns_which_region_to_look_at() {
     let decoder = build(&store);
     let mut adam = tch::nn::Adam::default().build(&store, 0.01).unwrap();
     let mask = Tensor::from_slice(&[0.0f32, 1.0]).expand([64, 2], false);
-    for _ in 0..400 {
+    for step in 0..400 {
         let (grid, words, _, target) = questions(64);
-        let forced = decoder.forward(&decoder.encode(&grid, true).unwrap(), &words, true).unwrap();
-        let logits = forced.logits.select(1, 1);
+        let draws = Some(&Draws::new(step));
+        let forced = decoder.forward(&decoder.encode(&grid, draws).unwrap(), &words, draws).unwrap();
+        let logits = forced.padded().unwrap().select(1, 1);
         let losses = logits.cross_entropy_loss(&target, None::<Tensor>, Reduction::None, 0, 0.0);
         let likelihood = Tensor::stack(&[&losses.zeros_like(), &-&losses], 1);
         let choice = decoder.choice_loss(&forced.choices.unwrap(), &likelihood, &mask).unwrap().unwrap();
         adam.backward_step(&(losses.mean(Kind::Float) + choice));
     }
     let (grid, words, region, target) = questions(500);
-    let forced = decoder.forward(&decoder.encode(&grid, false).unwrap(), &words, false).unwrap();
+    let forced = decoder.forward(&decoder.encode(&grid, None).unwrap(), &words, None).unwrap();
     let share = |right: Tensor| right.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
+    let written = forced.padded().unwrap().select(1, 1).argmax(-1, false);
     let looked = forced.attention.unwrap().select(1, 1).argmax(-1, false);
     let right = share(looked.eq_tensor(&region));
     assert!(right > 0.45, "it looks at the region asked for in {right} of the images");
-    let right = share(forced.logits.select(1, 1).argmax(-1, false).eq_tensor(&target));
+    let right = share(written.eq_tensor(&target));
     assert!(right > 0.45, "it names {right} of the things asked for");
 }
 
@@ -87,7 +90,8 @@ fn half_of_the_captions_draw_a_region_at_every_step() {
     let decoder = build(&store);
     let (grid, ..) = questions(100);
     let words = Tensor::full([100, 2, 3], 4, (Kind::Int64, Device::Cpu));
-    let forced = decoder.forward(&decoder.encode(&grid, true).unwrap(), &words, true).unwrap();
+    let draws = Some(&Draws::new(1));
+    let forced = decoder.forward(&decoder.encode(&grid, draws).unwrap(), &words, draws).unwrap();
     let choices = forced.choices.unwrap();
     assert_eq!(choices.log_probabilities.size(), [200, 3]);
     let attention = forced.attention.unwrap();
@@ -101,7 +105,5 @@ fn half_of_the_captions_draw_a_region_at_every_step() {
     assert!(
         choices.entropies.gt(0.0).logical_and(&choices.entropies.le(highest)).all().int64_value(&[]) == 1
     );
-    assert!(
-        decoder.forward(&decoder.encode(&grid, false).unwrap(), &words, false).unwrap().choices.is_none()
-    );
+    assert!(decoder.forward(&decoder.encode(&grid, None).unwrap(), &words, None).unwrap().choices.is_none());
 }

@@ -9,6 +9,7 @@ use model::checkpoint::Header;
 use tch::nn::VarStore;
 use tch::{Device, Kind, TchError, Tensor};
 use torch::decoder::Decoder;
+use torch::draws::Draws;
 use torch::precision::Precision;
 use torch::pretrained::Pretrained;
 use torch::teaching;
@@ -68,17 +69,17 @@ impl<'a> Captions<'a> {
 }
 
 impl Objective for Captions<'_> {
-    fn loss(&self, grid: &Tensor, images: &[usize]) -> Result<Tensor, TchError> {
+    fn loss(&self, grid: &Tensor, images: &[usize], draws: &Draws) -> Result<Tensor, TchError> {
         let captions = self.examples.captions(images);
         let count = captions.iter().flatten().count().max(1) as f64;
         let captions = teaching::Captions::new(&captions, grid.device());
-        let memory = self.decoder.encode(grid, true)?;
-        let forced = self.decoder.forward(&memory, &captions.input, true)?;
+        let memory = self.decoder.encode(grid, Some(draws))?;
+        let forced = self.decoder.forward(&memory, &captions.input, Some(draws))?;
         let taught = captions.taught(self.decoder.as_ref(), forced, 0.0)?;
         // Of a word in the mean; a caption has so many.
         let words = captions.mask.f_sum(Kind::Float)?.f_div_scalar(count)?;
         let of_captions = taught.loss.f_mul(&words)?.f_mul_scalar(images.len() as f64)?;
-        of_captions.f_add(&self.words.loss(grid, images)?)
+        of_captions.f_add(&self.words.loss(grid, images, draws)?)
     }
 
     fn parameters(&self) -> Vec<(String, Tensor)> {

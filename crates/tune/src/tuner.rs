@@ -15,6 +15,7 @@ use rayon::prelude::*;
 use stage::progress::Progress as Bar;
 use tch::{Device, Kind, TchError, Tensor};
 use torch::backbone::Trainable;
+use torch::draws::Draws;
 
 use crate::examples::Examples;
 use crate::feed::{Feed, Pixels, Reader};
@@ -163,11 +164,11 @@ impl Tuner<'_> {
         let grids = |part: Part| Ok((part.network.grid(&part.pixels)?, part.network));
         let grids: Vec<(Tensor, Trainable)> =
             self.networks.install(|| parts.into_par_iter().map(grids).collect::<Result<_, TchError>>())?;
-        // What the objective draws, its dropout, comes from the one generator of the process: it sees the whole batch at once.
-        tch::manual_seed(step_seed(self.feed.seed, done) as i64);
+        let draws = Draws::new(step_seed(self.feed.seed, done));
         let all: Vec<&Tensor> = grids.iter().map(|(grid, _)| grid).collect();
         let grid = Tensor::f_cat(&all, 0)?.f_detach()?.set_requires_grad(true);
-        let loss = self.objective.loss(&grid, &pixels.images)?.f_div_scalar(pixels.images.len() as f64)?;
+        let loss =
+            self.objective.loss(&grid, &pixels.images, &draws)?.f_div_scalar(pixels.images.len() as f64)?;
         let value = loss.f_double_value(&[])?;
         anyhow::ensure!(value.is_finite(), "the loss is {value} at step {done}: lower tune.learning_rate");
         let learning: Vec<Tensor> =
@@ -184,8 +185,10 @@ impl Tuner<'_> {
             return Ok(0.0);
         };
         let factor = Schedule::Cosine.factor(done, self.settings.warmup_steps, steps * self.lesson.epochs);
-        network.step_along(&of_network?, self.lesson.learning_rate * factor, f64::INFINITY)?;
-        head.step_along(of_objective, self.lesson.head_learning_rate * factor, f64::INFINITY)?;
+        let rate = self.lesson.learning_rate * factor;
+        network.step(&of_network?, rate, f64::INFINITY, self.networks)?;
+        let rate = self.lesson.head_learning_rate * factor;
+        head.step(of_objective, rate, f64::INFINITY, self.networks)?;
         Ok(value)
     }
 

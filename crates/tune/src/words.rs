@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use model::tuned::{BIAS, WEIGHT};
 use tch::{Device, Kind, Reduction, TchError, Tensor};
+use torch::draws::Draws;
 use torch::weights::tensor;
 use torch::words::word_scores;
 
@@ -77,7 +78,8 @@ impl<'a> Words<'a> {
 }
 
 impl Objective for Words<'_> {
-    fn loss(&self, grid: &Tensor, images: &[usize]) -> Result<Tensor, TchError> {
+    /// Nothing is drawn.
+    fn loss(&self, grid: &Tensor, images: &[usize], _draws: &Draws) -> Result<Tensor, TchError> {
         let scores = self.scores(grid)?;
         let shares = self.examples.shares(images, self.weight.size()[0] as usize, grid.device())?;
         scores.f_binary_cross_entropy_with_logits::<Tensor>(&shares, None, None, Reduction::Sum)

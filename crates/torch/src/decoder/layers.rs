@@ -2,19 +2,22 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-/// Zeroes a share of the numbers, drawn anew from libtorch's generator, and scales the others so that means stay.
+use crate::draws::Draws;
+use crate::native;
+
+/// Zeroes a share of the numbers, where there are draws, and scales the others so that means stay.
 ///
-/// One random byte decides for a number, so shares are multiples of 1/256: libtorch's own dropout draws one number after
-/// another, which at these sizes took a fifth of a training step.
-pub(super) fn dropout(x: &Tensor, share: f64, train: bool) -> Result<Tensor, TchError> {
+/// One random byte decides for a number, so shares are multiples of 1/256.
+pub(super) fn dropout(x: &Tensor, share: f64, draws: Option<&Draws>) -> Result<Tensor, TchError> {
     let bound = (share * 256.0).round().min(255.0);
-    if !train || bound == 0.0 {
+    let Some(draws) = draws.filter(|_| bound > 0.0) else {
         return Ok(x.shallow_clone());
+    };
+    let bytes = draws.bytes(x.numel(), x.device())?;
+    if native::is_for(x)? {
+        return native::dropout(x, &bytes, bound as u8);
     }
-    let count = x.numel() as i64;
-    let bytes =
-        Tensor::f_empty([(count + 7) / 8], (Kind::Int64, x.device()))?.f_random_from_(i64::MIN, None)?;
-    let kept = bytes.f_view_dtype(Kind::Uint8)?.f_narrow(0, 0, count)?.f_view_as(x)?.f_ge(bound)?;
+    let kept = bytes.f_view_as(x)?.f_ge(bound)?;
     x.f_mul(&kept.f_to_kind(x.f_kind()?)?.f_mul_scalar_(256.0 / (256.0 - bound))?)
 }
 
@@ -24,6 +27,9 @@ pub(super) fn dropout(x: &Tensor, share: f64, train: bool) -> Result<Tensor, Tch
 /// Keys are read once per image, not once per row: at these sizes, memory traffic is what a look costs. libtorch computes σ
 /// several times as fast as tanh.
 pub(super) fn energies(keys: &Tensor, query: &Tensor, energy: &Tensor) -> Result<Tensor, TchError> {
+    if native::is_for(keys)? && native::is_for(query)? {
+        return native::energies(keys, query, energy);
+    }
     let query = query.f_mul_scalar(2.0)?.f_unsqueeze(2)?;
     let weights = energy.f_mul_scalar(2.0)?;
     let compared = keys.f_unsqueeze(1)?.f_add(&query)?.f_sigmoid_()?;
@@ -83,25 +89,26 @@ mod tests {
 
     #[test]
     fn dropout_zeroes_its_share_and_keeps_the_mean() {
-        tch::manual_seed(1);
+        let draws = Draws::new(1);
+        let draws = Some(&draws);
         let x = Tensor::ones([1001, 101], (Kind::Float, Device::Cpu));
         for share in [0.1, 0.3, 0.5] {
-            let dropped = dropout(&x, share, true).unwrap();
+            let dropped = dropout(&x, share, draws).unwrap();
             let zeros = dropped.eq(0.0).to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
             assert!((zeros - share).abs() < 0.005, "{zeros} of {share}");
             assert!((dropped.mean(Kind::Float).double_value(&[]) - 1.0).abs() < 0.01);
             let rows = dropped.eq(0.0).to_kind(Kind::Float).mean_dim([1i64].as_slice(), false, Kind::Float);
             assert!(rows.std(false).double_value(&[]) < 0.07, "every place has its own draw");
-            assert_ne!(dropped, dropout(&x, share, true).unwrap());
+            assert_ne!(dropped, dropout(&x, share, draws).unwrap());
         }
-        assert_eq!(dropout(&x, 0.5, false).unwrap(), x);
-        assert_eq!(dropout(&x, 0.0, true).unwrap(), x);
+        assert_eq!(dropout(&x, 0.5, None).unwrap(), x);
+        assert_eq!(dropout(&x, 0.0, draws).unwrap(), x);
     }
 
     #[test]
     fn what_was_dropped_has_no_gradient() {
         let x = Tensor::ones([64], (Kind::Float, Device::Cpu)).set_requires_grad(true);
-        let dropped = dropout(&x, 0.5, true).unwrap();
+        let dropped = dropout(&x, 0.5, Some(&Draws::new(1))).unwrap();
         dropped.sum(Kind::Float).backward();
         assert_eq!(x.grad(), dropped);
     }

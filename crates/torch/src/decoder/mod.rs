@@ -7,17 +7,20 @@
 mod layers;
 mod network;
 mod parameters;
-mod ragged;
+pub mod ragged;
 mod recurrent;
 pub mod reinforce;
 mod rows;
 mod show_attend_tell;
+mod steps;
 mod warm_start;
 
 use model::decoder::{DecoderConfig, Dimensions};
 use tch::{TchError, Tensor};
 
+use crate::draws::Draws;
 use crate::precision::Precision;
+use ragged::Ragged;
 use reinforce::Choices;
 
 pub use network::Network;
@@ -42,10 +45,13 @@ pub trait Decoder: Send {
     /// What it is, with its parameters: for search.
     fn network(&self) -> &Network;
 
+    /// Another handle on the same parameters, for another thread.
+    fn share(&self) -> Box<dyn Decoder>;
+
     /// Everything about the images that later steps need, computed once: from `grid [images, regions, channels]`,
-    /// one row per image. `train` turns dropout on.
-    fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
-        self.network().encode(grid, train)
+    /// one row per image. Where there are draws, dropout is on.
+    fn encode(&self, grid: &Tensor, draws: Option<&Draws>) -> Result<Rows, TchError> {
+        self.network().encode(grid, draws)
     }
 
     /// The state before the first word: one row for each row of `memory`.
@@ -59,9 +65,9 @@ pub trait Decoder: Send {
     }
 
     /// Teacher forcing: the scores of the word after each word of `words [images, captions, steps]`, padded at their
-    /// ends, where all captions of an image share its row of `memory`; what stands at padding means nothing. Captions in
-    /// falling order of length cost least. `train` turns dropout on.
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError>;
+    /// ends, where all captions of an image share its row of `memory`. Captions in falling order of length cost least.
+    /// Where there are draws, dropout is on, and whatever else is drawn in training.
+    fn forward(&self, memory: &Rows, words: &Tensor, draws: Option<&Draws>) -> Result<Forced, TchError>;
 
     /// The loss that the decoder adds to cross-entropy for the attention of a batch, a scalar; `mask` is 1 on the
     /// steps `[images × captions, steps]` that are not padding.
@@ -83,7 +89,7 @@ pub trait Decoder: Send {
 }
 
 /// Builds the decoder `config` with `parameters`: those of a file, fresh ones below a path of a store, or there those
-/// of a [`WarmStart`]; `precision` is what weights that many products share are rounded to.
+/// of a [`WarmStart`]; `precision` is what the factors of products are rounded to.
 ///
 /// # Errors
 ///
@@ -95,18 +101,16 @@ pub fn build<'a>(
     dimensions: Dimensions,
     precision: Precision,
 ) -> Result<Box<dyn Decoder>, BuildError> {
-    let network = Network::new(config.describe(dimensions), &parameters.into())?;
+    let network = Network::new(config.describe(dimensions), &parameters.into(), precision)?;
     Ok(match config {
         DecoderConfig::Lstm(config) => Box::new(lstm::Lstm { network, dropout: config.dropout }),
         DecoderConfig::SoftAttention(config) => {
-            Box::new(soft_attention::SoftAttention { config: config.clone(), network, precision })
+            Box::new(soft_attention::SoftAttention { config: config.clone(), network })
         }
         DecoderConfig::HardAttention(config) => {
-            Box::new(hard_attention::HardAttention { config: config.clone(), network, precision })
+            Box::new(hard_attention::HardAttention { config: config.clone(), network })
         }
-        DecoderConfig::UpDown(config) => {
-            Box::new(up_down::UpDown { config: config.clone(), network, precision })
-        }
+        DecoderConfig::UpDown(config) => Box::new(up_down::UpDown { config: config.clone(), network }),
         DecoderConfig::Transformer(config) => {
             Box::new(transformer::Transformer { layers: config.layers, network })
         }
@@ -115,13 +119,26 @@ pub fn build<'a>(
 
 /// Result of a teacher-forced pass.
 pub struct Forced {
-    /// Scores before softmax: `[images × captions, steps, vocabulary]`.
+    /// Scores before softmax of the places that are computed, all words among them: `[places, vocabulary]`.
     pub logits: Tensor,
+    /// Which places these are.
+    pub ragged: Ragged,
     /// Share of attention on each region at each step, `[images × captions, steps, regions]`, for decoders that
     /// attend.
     pub attention: Option<Tensor>,
     /// What was drawn on the way, for decoders that draw where to look; only in training.
     pub choices: Option<Choices>,
+}
+
+impl Forced {
+    /// The scores, padded with zeros: `[images × captions, steps, vocabulary]`.
+    ///
+    /// # Errors
+    ///
+    /// No room for them.
+    pub fn padded(&self) -> Result<Tensor, TchError> {
+        self.ragged.spread(&self.logits)
+    }
 }
 
 /// What one step of a search knows.

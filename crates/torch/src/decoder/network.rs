@@ -11,7 +11,11 @@ use tch::{Kind, TchError, Tensor};
 use super::layers::{self, dropout};
 use super::parameters::{BuildError, Parameters};
 use super::recurrent::Lstm;
+use super::steps::Steps;
 use super::{Rows, Step};
+use crate::draws::Draws;
+use crate::native;
+use crate::precision::Precision;
 
 /// A decoder with its parameters.
 ///
@@ -23,12 +27,18 @@ use super::{Rows, Step};
 pub struct Network {
     description: Arc<Description>,
     parameters: BTreeMap<String, Tensor>,
+    precision: Precision,
 }
 
 #[allow(clippy::missing_errors_doc, reason = "said once for all methods")]
 impl Network {
-    /// The network with these parameters: those that are there, before any memory is taken for others, or fresh ones.
-    pub fn new(description: Description, parameters: &Parameters) -> Result<Network, BuildError> {
+    /// The network with these parameters: those that are there, before any memory is taken for others, or fresh ones. The
+    /// factors of its products are rounded to `precision`.
+    pub fn new(
+        description: Description,
+        parameters: &Parameters,
+        precision: Precision,
+    ) -> Result<Network, BuildError> {
         let named = description.parameters.iter().map(|parameter| {
             let init = match parameter.init {
                 Init::Uniform(bound) => nn::Init::Uniform { lo: -bound, up: bound },
@@ -38,7 +48,18 @@ impl Network {
             Ok((parameter.name.clone(), parameters.get(parameter, init)?))
         });
         let parameters = named.collect::<Result<_, BuildError>>()?;
-        Ok(Network { description: Arc::new(description), parameters })
+        Ok(Network { description: Arc::new(description), parameters, precision })
+    }
+
+    /// Another handle on the same parameters, for another thread.
+    pub fn share(&self) -> Network {
+        let parameters = self.parameters.iter();
+        let parameters = parameters.map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        Network {
+            description: Arc::clone(&self.description),
+            parameters: parameters.collect(),
+            precision: self.precision,
+        }
     }
 
     /// What it is.
@@ -46,41 +67,69 @@ impl Network {
         &self.description
     }
 
-    /// The memory of images: from `grid [images, regions, channels]`, one row per image. `train` turns dropout on.
-    pub fn encode(&self, grid: &Tensor, train: bool) -> Result<Rows, TchError> {
-        self.run(&self.description.encode, &[grid], train).map(Rows)
+    /// The memory of images: from `grid [images, regions, channels]`, one row per image. Where there are draws,
+    /// dropout is on.
+    pub fn encode(&self, grid: &Tensor, draws: Option<&Draws>) -> Result<Rows, TchError> {
+        self.run(&self.description.encode, &[grid], draws, None).map(Rows)
     }
 
     /// The state before the first word: one row for each row of `memory`.
     pub fn start(&self, memory: &Rows) -> Result<Rows, TchError> {
         let memory: Vec<&Tensor> = memory.0.iter().collect();
-        self.run(&self.description.start, &memory, false).map(Rows)
+        self.run(&self.description.start, &memory, None, None).map(Rows)
     }
 
     /// Reads one word per row (`words [rows]`, first `<bos>`) and scores the next one.
     pub fn step(&self, memory: &Rows, state: &Rows, words: &Tensor) -> Result<Step, TchError> {
         let inputs: Vec<&Tensor> = memory.0.iter().chain(&state.0).chain([words]).collect();
-        let mut outputs = self.run(&self.description.step, &inputs, false)?.into_iter();
+        let mut outputs = self.run(&self.description.step, &inputs, None, None)?.into_iter();
         let logits = outputs.next().ok_or_else(|| missing("scores"))?;
         let state = Rows(outputs.by_ref().take(self.description.state()).collect());
         Ok(Step { logits, state, attention: outputs.next() })
     }
 
-    /// The part `name` of a step, for whoever knows all words of a caption.
+    /// The part `name` of a step, for whoever knows all words of a caption and runs it once.
     pub(super) fn part<const N: usize>(
         &self,
         name: &str,
         inputs: &[&Tensor],
-        train: bool,
+        draws: Option<&Draws>,
     ) -> Result<[Tensor; N], TchError> {
-        let part = self.description.parts.iter().find(|(part, _)| part == name);
-        let (_, graph) = part.ok_or_else(|| missing(name))?;
-        self.run(graph, inputs, train)?.try_into().map_err(|_| missing(name))
+        self.run(self.named(name)?, inputs, draws, None)?.try_into().map_err(|_| missing(name))
+    }
+
+    /// The part `name` as one of many `steps`; in none of these is dropout.
+    pub(super) fn part_of_step<const N: usize>(
+        &self,
+        steps: &Steps,
+        name: &str,
+        inputs: &[&Tensor],
+    ) -> Result<[Tensor; N], TchError> {
+        self.run(self.named(name)?, inputs, None, Some(steps))?.try_into().map_err(|_| missing(name))
+    }
+
+    fn named(&self, part: &str) -> Result<&Graph, TchError> {
+        let found = self.description.parts.iter().find(|(name, _)| name == part);
+        found.map(|(_, graph)| graph).ok_or_else(|| missing(part))
     }
 
     /// The layer `x Wᵀ + b` of that name: `[…, inputs]` → `[…, outputs]`.
     pub(super) fn linear(&self, name: &str, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_linear(self.get(&format!("{name}.weight"))?, Some(self.get(&format!("{name}.bias"))?))
+        self.affine(&format!("{name}.weight"), &format!("{name}.bias"), x, None)
+    }
+
+    fn affine(
+        &self,
+        weight: &str,
+        bias: &str,
+        x: &Tensor,
+        steps: Option<&Steps>,
+    ) -> Result<Tensor, TchError> {
+        let (weight, bias) = (self.get(weight)?, self.get(bias)?);
+        match steps {
+            Some(steps) => steps.linear(x, weight, self.precision)?.f_add(bias),
+            None => native::linear(x, weight, Some(bias), self.precision),
+        }
     }
 
     /// The vectors of `words […]`: `[…, size]`.
@@ -91,14 +140,21 @@ impl Network {
     /// The LSTM of that name.
     pub(super) fn lstm(&self, name: &str) -> Result<Lstm<'_>, TchError> {
         let weight = |part: &str| self.get(&format!("{name}.{part}"));
-        Ok(Lstm([weight("weight_ih")?, weight("weight_hh")?, weight("bias_ih")?, weight("bias_hh")?]))
+        let weights = [weight("weight_ih")?, weight("weight_hh")?, weight("bias_ih")?, weight("bias_hh")?];
+        Ok(Lstm { weights, precision: self.precision })
     }
 
     fn get(&self, name: &str) -> Result<&Tensor, TchError> {
         self.parameters.get(name).ok_or_else(|| missing(name))
     }
 
-    fn run(&self, graph: &Graph, inputs: &[&Tensor], train: bool) -> Result<Vec<Tensor>, TchError> {
+    fn run(
+        &self,
+        graph: &Graph,
+        inputs: &[&Tensor],
+        draws: Option<&Draws>,
+        steps: Option<&Steps>,
+    ) -> Result<Vec<Tensor>, TchError> {
         let mut values: Vec<Tensor> = inputs.iter().map(|input| input.shallow_clone()).collect();
         if values.len() != graph.inputs {
             let counts = (graph.inputs, values.len());
@@ -106,7 +162,7 @@ impl Network {
         }
         for node in &graph.nodes {
             let inputs: Vec<&Tensor> = node.inputs.iter().map(|value| &values[value.0]).collect();
-            let outputs = self.compute(node, &inputs, train)?;
+            let outputs = self.compute(node, &inputs, draws, steps)?;
             values.extend(outputs);
         }
         Ok(graph.outputs.iter().map(|value| values[value.0].shallow_clone()).collect())
@@ -116,7 +172,8 @@ impl Network {
         &self,
         Node { layer, .. }: &Node,
         inputs: &[&Tensor],
-        train: bool,
+        draws: Option<&Draws>,
+        steps: Option<&Steps>,
     ) -> Result<Vec<Tensor>, TchError> {
         let x = inputs.first().copied();
         let x = || x.ok_or_else(|| missing("an input"));
@@ -130,7 +187,7 @@ impl Network {
                 let (found, attention) = layers::attend(&query, keys, values, mask.first().copied())?;
                 return Ok(vec![self.linear(output, &found)?, attention]);
             }
-            (Layer::Linear { weight, bias }, [x]) => x.f_linear(self.get(weight)?, Some(self.get(bias)?)),
+            (Layer::Linear { weight, bias }, [x]) => self.affine(weight, bias, x, steps),
             (Layer::Embedding(name), [words]) => self.embedding(name, words),
             (Layer::LayerNorm(name), [x]) => {
                 let (weight, bias) =
@@ -138,7 +195,9 @@ impl Network {
                 x.f_layer_norm(weight.size(), Some(weight), Some(bias), NORM_EPSILON, true)
             }
             (Layer::Energies { query, energy }, [keys, hidden]) => {
-                layers::energies(keys, &self.linear(query, hidden)?, self.get(&format!("{energy}.weight"))?)
+                let query =
+                    self.affine(&format!("{query}.weight"), &format!("{query}.bias"), hidden, steps)?;
+                layers::energies(keys, &query, self.get(&format!("{energy}.weight"))?)
             }
             (Layer::Positions(size), [words, earlier @ ..]) => {
                 let first = earlier.first().map_or(Ok(0), |keys| keys.size4().map(|size| size.2))?;
@@ -147,7 +206,10 @@ impl Network {
             (Layer::Parameter(name), []) => Ok(self.get(name)?.shallow_clone()),
             (Layer::Add, [a, b]) => a.f_add(b),
             (Layer::Multiply, [a, b]) => a.f_mul(b),
-            (Layer::BatchedProduct, [a, b]) => a.f_bmm(b),
+            (Layer::BatchedProduct, [a, b]) => match steps {
+                Some(steps) => steps.batched_product(a, b),
+                None => a.f_bmm(b),
+            },
             (Layer::Concat(axis), several) => Tensor::f_cat(several, *axis),
             (Layer::PerImage, [x, images]) => {
                 let (images, size) = (images.size(), x.size());
@@ -170,7 +232,7 @@ impl Network {
                 Tensor::f_stack(several, 0)?.f_mean_dim([0i64].as_slice(), false, Kind::Float)
             }
             (Layer::Heads(heads), [x]) => layers::heads(x, *heads)?.f_contiguous(),
-            (Layer::Dropout(share), [x]) => dropout(x, *share, train),
+            (Layer::Dropout(share), [x]) => dropout(x, *share, draws),
             (Layer::Relu, _) => x()?.f_relu(),
             (Layer::Tanh, _) => x()?.f_tanh(),
             (Layer::Sigmoid, _) => x()?.f_sigmoid(),

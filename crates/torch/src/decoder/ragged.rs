@@ -6,7 +6,8 @@ use tch::{Kind, TchError, Tensor};
 
 /// The places of a padded batch that are computed: at each step the captions of each image up to the last that goes on in
 /// any of them.
-pub(super) struct Ragged {
+#[derive(Debug)]
+pub struct Ragged {
     /// Captions of each image at each step, never more than before and at least one.
     left: Vec<i64>,
     /// Of each computed word its place among `images × captions × steps`, step after step.
@@ -18,7 +19,11 @@ pub(super) struct Ragged {
 
 impl Ragged {
     /// Of `words [images, captions, steps]`, padded at their ends.
-    pub(super) fn new(words: &Tensor) -> Result<Ragged, TchError> {
+    ///
+    /// # Errors
+    ///
+    /// Words of another shape.
+    pub fn new(words: &Tensor) -> Result<Ragged, TchError> {
         let (images, captions, steps) = words.size3()?;
         let goes_on = words.f_ne(i64::from(PAD))?.f_any_dim(0, false)?;
         let counted =
@@ -44,9 +49,17 @@ impl Ragged {
         self.left.iter().copied()
     }
 
-    /// Padded values `[images, captions, steps]` → those that are computed, `[places]`.
-    pub(super) fn select(&self, padded: &Tensor) -> Result<Tensor, TchError> {
-        padded.f_flatten(0, 2)?.f_index_select(0, &self.places)
+    /// Padded values `[images × captions, steps, …]`, or those with images and captions apart → those that are computed,
+    /// `[places, …]`.
+    ///
+    /// # Errors
+    ///
+    /// Tensors of other shapes.
+    pub fn select(&self, padded: &Tensor) -> Result<Tensor, TchError> {
+        let [rows, steps] = self.padded;
+        let inner = padded.numel() as i64 / (rows * steps).max(1);
+        let flat = if inner == 1 { vec![rows * steps] } else { vec![rows * steps, inner] };
+        padded.f_reshape(flat)?.f_index_select(0, &self.places)
     }
 
     /// What was computed at each step, `[images, left, size]` each → `[places, size]`.
@@ -64,12 +77,21 @@ impl Ragged {
     }
 
     /// What was computed, `[places, size]` → padded with zeros, `[images × captions, steps, size]`.
-    pub(super) fn spread(&self, computed: &Tensor) -> Result<Tensor, TchError> {
+    ///
+    /// # Errors
+    ///
+    /// Tensors of other shapes.
+    pub fn spread(&self, computed: &Tensor) -> Result<Tensor, TchError> {
         let [rows, steps] = self.padded;
         let (_, size) = computed.size2()?;
         let zeros = Tensor::f_zeros([rows * steps, size], (computed.f_kind()?, computed.device()))?;
         zeros.f_index_copy(0, &self.places, computed)?.f_view([rows, steps, size])
     }
+}
+
+/// The first captions of each image: `[images, captions, size]` → `[images, left, size]`.
+pub(super) fn first(state: &Tensor, left: i64) -> Result<Tensor, TchError> {
+    if state.size3()?.1 == left { Ok(state.shallow_clone()) } else { state.f_narrow(1, 0, left) }
 }
 
 #[cfg(test)]

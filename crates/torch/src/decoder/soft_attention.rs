@@ -4,12 +4,11 @@ use model::decoder::SoftAttentionConfig;
 use tch::{Kind, TchError, Tensor};
 
 use super::{Decoder, Forced, Network, Rows, show_attend_tell};
-use crate::precision::Precision;
+use crate::draws::Draws;
 
 pub(super) struct SoftAttention {
     pub(super) network: Network,
     pub(super) config: SoftAttentionConfig,
-    pub(super) precision: Precision,
 }
 
 impl Decoder for SoftAttention {
@@ -17,10 +16,13 @@ impl Decoder for SoftAttention {
         &self.network
     }
 
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
+    fn share(&self) -> Box<dyn Decoder> {
+        Box::new(SoftAttention { network: self.network.share(), config: self.config.clone() })
+    }
+
+    fn forward(&self, memory: &Rows, words: &Tensor, draws: Option<&Draws>) -> Result<Forced, TchError> {
         let softmax = |energies: &Tensor| energies.f_softmax(-1, Kind::Float);
-        let training = (self.config.dropout, self.precision);
-        show_attend_tell::forward(&self.network, training, memory, words, train, softmax)
+        show_attend_tell::forward(&self.network, self.config.dropout, memory, words, draws, softmax)
     }
 
     /// λ · mean over captions and regions of (1 − Σₜ αₜ)² (equation 14 of the paper, as a mean so that λ does not

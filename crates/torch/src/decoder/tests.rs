@@ -31,12 +31,15 @@ fn stepping_gives_the_scores_of_teacher_forcing() {
     for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 9]).view([2, 1, 4]);
-        let memory = decoder.encode(&grid(2), false).unwrap();
-        let forced = decoder.forward(&memory, &words, false).unwrap();
+        let memory = decoder.encode(&grid(2), None).unwrap();
+        let forced = decoder.forward(&memory, &words, None).unwrap();
         let mut state = decoder.start(&memory).unwrap();
         for position in 0..4 {
             let step = decoder.step(&memory, &state, &words.select(2, position).flatten(0, 1)).unwrap();
-            assert!(difference(&step.logits, &forced.logits.select(1, position)) < 1e-5, "{config:?}");
+            assert!(
+                difference(&step.logits, &forced.padded().unwrap().select(1, position)) < 1e-5,
+                "{config:?}"
+            );
             if let (Some(one), Some(all)) = (&step.attention, &forced.attention) {
                 assert!(difference(one, &all.select(1, position)) < 1e-5);
                 assert!(
@@ -55,11 +58,12 @@ fn stepping_gives_the_scores_of_teacher_forcing() {
 fn captions_of_an_image_share_its_memory_and_nothing_else() {
     for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
-        let memory = decoder.encode(&grid(2), false).unwrap();
+        let memory = decoder.encode(&grid(2), None).unwrap();
         let words = Tensor::from_slice(&[1i64, 4, 1, 5, 1, 6, 1, 7, 1, 8, 1, 9]).view([2, 3, 2]);
-        let together = decoder.forward(&memory, &words, false).unwrap().logits;
+        let together = decoder.forward(&memory, &words, None).unwrap().padded().unwrap();
         for caption in 0..3 {
-            let alone = decoder.forward(&memory, &words.narrow(1, caption, 1), false).unwrap().logits;
+            let alone =
+                decoder.forward(&memory, &words.narrow(1, caption, 1), None).unwrap().padded().unwrap();
             let rows = Tensor::from_slice(&[caption, caption + 3]);
             assert!(difference(&together.index_select(0, &rows), &alone) < 1e-5, "{config:?}");
         }
@@ -70,11 +74,11 @@ fn captions_of_an_image_share_its_memory_and_nothing_else() {
 fn later_words_and_other_rows_change_nothing() {
     for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
-        let memory = decoder.encode(&grid(2), false).unwrap();
+        let memory = decoder.encode(&grid(2), None).unwrap();
         let short = Tensor::from_slice(&[1i64, 4, 0, 0, 1, 7, 8, 9]).view([2, 1, 4]);
         let other = Tensor::from_slice(&[1i64, 4, 9, 9, 1, 2, 3, 4]).view([2, 1, 4]);
-        let a = decoder.forward(&memory, &short, false).unwrap().logits;
-        let b = decoder.forward(&memory, &other, false).unwrap().logits;
+        let a = decoder.forward(&memory, &short, None).unwrap().padded().unwrap();
+        let b = decoder.forward(&memory, &other, None).unwrap().padded().unwrap();
         assert!(
             difference(&a.select(0, 0).narrow(0, 0, 2), &b.select(0, 0).narrow(0, 0, 2)) < 1e-6,
             "{config:?}"
@@ -87,8 +91,11 @@ fn different_images_get_different_scores() {
     for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let words = Tensor::from_slice(&[1i64, 4, 1, 4]).view([2, 1, 2]);
-        let logits =
-            decoder.forward(&decoder.encode(&grid(2), false).unwrap(), &words, false).unwrap().logits;
+        let logits = decoder
+            .forward(&decoder.encode(&grid(2), None).unwrap(), &words, None)
+            .unwrap()
+            .padded()
+            .unwrap();
         assert!(difference(&logits.get(0), &logits.get(1)) > 1e-4, "{config:?}");
     }
 }
@@ -103,8 +110,8 @@ fn four_captions_can_be_learnt_by_heart() {
         let target = words.narrow(1, 1, 3).reshape([-1]);
         let mut adam = nn::Adam::default().build(&store, 0.02).unwrap();
         let loss = || {
-            let forced = decoder.forward(&decoder.encode(&grid, false).unwrap(), &input, false).unwrap();
-            forced.logits.view([-1, DIMENSIONS.vocabulary]).cross_entropy_for_logits(&target)
+            let forced = decoder.forward(&decoder.encode(&grid, None).unwrap(), &input, None).unwrap();
+            forced.padded().unwrap().view([-1, DIMENSIONS.vocabulary]).cross_entropy_for_logits(&target)
         };
         for _ in 0..300 {
             adam.backward_step(&loss());
@@ -141,7 +148,8 @@ fn ensemble() -> (Vec<VarStore>, Network, Vec<Box<dyn Decoder>>) {
         store.variables().into_iter().map(move |(name, tensor)| (format!("{number}.{name}"), tensor))
     });
     let parameters = NamedTensors::new("ensemble", named.collect());
-    let ensemble = Network::new(Description::ensemble(&descriptions), &(&parameters).into()).unwrap();
+    let ensemble =
+        Network::new(Description::ensemble(&descriptions), &(&parameters).into(), Precision::F32).unwrap();
     (stores, ensemble, members)
 }
 
@@ -161,7 +169,7 @@ fn an_ensemble_gives_the_mean_of_its_members_probabilities() {
     let (_stores, ensemble, members) = ensemble();
     let grid = grid(2);
     let words = Tensor::from_slice(&[1i64, 4, 5, 1, 7, 8]).view([2, 3]);
-    let of = |network: &Network| steps(network, &network.encode(&grid, false).unwrap(), &words);
+    let of = |network: &Network| steps(network, &network.encode(&grid, None).unwrap(), &words);
     let alone: Vec<Vec<Step>> = members.iter().map(|member| of(member.network())).collect();
     let mean = |tensors: Vec<Tensor>| {
         let count = tensors.len() as f64;
@@ -179,7 +187,7 @@ fn an_ensemble_gives_the_mean_of_its_members_probabilities() {
 #[test]
 fn rows_of_an_ensemble_can_be_selected() {
     let (_stores, ensemble, _) = ensemble();
-    let memory = ensemble.encode(&grid(3), false).unwrap();
+    let memory = ensemble.encode(&grid(3), None).unwrap();
     let words = Tensor::from_slice(&[1i64, 4, 5, 1, 7, 8, 1, 9, 9]).view([3, 3]);
     let rows = Tensor::from_slice(&[2i64, 0]);
     let selected = steps(&ensemble, &memory.select(&rows).unwrap(), &words.index_select(0, &rows));
@@ -194,7 +202,7 @@ fn a_grid_of_another_model_is_an_error() {
     for config in DecoderConfig::every_small() {
         let (_store, decoder) = build(&config);
         let encoded = |regions: i64, channels: i64| {
-            decoder.encode(&Tensor::zeros([1, regions, channels], (Kind::Float, Device::Cpu)), false)
+            decoder.encode(&Tensor::zeros([1, regions, channels], (Kind::Float, Device::Cpu)), None)
         };
         assert!(encoded(regions, channels).is_ok());
         let error = encoded(regions, channels + 1).unwrap_err().to_string();
@@ -231,7 +239,7 @@ fn words_are_found_again_by_their_spelling() {
         let grid = grid(2);
         let words = Tensor::from_slice(&[1i64, 4, 5, 6, 1, 7, 8, 10]).view([2, 1, 4]);
         let score = |decoder: &dyn Decoder, words: &Tensor| {
-            decoder.forward(&decoder.encode(&grid, false).unwrap(), words, false).unwrap().logits
+            decoder.forward(&decoder.encode(&grid, None).unwrap(), words, None).unwrap().padded().unwrap()
         };
         let moved = score(warm.as_ref(), &ids.take(&words)).index_select(2, &ids);
         assert!(difference(&score(decoder.as_ref(), &words), &moved) < 1e-5, "{config:?}");

@@ -3,7 +3,9 @@
 use model::decoder::transformer::layer_part;
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::ragged::Ragged;
 use super::{Decoder, Forced, Network, Rows};
+use crate::draws::Draws;
 
 pub(super) struct Transformer {
     pub(super) network: Network,
@@ -20,17 +22,22 @@ impl Decoder for Transformer {
         &self.network
     }
 
-    fn forward(&self, memory: &Rows, words: &Tensor, train: bool) -> Result<Forced, TchError> {
+    fn share(&self) -> Box<dyn Decoder> {
+        Box::new(Transformer { network: self.network.share(), layers: self.layers })
+    }
+
+    fn forward(&self, memory: &Rows, words: &Tensor, draws: Option<&Draws>) -> Result<Forced, TchError> {
+        let ragged = Ragged::new(words)?;
         let (_, _, steps) = words.size3()?;
         let mask = causal_mask(steps, words.device())?;
-        let [mut x] = self.network.part("embed", &[&words.f_flatten(0, 1)?], train)?;
+        let [mut x] = self.network.part("embed", &[&words.f_flatten(0, 1)?], draws)?;
         let mut attention = None;
         for (number, regions) in (0..self.layers).zip(memory.0.chunks_exact(2)) {
             let inputs = [&x, &mask, &regions[0], &regions[1]];
-            let [next, look] = self.network.part(&layer_part(number), &inputs, train)?;
+            let [next, look] = self.network.part(&layer_part(number), &inputs, draws)?;
             (x, attention) = (next, Some(look));
         }
-        let [logits] = self.network.part("score", &[&x], train)?;
-        Ok(Forced { logits, attention, choices: None })
+        let [logits] = self.network.part("score", &[&ragged.select(&x)?], draws)?;
+        Ok(Forced { logits, ragged, attention, choices: None })
     }
 }

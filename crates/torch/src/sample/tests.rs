@@ -8,6 +8,7 @@ use tch::nn::VarStore;
 
 use super::*;
 use crate::decoder::{Forced, Network, Step, build};
+use crate::draws::Draws;
 use crate::precision::Precision;
 
 /// A decoder that is a table: the scores of the next word depend on the last word and the image only.
@@ -21,7 +22,11 @@ impl Decoder for Table {
         unreachable!("it has none")
     }
 
-    fn forward(&self, _memory: &Rows, _words: &Tensor, _train: bool) -> Result<Forced, TchError> {
+    fn share(&self) -> Box<dyn Decoder> {
+        Box::new(Table { scores: self.scores.shallow_clone() })
+    }
+
+    fn forward(&self, _memory: &Rows, _words: &Tensor, _draws: Option<&Draws>) -> Result<Forced, TchError> {
         unreachable!("samples are drawn step by step")
     }
 
@@ -200,7 +205,7 @@ fn log_probabilities_are_those_of_teacher_forcing() {
         let store = VarStore::new(Device::Cpu);
         let decoder = build(&config, &store.root(), dimensions, Precision::F32).unwrap();
         let grid = Tensor::randn([3, 4, 6], (Kind::Float, Device::Cpu)) * 3.0;
-        let memory = decoder.encode(&grid, false).unwrap();
+        let memory = decoder.encode(&grid, None).unwrap();
         let samples = sample(decoder.as_ref(), &memory, &settings(1.3, 0.95, 12), 10, 8).unwrap();
         let lengths: Vec<usize> = samples.concat().iter().map(|sample| sample.ids.len()).collect();
         assert!(lengths.iter().max() > lengths.iter().min(), "no sample ends before another");
@@ -211,9 +216,10 @@ fn log_probabilities_are_those_of_teacher_forcing() {
                 let words = [&[i64::from(BOS)], ids.as_slice()].concat();
                 let input = Tensor::from_slice(&words).view([1, 1, -1]);
                 let scores = decoder
-                    .forward(&memory, &input, false)
+                    .forward(&memory, &input, None)
                     .unwrap()
-                    .logits
+                    .padded()
+                    .unwrap()
                     .log_softmax(-1, Kind::Double)
                     .get(0);
                 let end = sample.finished.then_some(i64::from(EOS));
@@ -245,7 +251,7 @@ fn what_another_decoder_encoded_is_an_error() {
         let store = VarStore::new(Device::Cpu);
         let dimensions = Dimensions { channels: 6, regions: 4, vocabulary: 9 };
         let decoder = build(&DecoderConfig::Lstm(config), &store.root(), dimensions, Precision::F32).unwrap();
-        let memory = decoder.encode(&Tensor::zeros([1, 4, 6], (Kind::Float, Device::Cpu)), false).unwrap();
+        let memory = decoder.encode(&Tensor::zeros([1, 4, 6], (Kind::Float, Device::Cpu)), None).unwrap();
         (decoder, memory)
     };
     let ((decoder, _), (_, memory)) = (lstm(8), lstm(9));
