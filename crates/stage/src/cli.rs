@@ -9,11 +9,13 @@ use artifacts::Manifest;
 use artifacts::preview::Preview;
 use clap::{Parser, Subcommand};
 use signal_hook::consts::SIGABRT;
+use signal_hook::low_level::emulate_default_handler;
 
 use crate::config::{Config, ConfigError};
 use crate::context::{Context, Outcome, Stage};
 use crate::help;
 use crate::progress::note;
+use crate::stop::Stopped;
 use crate::terminal::print_json;
 
 /// Where programs look for a configuration that is not named.
@@ -150,6 +152,12 @@ fn run<S: Stage>(args: &StageArgs, part: Option<usize>) -> ExitCode {
 
 /// Prints an error with its causes; wrong settings count as wrong usage.
 pub fn fail(error: &anyhow::Error) -> ExitCode {
+    if let Some(&Stopped { signal }) = error.downcast_ref() {
+        note(&message(error));
+        // Whoever waits for the program learns what ended it. It returns only when the system refuses.
+        let _refused = emulate_default_handler(signal);
+        return ExitCode::FAILURE;
+    }
     note(&format!("error: {}", message(error)));
     if error.downcast_ref::<ConfigError>().is_some() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

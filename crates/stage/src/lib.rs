@@ -18,6 +18,7 @@ pub mod progress;
 mod section;
 mod shard;
 mod sources;
+pub mod stop;
 pub mod terminal;
 
 pub use config::{Config, ConfigError, RunSettings};

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tch::Tensor;
+use rayon::ThreadPool;
+use rayon::prelude::*;
 use tch::nn::VarStore;
+use tch::{TchError, Tensor};
 
 /// Exponential moving average of all variables of a [`VarStore`].
 pub(crate) struct Average {
@@ -24,14 +26,16 @@ impl Average {
     }
 
     /// Takes in the weights after `step` steps; early on, when weights move far, the mean follows more closely.
-    pub(crate) fn update(&mut self, step: usize) {
+    pub(crate) fn update(&mut self, step: usize, threads: &ThreadPool) -> Result<(), TchError> {
         let decay = self.decay.min((1.0 + step as f64) / (10.0 + step as f64));
         let weight = 1.0 - if self.decay > 0.0 { decay } else { 0.0 };
-        tch::no_grad(|| {
-            for (_, value, mean) in &mut self.means {
-                let _ = mean.lerp_(value, weight);
-            }
-        });
+        let means = self.means.iter().map(|(_, value, mean)| (value.shallow_clone(), mean.shallow_clone()));
+        let means: Vec<(Tensor, Tensor)> = means.collect();
+        threads.install(|| {
+            means
+                .into_par_iter()
+                .try_for_each(|(value, mut mean)| tch::no_grad(|| mean.f_lerp_(&value, weight)).map(drop))
+        })
     }
 
     /// Exchanges the weights and their means: once to look at the means, once more to go on.
@@ -63,7 +67,8 @@ mod tests {
         let weights = store.root().var_copy("w", &Tensor::from_slice(&[1.0f32]));
         let mut average = Average::new(&store, 0.5);
         let _ = tch::no_grad(|| weights.shallow_clone().fill_(3.0));
-        average.update(100);
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+        average.update(100, &threads).unwrap();
         average.swap();
         assert_eq!(weights.double_value(&[0]), 2.0);
         average.swap();
@@ -71,7 +76,7 @@ mod tests {
         // Without decay the mean is the weights.
         let mut none = Average::new(&store, 0.0);
         let _ = tch::no_grad(|| weights.shallow_clone().fill_(5.0));
-        none.update(1);
+        none.update(1, &threads).unwrap();
         none.swap();
         assert_eq!(weights.double_value(&[0]), 5.0);
     }

@@ -4,6 +4,7 @@
 //! between two of them is the architecture.
 
 mod average;
+mod captions;
 mod data;
 mod monitor;
 mod objective;
@@ -13,8 +14,12 @@ mod reward;
 mod settings;
 mod start;
 mod state;
+mod step;
+mod team;
 mod trainer;
 mod validation;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use artifacts::features::FeatureSpec;
@@ -24,25 +29,28 @@ use artifacts::vocabulary::Vocabulary;
 use artifacts::{Manifest, ModelId, Recipe, Split, tokens, vocabulary};
 use model::checkpoint::{self, Header};
 use model::decoder::DecoderConfig;
-use serde_json::{Map, json};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde_json::{Map, Value, json};
 use stage::guard::{Making, Work};
+use stage::stop::{Stop, Stopped};
 use stage::{Context, Outcome, Sources, Stage};
+use tch::Device;
 use tch::nn::VarStore;
 use torch::decoder;
 use torch::grids::GridStore;
-use torch::precision::Precision;
 use torch::pretrained::Pretrained;
 
-use data::Examples;
 use progress::Progress;
 use state::State;
+use team::Team;
 use trainer::Trainer;
 use validation::Validation;
 
+pub use data::{Batch, Examples, Pick};
 pub use monitor::Monitor;
 pub use settings::{SelfCriticalSettings, Settings};
 
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 
 /// The stage `train`: features and tokens to one model per decoder.
 pub struct Train;
@@ -73,22 +81,31 @@ impl Stage for Train {
         Ok(())
     }
 
-    fn prepare_process(settings: &Settings, context: &Context) -> anyhow::Result<()> {
-        let precision = settings.precision.on(torch::device::parse(&context.device)?);
-        Ok(torch::matmul::set_fast(precision == Precision::Bf16)?)
+    fn prepare_process(_settings: &Settings, _context: &Context) -> anyhow::Result<()> {
+        // Micro-batches are computed side by side, each on one thread.
+        torch::threads::single();
+        Ok(())
     }
 
     fn run(settings: &Settings, context: &Context) -> anyhow::Result<Vec<Outcome>> {
+        let mut device = torch::device::parse(&context.device)?;
+        // Before anything can fail in one process alone: the others would wait for it in vain.
+        let team = Team::join(settings.micro_batches, &mut device)?;
+        let context = &Context { quiet: context.quiet || !team.is_first(), ..context.clone() };
         let sources = Sources::of(&context.config)?;
         let sets = sources.sets();
         let pretrained = start::read(settings, context)?;
         let mut inputs = inputs(context, &sources)?;
         inputs.extend(pretrained.iter().map(|file| (start::INPUT.to_owned(), file.hash().to_owned())));
-        let device = torch::device::parse(&context.device)?;
         let lack = settings.precision.lack(device);
         if let Some(lack) = lack {
             context.note(&format!("train.precision: {}", lack.said()));
         }
+        let threads = threads(team.own().len())?;
+        let stop = Stop::on_signals().context("cannot listen for signals")?;
+        let stop = || stop.check();
+        let around =
+            Around { threads: &threads, team: &team, stop: &stop, device, sources: &sources, context };
         let mut outcomes = Vec::new();
         for &kind in &settings.chosen.decoders {
             let decoder = settings.sizes.get(kind);
@@ -98,14 +115,20 @@ impl Stage for Train {
             recipe.inputs.extend(inputs.clone());
             let model = ModelId::new(&sets, kind.as_str());
             let folder = context.folder.train(&model);
+            if !team.is_first() {
+                follow(settings, decoder, pretrained.as_ref(), &around, &recipe)?;
+                continue;
+            }
             let make = |mut work: Work| {
                 work.of_model(model);
                 if let Some(lack) = lack {
                     work.warn("train.precision", lack.said());
                 }
-                train(settings, decoder, pretrained.as_ref(), &sources, context, work)
+                team.tell(Some(work.recipe().fingerprint()))?;
+                lead(settings, decoder, pretrained.as_ref(), &around, work)
             };
             outcomes.push(context.guard(Self::NAME, folder, recipe, Making::Resumed, make)?);
+            team.tell(None::<String>)?;
         }
         Ok(outcomes)
     }
@@ -125,25 +148,92 @@ fn inputs(context: &Context, sources: &Sources) -> anyhow::Result<Vec<(String, S
     Ok(inputs)
 }
 
+/// Threads that compute with one thread of libtorch each: as many as cores, or as there are micro-batches.
+fn threads(micro_batches: usize) -> anyhow::Result<ThreadPool> {
+    let builder = ThreadPoolBuilder::new().num_threads(torch::threads::cores().min(micro_batches));
+    let builder = builder.thread_name(|number| format!("train-{number}"));
+    builder.start_handler(|_| torch::threads::single()).build().context("cannot start threads")
+}
+
+/// What all decoders are trained with.
+struct Around<'a> {
+    threads: &'a ThreadPool,
+    team: &'a Team,
+    stop: &'a dyn Fn() -> Result<(), Stopped>,
+    device: Device,
+    sources: &'a Sources,
+    context: &'a Context,
+}
+
+/// Where a process of a training writes: checkpoints, logs and states only where it is the first.
+struct Desk<'a> {
+    folder: &'a Path,
+    /// A finished training that this one takes the place of, if its cross-entropy phase may be used.
+    earlier: Option<&'a Path>,
+    state: State,
+    /// Refuses a disk without room for a state of so many parameters.
+    check: &'a dyn Fn(usize) -> anyhow::Result<()>,
+}
+
+/// Trains as the first process, or the only one.
+fn lead(
+    settings: &Settings,
+    decoder: DecoderConfig,
+    pretrained: Option<&Pretrained>,
+    around: &Around,
+    work: Work,
+) -> anyhow::Result<Manifest> {
+    let folder = work.path("");
+    let replaced = Some(work.folder());
+    let desk = Desk {
+        folder: &folder,
+        earlier: replaced.filter(|earlier| !around.context.force && Manifest::read(earlier).is_ok()),
+        state: State(work.scratch()),
+        check: &|parameters| Ok(work.needs(state::size(parameters))?),
+    };
+    let summary = train(settings, decoder, pretrained, around, work.recipe(), desk)?;
+    let mut files = vec![checkpoint::FILE, learn::LOG_FILE];
+    files.extend(work.path(reuse::FILE).exists().then_some(reuse::FILE));
+    Ok(work.finish(&files, summary)?)
+}
+
+/// Trains as another process, where the first one has anything to do.
+fn follow(
+    settings: &Settings,
+    decoder: DecoderConfig,
+    pretrained: Option<&Pretrained>,
+    around: &Around,
+    recipe: &Recipe,
+) -> anyhow::Result<()> {
+    while let Some(fingerprint) = around.team.tell(None::<String>)? {
+        anyhow::ensure!(
+            fingerprint == recipe.fingerprint(),
+            "the processes of this training have other settings or files than the first one: give all of them the same"
+        );
+        // Nothing that has a name is written there.
+        let folder = around.context.folder.text();
+        let desk = Desk { folder: &folder, earlier: None, state: State(PathBuf::new()), check: &|_| Ok(()) };
+        train(settings, decoder.clone(), pretrained, around, recipe, desk)?;
+    }
+    Ok(())
+}
+
+/// Trains a decoder; returns what is to be said of it.
 fn train(
     settings: &Settings,
     decoder_config: DecoderConfig,
     pretrained: Option<&Pretrained>,
-    sources: &Sources,
-    context: &Context,
-    work: Work,
-) -> anyhow::Result<Manifest> {
-    let device = torch::device::parse(&context.device)?;
+    &Around { threads, team, stop, device, sources, context }: &Around,
+    recipe: &Recipe,
+    desk: Desk,
+) -> anyhow::Result<Map<String, Value>> {
+    let note = |line: &str| context.note(line);
     let vocabulary = Vocabulary::read(&context.folder.text().join(vocabulary::FILE))?;
-    let (examples, validation, specs) = load(settings, &vocabulary, sources, context)?;
+    let (examples, validation, specs) = load(settings, &vocabulary, sources, context, desk.folder)?;
     tch::manual_seed(context.run.seed as i64);
     let store = VarStore::new(device);
-    let header = Header {
-        decoder: decoder_config,
-        vocabulary,
-        features: specs,
-        provenance: work.recipe().provenance(),
-    };
+    let header =
+        Header { decoder: decoder_config, vocabulary, features: specs, provenance: recipe.provenance() };
     let precision = settings.precision.on(device);
     let (decoder, found_again) = match pretrained {
         Some(file) => {
@@ -153,31 +243,36 @@ fn train(
         None => (decoder::build(&header.decoder, &store.root(), header.dimensions(), precision)?, None),
     };
     let parameters: usize = store.trainable_variables().iter().map(|tensor| tensor.numel()).sum();
-    context.note(&format!(
+    note(&format!(
         "  {} train images, {} validation images, {:.1} M parameters",
         examples.len(),
         validation.len(),
         parameters as f64 / 1e6
     ));
-    work.needs(state::size(parameters))?;
-    let folder = work.path("");
+    if team.processes() > 1 {
+        note(&format!("  {} processes", team.processes()));
+    }
+    (desk.check)(parameters)?;
     let trainer = Trainer {
         settings,
         seed: context.run.seed,
         device,
         quiet: context.quiet,
-        folder: &folder,
-        earlier: Some(work.folder()).filter(|earlier| !context.force && Manifest::read(earlier).is_ok()),
-        state: State(work.scratch()),
+        folder: desk.folder,
+        earlier: desk.earlier,
+        state: desk.state,
         warm: pretrained.is_some(),
         header,
         decoder,
         store,
         examples: &examples,
         validation: &validation,
-        note: &|line| context.note(line),
+        threads,
+        team,
+        stop,
+        note: &note,
     };
-    let Progress { done, best, .. } = trainer.run(&work.recipe().fingerprint())?;
+    let Progress { done, best, .. } = trainer.run(&recipe.fingerprint())?;
     let mut summary = Map::from_iter([
         ("parameters".to_owned(), json!(parameters)),
         ("epochs".to_owned(), json!(done.epochs)),
@@ -186,17 +281,17 @@ fn train(
         ("steps".to_owned(), json!(done.steps)),
     ]);
     summary.extend(found_again.map(|words| ("words_found_again".to_owned(), json!(words))));
-    let mut files = vec![checkpoint::FILE, learn::LOG_FILE];
-    files.extend(work.path(reuse::FILE).exists().then_some(reuse::FILE));
-    Ok(work.finish(&files, summary)?)
+    Ok(summary)
 }
 
-/// What training reads: train and validation images, and what made their features.
+/// What training reads: train and validation images, and what made their features. The captions are kept in a file in `folder`,
+/// on the disk that has room for the training; it has no name, so nothing of it stays, however the training ends.
 fn load(
     settings: &Settings,
     vocabulary: &Vocabulary,
     sources: &Sources,
     context: &Context,
+    folder: &Path,
 ) -> anyhow::Result<(Examples, Validation, Vec<FeatureSpec>)> {
     let text = context.folder.text();
     let captions = tokens::open(&text)?;
@@ -219,8 +314,10 @@ fn load(
     let mirrored = sources.mirrored_sets();
     let mirrored = mirrored.map(|sets| open(sets, Split::Train, memory)).transpose()?;
     let with_words = settings.self_critical.epochs > 0;
-    let examples = Examples::new(train, mirrored, of_split(Split::Train), with_words).with_context(place)?;
-    anyhow::ensure!(examples.len() > 0, "no train image has both features and captions");
+    let file = tempfile::tempfile_in(folder).with_context(|| folder.display().to_string())?;
+    let captions_of_train = of_split(Split::Train);
+    let examples = Examples::new(train, mirrored, captions_of_train, file, with_words).with_context(place)?;
+    anyhow::ensure!(!examples.is_empty(), "no train image has both features and captions");
     let validation = open(sources.sets(), Split::Val, 0)
         .context("training needs validation images to choose a checkpoint")?;
     let validation =

@@ -42,7 +42,34 @@ pub(crate) struct Best {
     pub(crate) epoch: usize,
 }
 
-/// Where training stands after an epoch. Dropout and data order are drawn from the seed and these numbers alone.
+/// What an epoch has come to so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Epoch {
+    /// Steps of it that are done.
+    pub(crate) steps: usize,
+    /// Words of their captions.
+    pub(crate) words: usize,
+    /// What the objective has reported, weighted by words.
+    sum: f64,
+    /// Time that it has taken, interruptions left out.
+    pub(crate) seconds: f64,
+}
+
+impl Epoch {
+    /// Counts a step over so many words.
+    pub(crate) fn add(&mut self, value: f64, words: usize) {
+        self.steps += 1;
+        self.words += words;
+        self.sum += value * words as f64;
+    }
+
+    /// What the objective reports in the mean over the words.
+    pub(crate) fn value(&self) -> f64 {
+        self.sum / self.words.max(1) as f64
+    }
+}
+
+/// Where training stands. Dropout and data order are drawn from the seed and these numbers alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Progress {
     /// Fingerprint of the recipe; a state of another recipe is not resumed.
@@ -53,6 +80,8 @@ pub(crate) struct Progress {
     pub(crate) done: Count,
     /// What lay behind when the phase began.
     pub(crate) began: Count,
+    /// The one in which it stands.
+    pub(crate) epoch: Epoch,
     /// Nothing before the first validation.
     pub(crate) best: Option<Best>,
 }
@@ -82,6 +111,7 @@ impl Progress {
     /// Counts an epoch with its validation score; true when it is the best so far.
     pub(crate) fn close_epoch(&mut self, score: f64) -> bool {
         self.done.epochs += 1;
+        self.epoch = Epoch::default();
         let better = self.best.is_none_or(|best| score > best.score);
         if better {
             self.best = Some(Best { score, epoch: self.done.epochs });

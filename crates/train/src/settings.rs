@@ -15,6 +15,9 @@ use crate::monitor::Monitor;
 /// More passes, and more images in a batch, than anybody wants.
 const MOST: usize = 1_000_000;
 
+/// More than cores will ever be.
+const MOST_MICRO_BATCHES: usize = 1 << 16;
+
 /// More memory than there is, in MB.
 const MOST_MB: u64 = 1_000_000_000;
 
@@ -32,6 +35,9 @@ pub struct Settings {
     pub epochs: usize,
     /// Images per batch, each with all its captions.
     pub batch_images: usize,
+    /// Parts that each batch is cut into, a power of two: cores and processes take them, so no more can be busy. Gradients are
+    /// summed in one order, so that how many are changes nothing in the result.
+    pub micro_batches: usize,
     /// Highest learning rate of Adam.
     pub learning_rate: f64,
     /// Steps over which the learning rate rises from 0.
@@ -46,8 +52,8 @@ pub struct Settings {
     pub average_decay: f64,
     /// Share of the words read in training, at its end, that the decoder has written itself.
     pub scheduled_sampling: f64,
-    /// Numbers that matrices are multiplied in; weights, sums and gradients are f32 either way. `bf16` is f32 on a processor
-    /// that would have to emulate it.
+    /// Numbers that the factors of matrix products are rounded to; weights, moments and all that is not a product are f32 either
+    /// way. `bf16` is f32 on a processor that would have to emulate it.
     pub precision: PrecisionChoice,
     /// Gradients are scaled down to this norm.
     pub gradient_clip: f64,
@@ -57,8 +63,11 @@ pub struct Settings {
     pub monitor: Monitor,
     /// Validation images captioned after each epoch, at most.
     pub validation_images: usize,
-    /// Train features are kept in memory up to this size, in MB; beyond it each batch is read from disk. Changes nothing
-    /// in the result.
+    /// Minutes after which the state is saved, besides at the end of each epoch; a kill costs that much at most. Changes nothing in
+    /// the result.
+    pub save_every_minutes: f64,
+    /// Train features are kept in memory up to this size, in MB; beyond it each batch is read from disk, as captions always
+    /// are. Beside it some 30 bytes an image and 16 a caption are in memory. Changes nothing in the result.
     pub feature_memory_mb: u64,
     /// Training on the score of whole captions, after cross-entropy.
     pub self_critical: SelfCriticalSettings,
@@ -74,7 +83,8 @@ pub struct SelfCriticalSettings {
     /// Which of the decoders have this phase; all of them where none is named.
     #[serde(deserialize_with = "artifacts::listed::one_or_more")]
     pub decoders: Vec<DecoderKind>,
-    /// Passes over the train images at most; 0 leaves this phase out.
+    /// Passes over the train images at most; 0 leaves this phase out. Rewards keep some 40 bytes in memory for each distinct
+    /// n-gram of the train captions.
     pub epochs: usize,
     /// Highest learning rate of Adam.
     pub learning_rate: f64,
@@ -106,6 +116,7 @@ impl Default for Settings {
             start_from: PathBuf::new(),
             epochs: 10,
             batch_images: 16,
+            micro_batches: 2,
             learning_rate: 1e-3,
             warmup_steps: 200,
             schedule: Schedule::Cosine,
@@ -118,6 +129,7 @@ impl Default for Settings {
             patience: 3,
             monitor: Monitor::default(),
             validation_images: 1000,
+            save_every_minutes: 10.0,
             feature_memory_mb: 4000,
             self_critical: SelfCriticalSettings::default(),
             sizes: DecoderConfigs::default(),
@@ -152,6 +164,7 @@ impl Settings {
             settings.retain(|key, _| DecoderKind::ALL.iter().all(|kind| kind.as_str() != key));
             settings.remove("decoders");
             settings.remove("feature_memory_mb");
+            settings.remove("save_every_minutes");
             settings.remove("start_from");
             settings.insert("decoder".to_owned(), serde_json::to_value(decoder)?);
             settings.insert("precision".to_owned(), serde_json::to_value(precision)?);
@@ -172,6 +185,8 @@ impl Settings {
             ),
             within(1..=MOST, "epochs", self.epochs),
             within(1..=MOST, "batch_images", self.batch_images),
+            within(1..=MOST_MICRO_BATCHES, "micro_batches", self.micro_batches),
+            unless(self.micro_batches.is_power_of_two(), "micro_batches", "must be a power of two"),
             above_0("learning_rate", self.learning_rate),
             share("label_smoothing", self.label_smoothing),
             not_negative("weight_decay", self.weight_decay),
@@ -180,6 +195,7 @@ impl Settings {
             above_0("gradient_clip", self.gradient_clip),
             at_least(1, "patience", self.patience),
             at_least(1, "validation_images", self.validation_images),
+            above_0("save_every_minutes", self.save_every_minutes),
             within(0..=MOST_MB, "feature_memory_mb", self.feature_memory_mb),
         ]);
         let inner = || {
@@ -210,11 +226,14 @@ mod tests {
     fn values_without_sense_are_refused_by_name() {
         assert_eq!(Settings::default().problem(), None);
         type Change = fn(&mut Settings);
-        let wrong: [(&str, Change); 24] = [
+        let wrong: [(&str, Change); 27] = [
             ("decoders", |settings| settings.chosen.decoders.clear()),
             ("decoders", |settings| settings.chosen.decoders = vec![DecoderKind::Lstm; 2]),
             ("epochs", |settings| settings.epochs = 0),
             ("batch_images", |settings| settings.batch_images = 0),
+            ("micro_batches", |settings| settings.micro_batches = 0),
+            ("micro_batches", |settings| settings.micro_batches = 6),
+            ("save_every_minutes", |settings| settings.save_every_minutes = 0.0),
             ("learning_rate", |settings| settings.learning_rate = f64::NAN),
             ("learning_rate", |settings| settings.learning_rate = 0.0),
             ("label_smoothing", |settings| settings.label_smoothing = 1.0),
@@ -279,7 +298,7 @@ mod tests {
         let settings = Settings { precision: PrecisionChoice::Auto, ..Settings::default() };
         let plan = settings.plan(&settings.sizes.get(DecoderKind::UpDown), Precision::Bf16, 7).unwrap();
         let keys: Vec<&str> = plan.as_object().unwrap().keys().map(String::as_str).collect();
-        let expected = "average_decay batch_images decoder epochs gradient_clip label_smoothing learning_rate monitor \
+        let expected = "average_decay batch_images decoder epochs gradient_clip label_smoothing learning_rate micro_batches monitor \
             patience precision schedule scheduled_sampling seed self_critical validation_images warmup_steps weight_decay";
         assert_eq!(keys.join(" "), expected);
         assert_eq!(plan["decoder"]["kind"], "up_down");

@@ -1,7 +1,7 @@
 //! What a killed training goes on from, as if nothing had happened: `state/latest.safetensors`, and the best checkpoint.
 //!
-//! `latest` says which epoch was the best, and so which `best-<epoch>.safetensors` belongs to it: writing it is the one
-//! moment in which an epoch counts as done. A best checkpoint is written before, and older ones are removed after it.
+//! `latest` says which steps are done and which epoch was the best, and so which `best-<epoch>.safetensors` belongs to it: writing it
+//! is the one moment in which they count as done. A best checkpoint is written before, and older ones are removed after it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ pub(crate) struct Learning {
 }
 
 /// Weights, moments and mean weights by name.
-fn tensors(store: &VarStore, learning: &Learning) -> BTreeMap<String, Tensor> {
+pub(crate) fn tensors(store: &VarStore, learning: &Learning) -> BTreeMap<String, Tensor> {
     let weights = store.variables().into_iter().map(|(name, tensor)| (format!("weights.{name}"), tensor));
     weights.chain(learning.adam.moments()).chain(learning.average.tensors()).collect()
 }
@@ -91,11 +91,12 @@ impl State {
             return Ok(None);
         }
         let progress: Progress = serde_json::from_value(progress).with_context(hint)?;
-        // Its best checkpoint must be there and whole, or its score would be a promise only.
-        weights::read(&self.best(&progress)).with_context(hint)?;
+        if progress.best.is_some() {
+            // It must be there and whole, or its score would be a promise only.
+            weights::read(&self.best(&progress)).with_context(hint)?;
+        }
         let file = NamedTensors::of(&file).with_context(hint)?;
         checkpoint::restore(&file, tensors(store, learning)).with_context(hint)?;
-        learning.adam.set_steps(i32::try_from(progress.steps_of_phase())?);
         Ok(Some(progress))
     }
 

@@ -2,23 +2,27 @@
 
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use learn::{Adam, Log, step_seed};
 use metrics::{Metric, Scores};
 use model::checkpoint::{self, Header};
+use rayon::ThreadPool;
 use stage::progress::Progress as Bar;
-use tch::Device;
+use stage::stop::Stopped;
 use tch::nn::VarStore;
+use tch::{Device, Tensor};
 use torch::decoder::Decoder;
 
 use crate::average::Average;
-use crate::data::{Batch, Examples};
+use crate::data::{Examples, Pick};
 use crate::objective::{CrossEntropy, Objective, SelfCritical};
-use crate::progress::{Best, Phase, Progress};
+use crate::progress::{Best, Epoch, Phase, Progress};
 use crate::reuse;
 use crate::settings::Settings;
-use crate::state::{Learning, State};
+use crate::state::{Learning, State, tensors};
+use crate::step::{self, MicroBatch};
+use crate::team::{Step, Team};
 use crate::validation::Validation;
 
 const LOG_EVERY: usize = 20;
@@ -42,6 +46,12 @@ pub(crate) struct Trainer<'a> {
     pub(crate) store: VarStore,
     pub(crate) examples: &'a Examples,
     pub(crate) validation: &'a Validation,
+    /// Where micro-batches are computed, each on one thread of libtorch.
+    pub(crate) threads: &'a ThreadPool,
+    /// Who else trains: only the first process writes anything.
+    pub(crate) team: &'a Team,
+    /// Asked after each step: an error saves and ends.
+    pub(crate) stop: &'a dyn Fn() -> Result<(), Stopped>,
     /// Tells people what happens.
     pub(crate) note: &'a dyn Fn(&str),
 }
@@ -50,7 +60,10 @@ pub(crate) struct Trainer<'a> {
 struct Run {
     learning: Learning,
     progress: Progress,
-    log: Log,
+    /// Of the first process.
+    log: Option<Log>,
+    /// When the state was saved last.
+    saved: Instant,
 }
 
 /// How a phase goes.
@@ -59,13 +72,6 @@ struct Course {
     learning_rate: f64,
     warmup_steps: usize,
     batch_images: usize,
-}
-
-/// An epoch that is over.
-struct Epoch {
-    /// Mean over the epoch of what its objective reports, weighted by words.
-    value: f64,
-    seconds: f64,
 }
 
 impl Trainer<'_> {
@@ -81,26 +87,39 @@ impl Trainer<'_> {
             self.enter(phase, &mut run)?;
             let objective = self.objective(phase)?;
             while run.progress.epochs_of_phase() < course.epochs && !self.is_stuck(&run.progress) {
-                let epoch = self.epoch(objective.as_ref(), &course, &mut run)?;
-                self.close_epoch(&epoch, &mut run)?;
+                self.epoch(objective.as_ref(), &course, &mut run)?;
+                self.close_epoch(&mut run)?;
             }
         }
-        reuse::copy(&self.state.best(&run.progress), &self.folder.join(checkpoint::FILE))?;
+        if self.team.is_first() {
+            reuse::copy(&self.state.best(&run.progress), &self.folder.join(checkpoint::FILE))?;
+        }
         Ok(run.progress)
     }
 
-    /// Goes on where an interrupted run stopped, or starts anew.
+    /// Goes on where an interrupted run stopped, or starts anew; other processes stand where the first one does.
     fn begin(&self, fingerprint: &str) -> anyhow::Result<Run> {
         let mut learning = self.learning();
-        let progress = match self.state.resume(fingerprint, &self.store, &mut learning)? {
-            Some(progress) => {
-                (self.note)(&format!("  resuming after epoch {}", progress.done.epochs));
-                progress
-            }
-            None => self.start(Progress::fresh(fingerprint))?,
+        let fresh = Progress::fresh(fingerprint);
+        let found = if self.team.is_first() { self.found(fresh, &mut learning)? } else { fresh };
+        let progress = self.team.tell(found)?;
+        self.team.same(&tensors(&self.store, &learning))?;
+        learning.adam.set_steps(i32::try_from(progress.steps_of_phase())?);
+        let log = self.team.is_first().then(|| Log::open(self.folder, progress.done.steps)).transpose()?;
+        Ok(Run { learning, progress, log, saved: Instant::now() })
+    }
+
+    /// Where an interrupted run stopped, or a start.
+    fn found(&self, fresh: Progress, learning: &mut Learning) -> anyhow::Result<Progress> {
+        let Some(progress) = self.state.resume(&fresh.fingerprint, &self.store, learning)? else {
+            return self.start(fresh);
         };
-        let log = Log::open(self.folder, progress.done.steps)?;
-        Ok(Run { learning, progress, log })
+        let Progress { done, epoch, .. } = &progress;
+        (self.note)(&match epoch.steps {
+            0 => format!("  resuming after epoch {}", done.epochs),
+            steps => format!("  resuming after epoch {} and {steps} steps", done.epochs),
+        });
+        Ok(progress)
     }
 
     /// A fresh training: it begins behind the cross-entropy phase where an earlier run has finished the same one.
@@ -135,114 +154,147 @@ impl Trainer<'_> {
 
     /// Makes sure that `phase` has begun: the second one goes on from the best checkpoint of the first.
     fn enter(&self, phase: Phase, run: &mut Run) -> anyhow::Result<()> {
+        let best = self.state.best(&run.progress);
         if run.progress.phase < phase {
-            reuse::keep(&self.state.best(&run.progress), self.folder)?;
+            if self.team.is_first() {
+                reuse::keep(&best, self.folder)?;
+            }
             run.progress.enter(phase);
         }
-        if phase == Phase::SelfCritical && run.progress.epochs_of_phase() == 0 {
+        if phase == Phase::SelfCritical && run.progress.steps_of_phase() == 0 {
             (self.note)("  rewards: CIDEr-D of sampled captions, from the best checkpoint on");
-            torch::checkpoint::restore_decoder(&self.state.best(&run.progress), &self.store)?;
+            if self.team.is_first() {
+                torch::checkpoint::restore_decoder(&best, &self.store)?;
+            }
             run.learning = self.learning();
+            self.team.same(&tensors(&self.store, &run.learning))?;
         }
         Ok(())
     }
 
-    /// One pass over the train images.
-    fn epoch(&self, objective: &dyn Objective, course: &Course, run: &mut Run) -> anyhow::Result<Epoch> {
-        let started = Instant::now();
-        let progress = &run.progress;
-        let seed = self.seed_of(progress.phase);
-        let batches = self.examples.shuffled(course.batch_images, seed, progress.epochs_of_phase());
+    /// One pass over the train images, or the rest of it.
+    fn epoch(&self, objective: &dyn Objective, course: &Course, run: &mut Run) -> anyhow::Result<()> {
+        let began = Instant::now();
+        let Progress { phase, epoch: Epoch { steps: done, seconds: before, .. }, .. } = run.progress;
+        let seed = self.seed_of(phase);
+        let mut batches = self.examples.shuffled(course.batch_images, seed, run.progress.epochs_of_phase());
         let steps = batches.len() * course.epochs;
-        let label = format!("epoch {}", progress.done.epochs + 1);
+        let batches = batches.split_off(done);
+        let label = format!("epoch {}", run.progress.done.epochs + 1);
         let bar = Bar::new(&label, "batches", batches.len(), self.quiet);
-        let (mut sum, mut tokens) = (0.0, 0);
         std::thread::scope(|scope| -> anyhow::Result<()> {
             // The next batches are read while this one is computed.
             let (sender, receiver) = sync_channel(BATCHES_AHEAD);
-            let (examples, device) = (self.examples, self.device);
-            scope.spawn(move || {
-                // Sending fails when an error has ended the epoch.
-                batches.iter().try_for_each(|picks| sender.send(examples.batch(picks, device)))
-            });
-            for batch in receiver {
-                let batch: Batch = batch?;
-                let value = self.step(objective, course, steps, &batch, run, &bar)?;
-                sum += value * batch.tokens as f64;
-                tokens += batch.tokens;
+            let (examples, device, count) = (self.examples, self.device, self.settings.micro_batches);
+            let own = self.team.own();
+            let read =
+                move |picks: &Vec<Pick>| step::read(objective, examples, picks, count, own.clone(), device);
+            // Sending fails when an error has ended the epoch.
+            scope.spawn(move || batches.iter().try_for_each(|picks| sender.send(read(picks))));
+            for micro_batches in receiver {
+                let go_on = (self.stop)();
+                let stop =
+                    self.step(objective, course, steps, (micro_batches?, go_on.is_err()), run, &bar)?;
+                run.progress.epoch.seconds = before + began.elapsed().as_secs_f64();
+                if stop || run.saved.elapsed() >= self.save_every() {
+                    self.save(run)?;
+                }
+                go_on?;
+                anyhow::ensure!(!stop, "another process of the training was stopped, and all with it");
             }
             Ok(())
-        })?;
-        Ok(Epoch { value: sum / tokens.max(1) as f64, seconds: started.elapsed().as_secs_f64() })
+        })
     }
 
-    /// Loss, gradient, Adam. `steps` are those of the whole phase; returns what the objective reports.
+    /// Gradients, Adam. `steps` are those of the whole phase; `stop` is what this process wants, and what comes of it what all do.
     fn step(
         &self,
         objective: &dyn Objective,
         course: &Course,
         steps: usize,
-        batch: &Batch,
+        (micro_batches, stop): (Vec<MicroBatch>, bool),
         run: &mut Run,
         bar: &Bar,
-    ) -> anyhow::Result<f64> {
-        let Run { learning, progress, log } = run;
+    ) -> anyhow::Result<bool> {
+        let Run { learning, progress, log, .. } = run;
         let done = progress.steps_of_phase();
-        // Dropout draws from libtorch's generator, whose state cannot be saved: seed it for each step.
-        let seed = step_seed(self.seed_of(progress.phase), done);
-        tch::manual_seed(seed as i64);
-        let loss = objective.loss(self.decoder.as_ref(), batch, done as f64 / steps.max(1) as f64, seed)?;
+        let words = micro_batches.iter().map(|micro_batch| micro_batch.batch.tokens).sum();
+        let parameters: Vec<Tensor> =
+            learning.adam.parameters().map(|(_, parameter)| parameter.shallow_clone()).collect();
+        let at = (step_seed(self.seed_of(progress.phase), done), done as f64 / steps.max(1) as f64);
+        let decoder = self.decoder.as_ref();
+        let own = step::compute(objective, decoder, &parameters, micro_batches, at, self.threads)?;
+        let Step { sum, words, stop } = self.team.sum(own, &parameters, words, stop)?;
         anyhow::ensure!(
-            loss.value.is_finite(),
+            sum.value.is_finite(),
             "the loss is {} at step {}: lower train.learning_rate",
-            loss.value,
+            sum.value,
             progress.done.steps
         );
         let rate = course.learning_rate * self.settings.schedule.factor(done, course.warmup_steps, steps);
-        learning.adam.zero_gradients();
-        loss.loss.f_backward()?;
-        learning.adam.step(rate, self.settings.gradient_clip)?;
-        learning.average.update(done);
+        learning.adam.step(&sum.gradients, rate, self.settings.gradient_clip, self.threads)?;
+        learning.average.update(done, self.threads)?;
         progress.done.steps += 1;
-        if progress.done.steps.is_multiple_of(LOG_EVERY) {
+        progress.epoch.add(sum.value, words);
+        if let Some(log) = log.as_mut().filter(|_| progress.done.steps.is_multiple_of(LOG_EVERY)) {
             let measure = progress.phase.measure();
             let name = format!("train/{measure}");
-            let values = [(name.as_str(), loss.value)].into_iter().chain(loss.more);
+            let values = [(name.as_str(), sum.value)].into_iter().chain(sum.more);
             log.write(progress.done.steps, &Vec::from_iter(values.chain([("train/learning_rate", rate)])))?;
-            bar.message(format!("{measure} {:.3}", loss.value));
+            bar.message(format!("{measure} {:.3}", sum.value));
         }
         bar.add(1);
-        Ok(loss.value)
+        Ok(stop)
+    }
+
+    /// Saves where training stands.
+    fn save(&self, run: &mut Run) -> anyhow::Result<()> {
+        if self.team.is_first() {
+            self.state.save(&run.progress, &self.store, &run.learning)?;
+        }
+        run.saved = Instant::now();
+        Ok(())
+    }
+
+    fn save_every(&self) -> Duration {
+        // More minutes than a duration holds are never.
+        Duration::try_from_secs_f64(60.0 * self.settings.save_every_minutes).unwrap_or(Duration::MAX)
     }
 
     /// Scores the mean weights, keeps them when they are the best so far, and saves where training stands.
-    fn close_epoch(&self, epoch: &Epoch, run: &mut Run) -> anyhow::Result<()> {
-        let Run { learning, progress, log } = run;
-        learning.average.swap();
-        let scores = self.scores()?;
-        let better = progress.close_epoch(self.monitored(&scores));
-        if better {
-            torch::checkpoint::save(&self.state.best(progress), &self.header, &self.store)?;
+    fn close_epoch(&self, run: &mut Run) -> anyhow::Result<()> {
+        let epoch = run.progress.epoch;
+        run.learning.average.swap();
+        let scores = self.team.is_first().then(|| self.scores()).transpose()?;
+        let score = self.team.tell(scores.as_ref().map_or(0.0, |scores| self.monitored(scores)))?;
+        let better = run.progress.close_epoch(score);
+        if better && self.team.is_first() {
+            torch::checkpoint::save(&self.state.best(&run.progress), &self.header, &self.store)?;
         }
-        learning.average.swap();
-        self.state.save(progress, &self.store, learning)?;
-        let measure = progress.phase.measure();
-        let values = [
-            ("validation/bleu_4", scores[Metric::Bleu4]),
-            ("validation/cider_d", scores[Metric::CiderD]),
-            (&format!("train/epoch_{measure}"), epoch.value),
-            ("train/epoch_seconds", epoch.seconds),
-        ];
-        log.write(progress.done.steps, &values)?;
-        (self.note)(&format!(
-            "  epoch {:>2}: {measure} {:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({:.0} s)",
-            progress.done.epochs,
-            epoch.value,
-            scores[Metric::Bleu4],
-            scores[Metric::CiderD],
-            if better { " *" } else { "" },
-            epoch.seconds,
-        ));
+        run.learning.average.swap();
+        if let (Some(scores), Some(log)) = (&scores, &mut run.log) {
+            let measure = run.progress.phase.measure();
+            let values = [
+                ("validation/bleu_4", scores[Metric::Bleu4]),
+                ("validation/cider_d", scores[Metric::CiderD]),
+                (&format!("train/epoch_{measure}"), epoch.value()),
+                ("train/epoch_seconds", epoch.seconds),
+            ];
+            log.write(run.progress.done.steps, &values)?;
+        }
+        self.save(run)?;
+        if let Some(scores) = scores {
+            (self.note)(&format!(
+                "  epoch {:>2}: {} {:.3}, greedy val BLEU-4 {:.3}, CIDEr-D {:.3}{}  ({:.0} s)",
+                run.progress.done.epochs,
+                run.progress.phase.measure(),
+                epoch.value(),
+                scores[Metric::Bleu4],
+                scores[Metric::CiderD],
+                if better { " *" } else { "" },
+                epoch.seconds,
+            ));
+        }
         Ok(())
     }
 
@@ -252,7 +304,7 @@ impl Trainer<'_> {
 
     /// Scores of greedy validation captions.
     fn scores(&self) -> anyhow::Result<Scores> {
-        self.validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device)
+        self.validation.score(self.decoder.as_ref(), &self.header.vocabulary, self.device, self.threads)
     }
 
     /// The score that chooses the checkpoint.
@@ -343,7 +395,8 @@ mod tests {
     }
 
     fn examples() -> Examples {
-        Examples::new(features(), None, captions().into_iter().map(Ok), true).unwrap()
+        let file = tempfile::tempfile().unwrap();
+        Examples::new(features(), None, captions().into_iter().map(Ok), file, true).unwrap()
     }
 
     fn captions() -> Vec<TokenRow> {
@@ -408,6 +461,18 @@ mod tests {
         folder: &Path,
         note: impl Fn(&str),
     ) -> (Vec<u8>, String) {
+        try_train(decoder, start, folder, note, 2, || Ok(())).unwrap()
+    }
+
+    /// The same on so many threads; `stop` is asked after each step.
+    fn try_train(
+        decoder: &DecoderConfig,
+        start: Option<&Pretrained>,
+        folder: &Path,
+        note: impl Fn(&str),
+        threads: usize,
+        stop: impl Fn() -> Result<(), Stopped>,
+    ) -> anyhow::Result<(Vec<u8>, String)> {
         let self_critical = SelfCriticalSettings { epochs: 2, batch_images: 2, ..Default::default() };
         let settings = Settings {
             epochs: 3,
@@ -434,6 +499,7 @@ mod tests {
             }
         };
         let (examples, validation) = (examples(), validation());
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let trainer = Trainer {
             settings: &settings,
             seed: 1,
@@ -448,16 +514,50 @@ mod tests {
             store,
             examples: &examples,
             validation: &validation,
+            threads: &threads,
+            team: &Team::join(settings.micro_batches, &mut Device::Cpu).unwrap(),
+            stop: &stop,
             note: &note,
         };
-        let trained = trainer.run("recipe").unwrap().done;
+        let trained = trainer.run("recipe")?.done;
         assert_eq!(trained.steps, 3 * trained.epochs);
         let published = std::fs::read(folder.join(checkpoint::FILE)).unwrap();
         // What whoever commits the training does.
         std::fs::remove_dir_all(folder.join("state")).unwrap();
         let log = std::fs::read_to_string(folder.join(learn::LOG_FILE)).unwrap();
         let without_seconds = log.lines().last().unwrap().split("seconds").next().unwrap().to_owned();
-        (published, without_seconds)
+        Ok((published, without_seconds))
+    }
+
+    #[test]
+    fn the_number_of_threads_and_any_stop_change_nothing() {
+        for decoder in decoders() {
+            let folders = [(); 4].map(|()| tempfile::tempdir().unwrap());
+            let go_on = || Ok(());
+            let on = |threads: usize| {
+                try_train(&decoder, None, folders[threads].path(), |_| (), threads, go_on).unwrap()
+            };
+            let wanted = on(1);
+            assert!(
+                [2, 3].iter().all(|&threads| on(threads) == wanted),
+                "{decoder:?}: cores change the result"
+            );
+            // Stopped at every third step: inside of epochs and at their ends, in both phases.
+            let mut stops = 0;
+            let ended = loop {
+                let asked = std::cell::Cell::new(0);
+                let stop = || {
+                    asked.set(asked.get() + 1);
+                    if asked.get() == 4 { Err(Stopped { signal: 15 }) } else { Ok(()) }
+                };
+                match try_train(&decoder, None, folders[0].path(), |_| (), 2, stop) {
+                    Ok(ended) => break ended,
+                    Err(error) => assert!(error.downcast_ref::<Stopped>().is_some(), "{error:#}"),
+                }
+                stops += 1;
+            };
+            assert_eq!((stops, ended == wanted), (3, true), "{decoder:?}: stops change the result");
+        }
     }
 
     #[test]
