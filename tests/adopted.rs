@@ -47,12 +47,10 @@ fn take_over(
 /// Every grid of a set, with the image that it is of.
 fn grids(folder: &Path) -> Vec<(String, Vec<f32>)> {
     let set = FeatureSet::open(folder).unwrap();
-    let grid = |row: usize| {
-        let mut grid = Vec::new();
-        set.grid(row, &mut grid).unwrap();
-        grid.into_iter().map(f32::from).collect()
-    };
-    set.keys().enumerate().map(|(row, key)| (key.image_id.clone(), grid(row))).collect()
+    set.rows()
+        .map(Result::unwrap)
+        .map(|row| (row.key.image_id, row.grid.into_iter().map(f32::from).collect()))
+        .collect()
 }
 
 #[test]
@@ -73,12 +71,13 @@ fn the_script_of_the_documentation_makes_features_that_are_trained_on() {
     assert!(take_over(&workspace, &[file], None, &[]).unwrap().up_to_date);
     let folder = run.features("colours");
     let set = FeatureSet::open_named(&folder, "colours").unwrap();
-    assert_eq!((set.spec().grid, set.spec().channels, set.is_checked()), ([4, 4], 3, true));
+    assert_eq!((set.spec().grid, set.spec().channels), ([4, 4], 3));
+    assert!(set.parts().all(|part| part.unwrap().is_checked()));
     // Mean colours: the pooled vector is their mean too.
     let grids = grids(&folder);
     assert_eq!(grids.len(), 24);
-    for (row, (image, grid)) in grids.iter().enumerate() {
-        for (channel, pooled) in set.pooled(row).unwrap().into_iter().enumerate() {
+    for ((image, grid), row) in grids.iter().zip(set.rows()) {
+        for (channel, pooled) in row.unwrap().pooled.into_iter().enumerate() {
             let mean = grid.iter().skip(channel).step_by(3).sum::<f32>() / 16.0;
             assert!(
                 (mean - f32::from(pooled)).abs() < 2e-3 && (0.0..=1.0).contains(&mean),
@@ -99,7 +98,7 @@ fn what_is_taken_over_is_what_was_there_and_fits_the_dataset() {
     workspace.run::<Preprocess>(&[]).unwrap();
     let folder = workspace.run_folder().features("resnet18");
     let parts: Vec<PathBuf> =
-        FeatureSet::open(&folder).unwrap().parts().iter().map(|part| part.path.clone()).collect();
+        FeatureSet::open(&folder).unwrap().parts().map(|part| part.unwrap().path).collect();
     let refusal =
         |files: &[PathBuf], grid, overrides: &[&str]| message(take_over(&workspace, files, grid, overrides));
     let said = refusal(&parts, Some([3, 3]), &[]);

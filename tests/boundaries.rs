@@ -63,7 +63,11 @@ const WALLS: [Wall; 23] = [
         knows: &["artifacts", "images", "imaging", "model", "onnx", "shared", "stage", "store", "torch"],
         never: &["parquet", "object_store"],
     },
-    Wall { name: "learn", knows: &["artifacts"], never: &["image", "parquet", "arrow-array", "clap"] },
+    Wall {
+        name: "learn",
+        knows: &["artifacts", "torch"],
+        never: &["image", "parquet", "arrow-array", "clap"],
+    },
     Wall {
         name: "tune",
         knows: &["artifacts", "images", "imaging", "learn", "model", "stage", "torch"],

@@ -98,7 +98,7 @@ fn is_what_the_stages_made(workspace: &Workspace, sets: &[&str], decoder: &str) 
     let sets = sets.iter().map(|set| FeatureSet::open_named(&folder.features(set), set).unwrap());
     let cache = GridStore::open(sets.collect(), Split::Val, 0).unwrap();
     for (id, features) in ids.iter().zip(&features) {
-        let row = cache.image_ids().iter().position(|cached| cached == id).unwrap();
+        let row = cache.index().get(id).unwrap();
         let cached = cache.read(&[row]).unwrap();
         // One engine on both sides: not even rounding differs.
         assert!(features.grid()[..] == cached[..], "{id}");

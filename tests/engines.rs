@@ -68,7 +68,7 @@ fn every_backbone_gives_equal_grids() {
 /// A decoder on both engines: the parameters in it are those of its store.
 fn engines(description: Description, parameters: BTreeMap<String, Tensor>) -> (Network, onnx::Decoder) {
     let parameters = NamedTensors::new("drawn", parameters);
-    let network = Network::new(description.clone(), &(&parameters).into()).unwrap();
+    let network = Network::new(description.clone(), &(&parameters).into(), Precision::F32).unwrap();
     let arrays = parameters
         .tensors()
         .iter()
@@ -101,7 +101,7 @@ fn agree(description: Description, parameters: BTreeMap<String, Tensor>, what: &
     let (network, mut decoder) = engines(description, parameters);
     let (regions, channels) = (DIMENSIONS.regions, DIMENSIONS.channels);
     let grid = Tensor::rand([IMAGES, regions, channels], (Kind::Float, Device::Cpu)) * 2.0;
-    let memory = tch::no_grad(|| network.encode(&grid, false).unwrap());
+    let memory = tch::no_grad(|| network.encode(&grid, None).unwrap());
     let shape = [IMAGES, regions, channels].map(|size| size as usize);
     let encoded = decoder.encode(&values(&grid), shape).unwrap();
     for (found, wanted) in encoded.iter().zip(&memory.0) {

@@ -267,7 +267,7 @@ fn one_image_at_a_time_and_convolutions_make_features_too() {
     workspace.run::<Preprocess>(&[]).unwrap();
     let pooled = |name: &str| {
         let set = FeatureSet::open(&workspace.run_folder().features(name)).unwrap();
-        (0..24).flat_map(|row| set.pooled(row).unwrap()).map(|value| value.to_f32()).collect::<Vec<f32>>()
+        set.rows().flat_map(|row| row.unwrap().pooled).map(|value| value.to_f32()).collect::<Vec<f32>>()
     };
     let one = format!("preprocess.onnx.file={}", fixture("vit_one").display());
     workspace.run::<Preprocess>(&[&one, "preprocess.onnx.name=one", "preprocess.engine=torch"]).unwrap();

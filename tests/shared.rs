@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use artifacts::RunFolder;
-use artifacts::features::FeatureSet;
+use artifacts::features::{FeatureRow, FeatureSet};
 use artifacts::images::ImageRow;
 use dataset::Dataset;
 use half::f16;
@@ -91,12 +91,8 @@ fn stage(server: &S3, workspace: &Workspace, machine: &str, name: &str, argument
 
 /// Numbers and identities of every row.
 fn rows(set: &FeatureSet) -> BTreeMap<String, (String, Vec<f16>, Vec<f16>)> {
-    let row = |(number, key): (usize, &artifacts::features::FeatureKey)| {
-        let mut grid = Vec::new();
-        set.grid(number, &mut grid).unwrap();
-        (key.image_id.clone(), (key.content_hash.clone(), set.pooled(number).unwrap(), grid))
-    };
-    set.keys().enumerate().map(row).collect()
+    let row = |FeatureRow { key, pooled, grid }| (key.image_id, (key.content_hash, pooled, grid));
+    set.rows().map(|found| row(found.unwrap())).collect()
 }
 
 #[test]

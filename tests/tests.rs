@@ -22,6 +22,7 @@ mod licences; // whose code may come in
 mod own; // a few photos of one's own go on from a model of others
 mod parts; // features part by part, as engines hand them out
 mod pipeline; // from scenes to scores; what reruns and what does not
+mod processes; // training by several processes, and after a kill or Ctrl-C
 mod scale; // engines of others make the features part by part
 mod shards; // photos of files, archives, tables and stores have the same features
 mod shared; // a run whose features lie in an object store
