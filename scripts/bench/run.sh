@@ -14,8 +14,10 @@ case "$what" in
     reader) # FEATURE_FOLDER: the feature reader against HDF5 and .npy in Python
         cargo run --release --locked --quiet -p torch --example read_features -- "$@"
         "$python" scripts/bench/reader.py "$@" ;;
-    train) # CONFIG: training steps against a straightforward PyTorch loop
-        "$python" scripts/bench/train.py "$@" ;;
+    train) # CONFIG [--only NAME...]: training against PyTorch, as people write it and tuned, on one core and two
+        "$python" scripts/bench/train "$@" ;;
+    data) # [--images 5000000] [--captions 1]: what training reads, over millions of captions, with peak memory
+        cargo bench --locked --quiet -p train --bench data -- "$@" ;;
     tune) # CONFIG: tuning steps against an eager PyTorch loop
         "$python" scripts/bench/tune.py "$@" ;;
     serve) # MODEL PHOTOS [--export FILE] [--soak 10000]: the server against Flask with PyTorch, and among attacks
