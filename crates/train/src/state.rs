@@ -21,8 +21,9 @@ use crate::progress::Progress;
 
 const LATEST: &str = "latest.safetensors";
 const BEST: &str = "best-";
-/// Weights and Adam's two moments, twice while one state takes the other's place; the best checkpoint, and the published one.
-const COPIES: u64 = 8;
+/// Weights, Adam's two moments and the mean weights, twice while one state takes the other's place; the best checkpoint, and the
+/// published one.
+const COPIES: u64 = 10;
 
 /// Bytes on disk that training so many parameters takes at least.
 pub(crate) fn size(parameters: usize) -> u64 {
