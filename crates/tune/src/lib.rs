@@ -53,7 +53,7 @@ use words::Words;
 
 pub use settings::{Changes, Lesson, ObjectiveKind, Settings};
 
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 /// Weights and Adam's two moments, twice while one state takes the other's place, and the published weights.
 const COPIES: u64 = 7;
 
