@@ -16,30 +16,39 @@ const PATIENT: Duration = Duration::from_secs(300);
 const ACT: &str = "DISTRIBUTED_ACT";
 const LIMIT: &str = "DISTRIBUTED_LIMIT_MS";
 
+/// A port that is free now; another program may take it before it is listened on.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Starts process `rank` of `processes`, which meet at `port`.
+fn start(act: &str, rank: usize, processes: usize, port: u16, limit: Duration) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "one_of_the_processes", "--nocapture"])
+        .envs([(ACT, act), ("MASTER_ADDR", "127.0.0.1"), ("OMP_NUM_THREADS", "1")])
+        .env(LIMIT, limit.as_millis().to_string())
+        .env("MASTER_PORT", port.to_string())
+        .env("RANK", rank.to_string())
+        .env("WORLD_SIZE", processes.to_string())
+        .env_remove("TORCHELASTIC_USE_AGENT_STORE")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// What each of them has put out when it has ended. The first is waited for first: what the others read from us ends after it.
+fn outputs(commands: impl Iterator<Item = Command>) -> Vec<Output> {
+    let children: Vec<Child> = commands.map(|mut command| command.spawn().unwrap()).collect();
+    children.into_iter().map(|child| child.wait_with_output().unwrap()).collect()
+}
+
 /// What each process of `act` has put out that is started: those of `ranks`, in their order, out of `processes`.
 fn play(act: &str, processes: usize, ranks: Range<usize>, limit: Duration) -> Vec<Output> {
     loop {
-        // Free now; another program may take it before process 0 does.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let start = |rank: usize| -> Child {
-            Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "one_of_the_processes", "--nocapture"])
-                .envs([(ACT, act), ("MASTER_ADDR", "127.0.0.1"), ("OMP_NUM_THREADS", "1")])
-                .env(LIMIT, limit.as_millis().to_string())
-                .env("MASTER_PORT", port.to_string())
-                .env("RANK", rank.to_string())
-                .env("WORLD_SIZE", processes.to_string())
-                .env_remove("TORCHELASTIC_USE_AGENT_STORE")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
-        };
-        let children: Vec<Child> = ranks.clone().map(start).collect();
-        // The first is waited for first: what the others read from us ends after it.
-        let outputs: Vec<Output> =
-            children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+        let port = free_port();
+        let outputs = outputs(ranks.clone().map(|rank| start(act, rank, processes, port, limit)));
         if !told(&outputs[0]).contains("EADDRINUSE") {
             return outputs;
         }
@@ -50,11 +59,16 @@ fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+fn assert_success(outputs: &[Output]) {
+    for output in outputs {
+        let told = told(output);
+        assert!(output.status.success() && !told.contains("not joined"), "{told}");
+    }
+}
+
 fn play_well(act: &str, processes: usize) -> Vec<Output> {
     let outputs = play(act, processes, 0..processes, PATIENT);
-    for output in &outputs {
-        assert!(output.status.success(), "{}", told(output));
-    }
+    assert_success(&outputs);
     outputs
 }
 
@@ -132,6 +146,28 @@ fn wrong_tensors(group: &Group) {
 fn every_process_gets_the_tensors_of_all_in_the_order_of_ranks() {
     for processes in [2, 3] {
         play_well("values", processes);
+    }
+}
+
+/// As torchrun's agent does, this process keeps one store for all its starts.
+#[test]
+fn processes_that_an_agent_starts_again_meet_in_its_store() {
+    let (_agent, port) = loop {
+        let port = free_port();
+        let meeting = Meeting { host: "127.0.0.1".to_owned(), port, restart: None };
+        let place = Place { rank: 0, processes: 1, local_rank: 0, meeting };
+        match Group::join(&place, Device::Cpu, PATIENT) {
+            Ok(agent) => break (agent, port),
+            Err(error) => assert!(error.to_string().contains("EADDRINUSE"), "{error}"),
+        }
+    };
+    for restart in ["0", "1"] {
+        let of_agent = |rank| {
+            let mut command = start("values", rank, 2, port, PATIENT);
+            command.envs([("TORCHELASTIC_USE_AGENT_STORE", "True"), ("TORCHELASTIC_RESTART_COUNT", restart)]);
+            command
+        };
+        assert_success(&outputs((0..2).map(of_agent)));
     }
 }
 
