@@ -1,5 +1,6 @@
-// Matrix products with their gradients. On a CPU oneDNN computes them: for few rows at a time it is faster than MKL, which
-// libtorch chooses for fp32, and on processors that are not Intel's twice as fast or more.
+// Matrix products with their gradients. On a CPU with AVX-512 oneDNN computes them: for few rows at a time it is faster than MKL,
+// which libtorch chooses for fp32, and on processors that are not Intel's twice as fast or more. With AVX2 MKL is as good, within a tenth.
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "shim.h"
@@ -17,11 +18,15 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// Elsewhere libtorch's own products are the tested ones.
-bool is_onednns(const Tensor& x) {
+// Whether libtorch lets oneDNN multiply here, fp32 too: it wants instructions for bf16, or AVX-512 that does for them.
+bool has_onednn() {
 #if defined(__x86_64__)
-  return x.is_cpu() && at::hasMKLDNN();
+  if (!at::hasMKLDNN()) return false;
+  static const bool has =
+      c10::Dispatcher::singleton().findSchemaOrThrow("mkldnn::_is_mkldnn_bf16_supported", "").typed<bool()>().call();
+  return has;
 #else
+  // Elsewhere libtorch's own products are the tested ones.
   return false;
 #endif
 }
@@ -29,7 +34,7 @@ bool is_onednns(const Tensor& x) {
 // `a […, m, k]` and `b [… , k, n]`, both fp32 or both bf16, to fp32 `[…, m, n]`.
 Tensor product(const Tensor& a, const Tensor& b) {
   TORCH_CHECK(a.size(-1) == b.size(-2), "shapes cannot be multiplied (", a.sizes(), " and ", b.sizes(), ")");
-  if (!is_onednns(a)) return a.matmul(b).to(at::kFloat);
+  if (!a.is_cpu() || !has_onednn()) return a.matmul(b).to(at::kFloat);
   auto shape = a.sizes().vec();
   shape.back() = b.size(-1);
   if (a.numel() == 0 || b.numel() == 0) return at::zeros(shape, a.options().dtype(at::kFloat));

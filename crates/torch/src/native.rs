@@ -231,6 +231,8 @@ pub fn adamw(
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     fn random(shape: &[i64]) -> Tensor {
@@ -276,6 +278,18 @@ mod tests {
         let without = || Ok(vec![linear(&x, &weight, None, Precision::F32)?]);
         agree(&[&x, &weight], without, || vec![x.linear(&weight, None::<Tensor>)], 1e-5);
         assert!(linear(&x, &random(&[11, 8]), None, Precision::F32).is_err(), "other sizes are an error");
+    }
+
+    /// Most computers have no AVX-512. This program starts itself as one of them.
+    #[test]
+    fn all_is_the_same_on_a_processor_that_has_avx2_alone() {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["native::", "--skip", "avx2_alone"])
+            .envs([("ONEDNN_MAX_CPU_ISA", "AVX2"), ("ATEN_CPU_CAPABILITY", "avx2")])
+            .output()
+            .unwrap();
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && !told.contains(" 0 passed"), "{told}");
     }
 
     #[test]
